@@ -1,0 +1,7 @@
+"""Directories for agents to work in: made, kept apart, and put away without losing anything."""
+
+from workspaces.protocol import Workspace, WorkspaceError, WorkspaceProvider, WorkspaceSpec
+from workspaces.registry import providers
+from workspaces.worktrees import base_commit
+
+__all__ = ["Workspace", "WorkspaceError", "WorkspaceProvider", "WorkspaceSpec", "base_commit", "providers"]
