@@ -1,0 +1,108 @@
+"""The way in: from a plan file, plain data or a `Plan` to a plan that is right throughout, or to all its faults."""
+
+import copy
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestrator.errors import Fault, PlanError
+from orchestrator.plan import words
+from orchestrator.plan.checks import check_plan
+from orchestrator.plan.faults import explain
+from orchestrator.plan.model import Plan
+from orchestrator.plan.overrides import override
+from orchestrator.plan.source import Source, read_source
+from orchestrator.plan.words import Finding, describe
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPlan:
+    """A plan that is right throughout, and where it came from."""
+
+    plan: Plan
+    directory: Path
+    """What relative paths in the plan start from; absolute."""
+    file: Path | None = None
+
+
+def load_plan(path: str | os.PathLike[str], overrides: Mapping[str, str] = _NOTHING) -> LoadedPlan:
+    """The plan file at `path`, with the values of `overrides` (`{"limits.concurrent": "3"}`) in place.
+
+    Raises PlanError with all faults at once; UsageError for an override that leads nowhere.
+    """
+    file = Path(path)
+    source = override(read_source(file), overrides)
+    directory = file.absolute().parent
+    return LoadedPlan(_build(source, directory), directory, file.absolute())
+
+
+def parse_plan(plan: Plan | Mapping[str, Any], directory: str | os.PathLike[str] = "") -> LoadedPlan:
+    """A plan made in Python, checked as a file is. `directory` is where relative paths start. Raises PlanError."""
+    base = Path(directory).absolute()
+    if not isinstance(plan, Plan):
+        return LoadedPlan(_build(Source("plan", dict(plan)), base), base)
+    if faults := check(plan):
+        raise PlanError(faults)
+    return LoadedPlan(plan, base)
+
+
+def check(plan: Plan) -> list[Fault]:
+    """All that is wrong with a plan made in Python: its faults have no lines."""
+    return _place(Source("plan", None), check_plan(plan))
+
+
+def _build(source: Source, directory: Path) -> Plan:
+    if not isinstance(source.data, dict):
+        raise PlanError([source.fault((), f"found {describe(source.data)}, expected a plan: a mapping with tasks")])
+    context = {"directory": directory}
+    try:
+        plan = Plan.model_validate(source.data, context=context)
+        faults = _place(source, check_plan(plan))
+    except ValidationError as error:
+        findings = list(explain(error))
+        faults = _place(source, [*findings, *_check_rest(source.data, findings, context)])
+    if faults:
+        raise PlanError(faults)
+    return plan
+
+
+def _place(source: Source, findings: Any) -> list[Fault]:
+    return [source.fault(finding.path, finding.what, finding.line) for finding in findings]
+
+
+def _check_rest(data: dict[str, Any], findings: list[Finding], context: dict[str, Any]) -> list[Finding]:
+    """What else is wrong, judged on what is left of the plan without its wrong values."""
+    dropped = {_unit(finding.path) for finding in findings}
+    left = _without(data, dropped)
+    try:
+        return list(check_plan(Plan.model_validate(left, context=context), dropped))
+    except ValidationError:
+        # Too little is left: the tasks themselves are missing, or their names are wrong.
+        return []
+
+
+def _unit(path: words.Path) -> words.Path:
+    """What is dropped for a fault at `path`: a field of a task, an agent, `limits` or `defaults`, or all of it."""
+    return path[:3] if path[:1] in {("tasks",), ("agents",)} else path[:2]
+
+
+def _without(data: dict[str, Any], dropped: set[words.Path]) -> dict[str, Any]:
+    left = {key: copy.copy(value) for key, value in data.items()}
+    for path in dropped:
+        match path:
+            case (top,):
+                left.pop(str(top), None)
+            case (("tasks" | "agents") as top, name):
+                left[top][name] = {}
+            case (("tasks" | "agents") as top, name, key) if left[top][name]:
+                left[top][name] = {other: value for other, value in left[top][name].items() if other != key}
+            case (top, key):
+                left[str(top)].pop(key, None)
+    return left

@@ -1,0 +1,148 @@
+"""What a plan can say: the models behind plan files, and behind `Agent` and `Limits` in Python."""
+
+import os
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.plan.fields import (
+    TASK_NAME,
+    Argument,
+    Duration,
+    Environment,
+    Schema,
+    Servers,
+    Template,
+    TemplateOrList,
+    ToolList,
+    Workspace,
+)
+from orchestrator.plan.rehearsal import Step
+
+DEFAULT_TOOLS = ("Bash", "Edit", "Glob", "Grep", "Read", "WebFetch", "WebSearch", "Write")
+"""What an agent has when it names no tools: work on files, commands and the web; nothing that starts further agents."""
+
+
+def default_concurrent() -> int:
+    """Two agents a core, at least 4 and at most 16: an agent waits for the API most of its time."""
+    return min(16, max(4, 2 * (os.cpu_count() or 2)))
+
+
+class Model(BaseModel):
+    """Unknown keys are refused; values do not change once they are made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Agent(Model):
+    """A named set of options for a Claude CLI process. The defaults fit unattended work: nobody is ever asked."""
+
+    model: Argument | None = None
+    """A model's name or alias, as `sonnet`. None: the CLI's own default."""
+    fallback_model: Argument | None = None
+    """The model to go on with when the first one is overloaded."""
+    tools: ToolList = DEFAULT_TOOLS
+    """The tools that the agent has; nothing else is in its context. `default`: the CLI's own set."""
+    allow: tuple[Argument, ...] = ()
+    """Permission rules that let tool calls through, as `Bash(pytest:*)`."""
+    deny: tuple[Argument, ...] = ()
+    """Permission rules that refuse tool calls; they win over `allow`."""
+    permission_mode: Literal["acceptEdits", "auto", "bypassPermissions", "default", "dontAsk", "plan"] | None = None
+    """None: `acceptEdits` in a workspace of the task's own, `dontAsk` in `here`.
+    What would need a question is refused and listed in the result."""
+    system: Argument | None = None
+    """A system prompt in place of Claude Code's own."""
+    append_system: Argument | None = None
+    """Text added to the end of the system prompt."""
+    max_turns: int | None = Field(default=None, ge=1, strict=True)
+    """The most model replies with tool calls in one attempt."""
+    usd: float | None = Field(default=None, gt=0, strict=True, allow_inf_nan=False)
+    """The most that one attempt may cost, in US dollars."""
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    """How much the model thinks. None: the model's default."""
+    settings: tuple[Literal["user", "project", "local"], ...] = ("project",)
+    """Which settings files are read. `project`: the workspace's CLAUDE.md and .claude/settings.json, with its hooks."""
+    mcp_servers: Servers = Field(default_factory=dict)
+    """MCP servers by name, or the path of an MCP configuration file. No others are started."""
+    env: Environment = Field(default_factory=dict)
+    """Environment variables for the agent's process."""
+    sandbox: bool = Field(default=False, strict=True)
+    """Run the agent's commands in Claude Code's sandbox; refused where the machine cannot do it."""
+
+
+class Limits(Model):
+    """How wide a run may be and what it may cost."""
+
+    concurrent: int = Field(default_factory=default_concurrent, ge=1, le=1000, strict=True)
+    """How many attempts run at once."""
+    usd: float | None = Field(default=None, gt=0, strict=True, allow_inf_nan=False)
+    """US dollars for the whole run. Once they are spent nothing new starts.
+    An attempt may spend only what is left when it starts."""
+
+
+class Write(Model):
+    """A file that the run writes by itself, with no agent."""
+
+    path: Template
+    """Relative to the directory that the plan runs in."""
+    text: Template
+    """What the file holds."""
+
+
+class TaskSpec(Model):
+    """One entry under `tasks:`."""
+
+    prompt: Template | None = Field(default=None, max_length=1_000_000)
+    """What the agent is asked. A task has either a prompt or `write`."""
+    write: Write | None = None
+    """A file to write from a template, without an agent; the text is also the task's result."""
+    foreach: TemplateOrList | None = None
+    """A list, or a template that gives one: the task is done once per `item`."""
+    when: Template | None = None
+    """A template: the task, or the part of a loop, is skipped when this is false, empty or zero."""
+    needs: tuple[str, ...] = ()
+    """Tasks that must be done first. A task that a template refers to is needed without being named here."""
+    agent: str | None = None
+    """Which of `agents` does it. None: the one under `defaults`, or an agent with no options."""
+    workspace: Workspace | None = None
+    """Where it is done: `here`, `directory`, `worktree`, or a mapping of kind, path and base."""
+    returns: Schema | None = None
+    """A JSON schema, or the path of one: the agent's result is data of that shape."""
+    timeout: Duration | None = None
+    """Seconds that an attempt may take."""
+    retries: int | None = Field(default=None, ge=0, le=20, strict=True)
+    """How many more attempts a failed task gets, where trying again can help."""
+    allow_failure: bool = Field(default=False, strict=True)
+    """Tasks that need this one go on even if it fails."""
+    rehearsal: tuple[Step, ...] | None = None
+    """What the offline model does for this task, a step per reply: say, write, edit, bash, read, answer, fail, wait."""
+
+
+class Defaults(Model):
+    """Values for tasks that name none of their own."""
+
+    agent: str | None = None
+    """Which of `agents` does a task."""
+    workspace: Workspace | None = None
+    """Where a task is done."""
+    timeout: Duration | None = None
+    """Seconds that an attempt may take."""
+    retries: int = Field(default=1, ge=0, le=20, strict=True)
+    """How many more attempts a failed task gets."""
+
+
+class Plan(Model):
+    """A plan file."""
+
+    name: str = Field(default="plan", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    """Letters, digits, dots, dashes and underscores; 64 at most."""
+    vars: dict[str, Any] = Field(default_factory=dict)
+    """Values for templates, as `{{ vars.topics }}`."""
+    limits: Limits = Field(default_factory=Limits)
+    """How wide the run may be and what it may cost."""
+    defaults: Defaults = Field(default_factory=Defaults)
+    """Values for tasks that name none of their own."""
+    agents: dict[str, Agent] = Field(default_factory=dict)
+    """Named sets of options for agents."""
+    tasks: dict[str, TaskSpec] = Field(min_length=1, json_schema_extra={"propertyNames": {"pattern": TASK_NAME}})
+    """What is to be done, by name: a letter, then letters, digits, dashes and underscores; 64 at most."""
