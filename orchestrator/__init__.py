@@ -1,0 +1,69 @@
+"""Many Claude Code agents, run as one durable, bounded, observable computation.
+
+Importing this does nothing; a name is imported when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.engine.opening import open_run, run_plan
+    from orchestrator.engine.run import Handle, Run
+    from orchestrator.errors import (
+        Fault,
+        InternalError,
+        JournalError,
+        OrchestratorError,
+        PlanError,
+        TaskFailed,
+        UsageError,
+    )
+    from orchestrator.plan.model import Agent, Limits, Plan
+    from orchestrator.report import RunReport
+    from orchestrator.task import Outcome, Result, Status, Task, Usage, WorkspaceInfo
+    from workspaces import WorkspaceSpec
+
+__all__ = [
+    "Agent",
+    "Fault",
+    "Handle",
+    "InternalError",
+    "JournalError",
+    "Limits",
+    "OrchestratorError",
+    "Outcome",
+    "Plan",
+    "PlanError",
+    "Result",
+    "Run",
+    "RunReport",
+    "Status",
+    "Task",
+    "TaskFailed",
+    "Usage",
+    "UsageError",
+    "WorkspaceInfo",
+    "WorkspaceSpec",
+    "open_run",
+    "run_plan",
+]
+
+_HOMES = {
+    "engine.opening": ("open_run", "run_plan"),
+    "report": ("RunReport",),
+    "engine.run": ("Handle", "Run"),
+    "errors": ("Fault", "InternalError", "JournalError", "OrchestratorError", "PlanError", "TaskFailed", "UsageError"),
+    "plan.model": ("Agent", "Limits", "Plan"),
+    "task": ("Outcome", "Result", "Status", "Task", "Usage", "WorkspaceInfo", "WorkspaceSpec"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"orchestrator.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

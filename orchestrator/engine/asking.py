@@ -1,0 +1,95 @@
+"""From what a script says to what the engine runs: prompts, names, workspaces."""
+
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from orchestrator.engine.returns import to_reading
+from orchestrator.engine.steps import Ask, Node
+from orchestrator.errors import UsageError
+from orchestrator.plan.model import Agent
+from orchestrator.task import Task, plain
+from workspaces import WorkspaceSpec
+
+TITLE = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a run gives to tasks that do not say otherwise."""
+
+    agent: Agent
+    workspace: WorkspaceSpec
+    directory: Path
+    """What relative paths are relative to."""
+    retries: int = 1
+    timeout: float | None = None
+
+
+def to_node(task: Task, name: str, setting: Setting) -> Node:
+    """The node that asks an agent what the task says. Raises UsageError when the task is not complete or not valid."""
+    if not task.prompt.strip():
+        raise UsageError(f"task {name!r}: its prompt is empty")
+    schema, parse = to_reading(task.returns)
+    step = Ask(
+        prompt=task.prompt,
+        agent=task.agent or setting.agent,
+        workspace=to_workspace(task.workspace, setting),
+        schema=schema,
+        parse=parse,
+        timeout=setting.timeout if task.timeout is None else task.timeout,
+        retries=setting.retries if task.retries is None else task.retries,
+        rehearsal=task.rehearsal,
+    )
+    return Node(id=name, title=title(task.prompt), kind="agent", prepare=lambda: step, needs=task.needs)
+
+
+def title(text: str) -> str:
+    """The first line of a text, shortened."""
+    line = next(iter(text.strip().splitlines()), "")
+    return line if len(line) <= TITLE else line[: TITLE - 1] + "…"
+
+
+def to_workspace(workspace: WorkspaceSpec | str | Path | None, setting: Setting) -> WorkspaceSpec:
+    """`here`, `directory`, `worktree`, a path to work in, or a spec, with its path made absolute."""
+    match workspace:
+        case None:
+            spec = setting.workspace
+        case WorkspaceSpec():
+            spec = workspace
+        case Path():
+            spec = WorkspaceSpec(kind="here", path=str(workspace))
+        case str() if "/" in workspace or workspace in (".", ".."):
+            spec = WorkspaceSpec(kind="here", path=workspace)
+        case str():
+            spec = WorkspaceSpec(kind=workspace)
+        case _:
+            raise UsageError(f"workspace: found {workspace!r}, expected a kind, a path or a WorkspaceSpec")
+    return anchored(spec, setting.directory)
+
+
+def anchored(spec: WorkspaceSpec, directory: Path) -> WorkspaceSpec:
+    """The spec with an absolute path; a workspace of its own that names no path keeps none."""
+    if spec.path is None:
+        return spec if spec.kind == "directory" else replace(spec, path=str(directory))
+    return replace(spec, path=str(directory / Path(spec.path).expanduser()))
+
+
+def fill(template: str, item: Any, index: int) -> str:
+    """The template with the item's values in its braces: `{field}` of a mapping, model or dataclass, else `{}` or `{item}`.
+
+    Raises UsageError when the item lacks one. An item's own braces are left alone; `{{` and `}}` stand for single ones.
+    """
+    fields = plain(item) if isinstance(item, Mapping | BaseModel) or hasattr(item, "__dataclass_fields__") else {}
+    wanted = {name.split(".")[0].split("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name}
+    known = fields | {"item": item, "index": index}
+    if missing := sorted(wanted - known.keys() - {"0"}):
+        raise UsageError(f"the template wants {{{missing[0]}}}, but item {index} has only: {', '.join(known)}")
+    try:
+        return template.format(item, **known)
+    except (LookupError, ValueError, AttributeError) as error:
+        raise UsageError(f"the template {template!r} does not fit item {index}: {error}") from error

@@ -1,0 +1,62 @@
+"""What the engine works with: a node of the run's graph, and what it turns out to be when its turn comes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.plan.model import Agent
+from workspaces import WorkspaceSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Run an agent."""
+
+    prompt: str
+    agent: Agent
+    workspace: WorkspaceSpec
+    schema: Mapping[str, Any] | None = None
+    parse: Callable[[Any], Any] | None = None
+    """Makes the result's value from structured output that fulfils the schema."""
+    timeout: float | None = None
+    retries: int = 0
+    rehearsal: tuple[Mapping[str, Any], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Run a blocking function in a thread; what it returns is the task's value, and its text if it is a string."""
+
+    function: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """Add these nodes; the task is done when they are."""
+
+    nodes: "tuple[Node, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Omit:
+    """There is nothing to do."""
+
+    reason: str
+
+
+Step = Ask | Call | Expand | Omit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One task in the run's graph."""
+
+    id: str
+    title: str
+    kind: str
+    """`agent`, `call`, `write` or `loop`."""
+    prepare: Callable[[], Step]
+    """Called when the needs are met; what it raises fails the task."""
+    needs: tuple[str, ...] = field(default=())
+    parent: str | None = None
+    allow_failure: bool = False

@@ -1,0 +1,154 @@
+"""What can happen in a run: the journal's vocabulary. All fields are plain JSON data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a run."""
+
+    durable: ClassVar[bool] = False
+    """Whether it must be on disk, past any cache, before anyone is told of it."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in FIELDS[type(self)]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    name: str
+    concurrent: int
+    usd: float | None
+    upstream: str | None
+    plan: str | None
+    """The plan file's path, when the run has one."""
+    pid: int
+    process_started: float
+    """The orchestrating process's start (Unix time, s): with the pid it tells whether that process still lives."""
+    directory: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskAdded(Event):
+    task: str
+    title: str
+    """A line for people: the prompt's beginning."""
+    kind: str
+    """`agent`, `call`, `write` or `loop`."""
+    needs: list[str] = field(default_factory=list)
+    parent: str | None = None
+    """The loop or plan that the task is a part of."""
+    allow_failure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskExpanded(Event):
+    """A loop learned its items: it is done when its `parts` are."""
+
+    task: str
+    parts: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted(Event):
+    task: str
+    attempt: int
+    prompt: str = ""
+    agent: dict[str, Any] = field(default_factory=dict)
+    workspace: dict[str, Any] = field(default_factory=dict)
+    schema: dict[str, Any] | None = None
+    timeout: float | None = None
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceOpened(Event):
+    task: str
+    attempt: int
+    path: str
+    branch: str | None = None
+    base: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentMessage(Event):
+    """One message of a Claude CLI process's stream."""
+
+    task: str
+    attempt: int
+    type: str
+    """The SDK's message class, as `AssistantMessage`."""
+    doing: str | None = None
+    """What the agent is doing now, in a few words: `Read README.md`."""
+    turns: int = 0
+    """Model replies so far, added by this message."""
+    output_tokens: int = 0
+    input_tokens: int = 0
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """The message, whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFinished(Event):
+    task: str
+    attempt: int
+    outcome: str
+    error: str | None = None
+    cost_usd: float = 0.0
+    duration: float = 0.0
+    retry_in: float | None = None
+    """Seconds until the next attempt; None when there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFinished(Event):
+    durable: ClassVar[bool] = True
+    task: str
+    status: str
+    result: dict[str, Any]
+    loop: bool = False
+    """Whether it is a loop, which is not counted beside its parts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Event):
+    durable: ClassVar[bool] = True
+    status: str
+    """`done`, `failed`, `cancelled` or `crashed`."""
+    wall: float
+    """Seconds from the run's start to its end."""
+
+
+KINDS: Mapping[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        RunStarted,
+        TaskAdded,
+        TaskExpanded,
+        AttemptStarted,
+        WorkspaceOpened,
+        AgentMessage,
+        AttemptFinished,
+        TaskFinished,
+        RunFinished,
+    )
+}
+
+FIELDS: Mapping[type[Event], tuple[str, ...]] = {
+    kind: tuple(each.name for each in fields(kind)) for kind in KINDS.values()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event with its place in the journal."""
+
+    seq: int
+    """Grows from event to event over all runs."""
+    at: float
+    """Unix time, s."""
+    run: str
+    event: Event

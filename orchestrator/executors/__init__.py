@@ -1,0 +1,1 @@
+"""Executors: where attempts are carried out. `local`: in this process."""

@@ -1,0 +1,25 @@
+"""Carries out attempts in this process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.protocols import AgentRunner, Emit
+from orchestrator.task import Attempt, Outcome, Result
+from orchestrator.work import work
+from workspaces import WorkspaceProvider
+
+
+@dataclass(frozen=True, slots=True)
+class LocalExecutor:
+    """Workspaces and agents on this machine."""
+
+    runner: AgentRunner
+    providers: Mapping[str, WorkspaceProvider]
+
+    async def run(self, attempt: Attempt, emit: Emit) -> Result:
+        """See `orchestrator.protocols.Executor`."""
+        if attempt.workspace.kind not in self.providers:
+            known = ", ".join(sorted(self.providers))
+            error = f"workspace: found {attempt.workspace.kind!r}, expected one of {known}"
+            return Result(task=attempt.task, outcome=Outcome.WORKSPACE, error=error)
+        return await work(attempt, emit, self.runner, self.providers)

@@ -1,0 +1,22 @@
+"""Events to rows and back."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.errors import JournalError
+from orchestrator.events import FIELDS, KINDS, Event, Record
+
+
+def encode(event: Event) -> str:
+    """The event's fields as one JSON document."""
+    return json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def decode(seq: int, at: float, run: str, kind: str, data: str) -> Record:
+    """The inverse; fields that this version does not know are passed over."""
+    if kind not in KINDS:
+        raise JournalError(f"event {seq} is of kind {kind!r}, which this version does not know: install a newer one")
+    event = KINDS[kind]
+    fields: Mapping[str, Any] = json.loads(data)
+    return Record(seq, at, run, event(**{name: fields[name] for name in FIELDS[event] if name in fields}))

@@ -1,0 +1,137 @@
+"""The one module that speaks to SQLite: opening, migrating, writing a batch, reading."""
+
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from orchestrator.errors import JournalError
+
+Row = tuple[float, str, str, str]
+"""at, run, kind, data"""
+
+_FILES = resources.files("orchestrator.journal")
+QUERIES = dict(re.findall(r"-- name: (\w+)\n(.*?;)", _FILES.joinpath("queries.sql").read_text("utf-8"), re.DOTALL))
+MIGRATIONS = sorted((entry.name, entry.read_text("utf-8")) for entry in _FILES.joinpath("migrations").iterdir())
+VERSION = len(MIGRATIONS)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that writes; the file and its folder are made if need be, and brought to this version's schema."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        connection = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, OSError) as error:
+        raise explained(error, path) from error
+    return connection
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Raises JournalError when there is no journal yet."""
+    if not path.exists():
+        raise JournalError(
+            f"{path}: there is no journal here yet: start a run, or set ORCHESTRATOR_HOME to where one is"
+        )
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=30.0, check_same_thread=False
+        )
+        try:
+            check_version(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise explained(error, path) from error
+    return connection
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> int:
+    """The schema's version. Raises JournalError when it is newer than this program."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise JournalError(
+            f"{path}: found a journal of version {version}, expected {VERSION} or lower: a newer version of "
+            "claude-agent-orchestrator wrote it; install that one, or set ORCHESTRATOR_HOME to another folder"
+        )
+    return version
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Brings the schema to this version, a step per transaction; two processes at once do it once."""
+    while check_version(connection, path) < VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = check_version(connection, path)
+            if version < VERSION:
+                for statement in statements(MIGRATIONS[version][1]):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+
+def statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one. (`executescript` would commit the transaction that they are to be in.)"""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def write(connection: sqlite3.Connection, path: Path, rows: Sequence[Row], durable: bool) -> None:
+    """Appends the rows in one transaction; with `durable` it returns when the disk has them."""
+    try:
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.executemany(QUERIES["add_event"], rows)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    except sqlite3.Error as error:
+        raise explained(error, path) from error
+
+
+def read(connection: sqlite3.Connection, path: Path, query: str, *arguments: Any) -> list[Any]:
+    """All rows of a named query."""
+    try:
+        return connection.execute(QUERIES[query], arguments).fetchall()
+    except sqlite3.Error as error:
+        raise explained(error, path) from error
+
+
+def explained(error: sqlite3.Error | OSError, path: Path) -> JournalError:
+    """What went wrong with the file, and what to do."""
+    said = str(error)
+    advice = next((advice for sign, advice in _ADVICE.items() if sign in said), "check the file and its folder")
+    return JournalError(f"{path}: {said}: {advice}")
+
+
+_ADVICE = {
+    "disk is full": "make room on the disk; what was written before is safe",
+    "disk I/O error": "check the disk and the space on it; what was written before is safe",
+    "readonly": "make the file and its folder writable, or set ORCHESTRATOR_HOME to a folder that is",
+    "Permission denied": "make the folder writable, or set ORCHESTRATOR_HOME to one that is",
+    "Read-only file system": "set ORCHESTRATOR_HOME to a folder that can be written",
+    "unable to open": "check that the folder exists and is yours, or set ORCHESTRATOR_HOME to another",
+    "locked": "another program has held the journal for more than 30 s: end it, or set ORCHESTRATOR_HOME to another",
+    "not a database": "this file is no journal: move it away, or set ORCHESTRATOR_HOME to another folder",
+    "malformed": "the journal is damaged: move it away, and try `sqlite3 journal.db .recover` to save what it held",
+    "Not a directory": "set ORCHESTRATOR_HOME to a folder",
+}

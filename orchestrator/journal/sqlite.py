@@ -1,0 +1,161 @@
+"""A journal in one SQLite file: one batched writer, any number of readers in this process and others."""
+
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any
+
+import anyio
+from anyio import to_thread
+
+from orchestrator.errors import JournalError, bare_errors
+from orchestrator.events import Event, Record, RunFinished
+from orchestrator.journal import database
+from orchestrator.journal.codec import decode, encode
+
+POLL = 0.05
+"""Seconds between two looks of a follower: `PRAGMA data_version` costs a few microseconds."""
+BATCH = 1000
+"""Records that a reader takes at once, so that a long run is read piece by piece."""
+
+
+class SqliteJournal:
+    """Reads a journal file; see `open_sqlite` for one that also writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    async def read(self, run: str, after: int = 0) -> Sequence[Record]:
+        """The run's records behind the sequence number `after` that are on disk now."""
+        with self._reading() as connection:
+            return [record async for batch in self._batches(connection, run, after) for record in batch]
+
+    async def follow(self, run: str, after: int = 0) -> AsyncIterator[Sequence[Record]]:
+        """Batches of the run's records as they come, from this process or another, ending with RunFinished."""
+        seen_version = None
+        with self._reading() as connection:
+            while True:
+                version = await to_thread.run_sync(_data_version, connection)
+                if version != seen_version:
+                    seen_version = version
+                    async for batch in self._batches(connection, run, after):
+                        after = batch[-1].seq
+                        yield batch
+                        if isinstance(batch[-1].event, RunFinished):
+                            return
+                await anyio.sleep(POLL)
+
+    async def runs(self, limit: int = 1000) -> Sequence[Mapping[str, Any]]:
+        """A row per run, newest first."""
+        with self._reading() as connection:
+            rows = await to_thread.run_sync(database.read, connection, self.path, "list_runs", limit)
+        return [dict(zip(_RUN_COLUMNS, row, strict=True)) for row in rows]
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        connection = database.connect_to_read(self.path)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    async def _batches(self, connection: Connection, run: str, after: int) -> AsyncIterator[Sequence[Record]]:
+        while True:
+            rows = await to_thread.run_sync(database.read, connection, self.path, "read_run", run, after, BATCH)
+            if rows:
+                yield [decode(*row) for row in rows]
+                after = rows[-1][0]
+            if len(rows) < BATCH:
+                return
+
+
+class SqliteWriter(SqliteJournal):
+    """A journal that is being written by this process."""
+
+    def __init__(self, path: Path, connection: Connection) -> None:
+        super().__init__(path)
+        self._connection = connection
+        self._pending: list[database.Row] = []
+        self._durable = False
+        self._appended = self._written = 0
+        self._closing = False
+        self._wake = anyio.Event()
+        self._progress = anyio.Event()
+        self.failure: JournalError | None = None
+
+    def append(self, run: str, event: Event) -> None:
+        """Takes the event; `flush` tells when it is on disk."""
+        self._pending.append((time.time(), run, type(event).__name__, encode(event)))
+        self._durable |= event.durable
+        self._appended += 1
+        self._wake.set()
+
+    async def flush(self) -> None:
+        """Returns once all that was appended so far is on disk. Raises JournalError."""
+        target = self._appended
+        while self._written < target:
+            if self.failure:
+                raise self.failure
+            await self._progress.wait()
+
+    async def write_until_closed(self) -> None:
+        """Writes what is appended, all that has gathered at once, until `close`; no cancellation stops it."""
+        with anyio.CancelScope(shield=True):
+            while self._pending or not self._closing:
+                await self._wake.wait()
+                self._wake = anyio.Event()
+                await self._write_pending()
+
+    async def _write_pending(self) -> None:
+        rows, self._pending = self._pending, []
+        durable, self._durable = self._durable, False
+        write = partial(database.write, self._connection, self.path, rows, durable)
+        try:
+            if rows and not self.failure:
+                await to_thread.run_sync(write)
+                self._written += len(rows)
+        except JournalError as failure:
+            self.failure = failure  # what comes later would leave a hole, so nothing more is written
+        finally:
+            self._progress.set()
+            self._progress = anyio.Event()
+
+    def close(self) -> None:
+        """Lets `write_until_closed` end once all is written."""
+        self._closing = True
+        self._wake.set()
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path) -> AsyncIterator[SqliteWriter]:
+    """The journal at `path`, made if need be. On leaving, however it is left, all that was appended is written.
+
+    Raises JournalError when it cannot be opened, is of a newer version, or could not be written.
+    """
+    connection = await to_thread.run_sync(database.connect, path)
+    journal = SqliteWriter(path, connection)
+    try:
+        with bare_errors():
+            async with anyio.create_task_group() as group:
+                group.start_soon(journal.write_until_closed)
+                try:
+                    yield journal
+                finally:
+                    journal.close()
+        if journal.failure:
+            raise journal.failure
+    finally:
+        connection.close()
+
+
+def _data_version(connection: Connection) -> int:
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+_RUN_COLUMNS = (
+    "run", "name", "status", "started", "wall_s", "tasks", "ok", "failed", "cost_usd", "upstream", "plan", "pid",
+    "process_started",
+)  # fmt: skip

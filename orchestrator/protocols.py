@@ -1,0 +1,72 @@
+"""The seams, on one screen. Each has a fake and a contract suite in `orchestrator.testing`."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from orchestrator.events import Event, Record
+from orchestrator.task import Attempt, Result
+from workspaces import Workspace
+
+Emit = Callable[[Event], None]
+"""Puts an event into the run's journal: never blocks, never fails, keeps the order."""
+
+
+class AgentRunner(Protocol):
+    """Runs one agent to its end, as the Claude CLI does."""
+
+    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+        """What the agent gave. A failure of any kind is a Result with its outcome; only cancellation gets out."""
+        ...
+
+
+class Executor(Protocol):
+    """Carries out an attempt somewhere: in this process, or on another machine."""
+
+    async def run(self, attempt: Attempt, emit: Emit) -> Result:
+        """What the attempt gave. A failure of any kind is a Result with its outcome; only cancellation gets out."""
+        ...
+
+
+class Journal(Protocol):
+    """Keeps every event of every run, in order."""
+
+    def append(self, run: str, event: Event) -> None:
+        """Takes the event, never blocks, never fails; `flush` tells when it is safe."""
+        ...
+
+    async def flush(self) -> None:
+        """Returns once all that was appended so far is kept (on disk, where there is one). Raises JournalError."""
+        ...
+
+    def follow(self, run: str, after: int = 0) -> AsyncIterator[Sequence[Record]]:
+        """The run's records behind `after`, in batches as they come, ending with the batch that holds RunFinished."""
+        ...
+
+    async def read(self, run: str, after: int = 0) -> Sequence[Record]:
+        """The run's records behind `after` that are kept now."""
+        ...
+
+    async def runs(self) -> Sequence[Mapping[str, Any]]:
+        """A row per run, newest first: run, name, status, started (Unix s), wall (s), tasks, ok, failed, pid, plan."""
+        ...
+
+
+class View(Protocol):
+    """Shows a run to somebody, from its journal alone."""
+
+    async def show(self, feed: AsyncIterator[Sequence[Record]]) -> None:
+        """Returns when the feed ends."""
+        ...
+
+
+class Upstream(Protocol):
+    """Answers the agents' API requests in place of the Anthropic API."""
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Environment variables that point a CLI at it."""
+        ...
+
+    def announce(self, attempt: Attempt) -> None:
+        """Tells it which attempt the session `attempt.session_id` belongs to, before its first request."""
+        ...

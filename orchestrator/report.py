@@ -1,0 +1,138 @@
+"""RunReport: what a run gave as a whole, from its folded events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.state import RunState, TaskState
+from orchestrator.task import Result, Status, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """Results and totals of a run; of one that still runs, so far."""
+
+    run: str
+    name: str
+    status: str
+    """`done`, `failed`, `cancelled`, `crashed`; `running`, or `interrupted` when its process died."""
+    results: Mapping[str, Result]
+    """By task id, in the order in which the tasks were added; a loop's own entry has the list of its values."""
+    statuses: Mapping[str, Status]
+    """By task id; loops are left out."""
+    wall_s: float
+    sum_s: float
+    """Seconds of work, summed over all attempts."""
+    longest_s: float
+    """Seconds of the longest task."""
+    upstream: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every task succeeded (or was skipped by its own condition)."""
+        return self.status == "done"
+
+    @property
+    def tasks(self) -> int:
+        return len(self.statuses)
+
+    def count(self, status: Status) -> int:
+        """How many tasks have this status."""
+        return sum(1 for each in self.statuses.values() if each is status)
+
+    @property
+    def succeeded(self) -> int:
+        return self.count(Status.DONE)
+
+    @property
+    def failed(self) -> int:
+        return self.count(Status.FAILED)
+
+    @property
+    def leaf_results(self) -> list[Result]:
+        """Results of the tasks, loops left out."""
+        return [result for task, result in self.results.items() if task in self.statuses]
+
+    @property
+    def cost_usd(self) -> float:
+        """US dollars, as the CLI reckons them."""
+        return sum(result.cost_usd for result in self.leaf_results)
+
+    @property
+    def usage(self) -> Usage:
+        return sum((result.usage for result in self.leaf_results), Usage())
+
+    @property
+    def speedup(self) -> float:
+        """`sum_s / wall_s`: how many times faster than one task after the other."""
+        return self.sum_s / self.wall_s if self.wall_s else 1.0
+
+    @property
+    def parallel(self) -> str:
+        """PARALLEL: it took at most 1.2 times its longest task. SEQUENTIAL: as long as all together. PARTIAL: between."""
+        if self.tasks < 2 or self.speedup <= 1.1:
+            return "SEQUENTIAL"
+        return "PARALLEL" if self.wall_s <= 1.2 * self.longest_s else "PARTIAL"
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that `--json` prints."""
+        return {
+            "run": self.run,
+            "name": self.name,
+            "status": self.status,
+            "upstream": self.upstream,
+            "tasks": [self._task_json(task) for task in self.statuses],
+            "totals": {
+                "tasks": self.tasks,
+                "ok": self.succeeded,
+                "failed": self.failed,
+                "skipped": self.count(Status.SKIPPED),
+                "cancelled": self.count(Status.CANCELLED),
+                "cost_usd": round(self.cost_usd, 6),
+                "input_tokens": self.usage.all_input_tokens,
+                "cached_input_tokens": self.usage.cache_read_tokens,
+                "output_tokens": self.usage.output_tokens,
+                "wall_s": round(self.wall_s, 3),
+                "sum_s": round(self.sum_s, 3),
+                "speedup": round(self.speedup, 2),
+                "parallel": self.parallel,
+            },
+        }
+
+    def _task_json(self, task: str) -> dict[str, Any]:
+        result = self.results.get(task)
+        data = {"id": task, "status": self.statuses[task].value}
+        if result is None:
+            return data
+        shown = result.to_json()
+        del shown["task"], shown["message"]
+        return data | shown
+
+
+def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> RunReport:
+    """The report of a run from its folded events.
+
+    `now` is the Unix time in seconds; `alive` tells whether the process that drives the run still exists.
+    """
+    begun, ended = state.started, state.finished
+    return RunReport(
+        run=run,
+        name=begun.name if begun else run,
+        status=ended.status if ended else "running" if alive else "interrupted",
+        results={task.id: Result.from_json(task.result) for task in state.tasks.values() if task.result is not None},
+        statuses={task.id: task.status for task in state.leaves()},
+        wall_s=ended.wall if ended else (now if alive else last_sign(state)) - state.started_at,
+        sum_s=state.sum_s,
+        longest_s=max((_seconds(task) for task in state.leaves()), default=0.0),
+        upstream=begun.upstream if begun else None,
+    )
+
+
+def last_sign(state: RunState) -> float:
+    """Unix time of the last start or end of a task."""
+    times = [at for task in state.tasks.values() for at in (task.started, task.finished) if at]
+    return max(times, default=state.started_at)
+
+
+def _seconds(task: TaskState) -> float:
+    return (task.finished - task.started) if task.started and task.finished else 0.0

@@ -1,0 +1,71 @@
+"""Where things are kept, and which pieces are plugged in."""
+
+import importlib
+import importlib.metadata
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from orchestrator.errors import UsageError
+
+BUILT_IN: Mapping[str, str] = {
+    "agents.claude": "orchestrator.agents.claude:open_claude",
+    "executors.local": "orchestrator.executors.local:LocalExecutor",
+    "journal.sqlite": "orchestrator.journal.sqlite:open_sqlite",
+    "journal.memory": "orchestrator.journal.memory:open_memory",
+    "upstreams.offline": "orchestrator.gateway.offline:open_offline",
+    "views.live": "orchestrator.views.live:LiveView",
+    "views.lines": "orchestrator.views.lines:LinesView",
+    "views.jsonl": "orchestrator.views.jsonl:JsonlView",
+}
+"""Pieces by seam and name, imported when they are used: the SDK alone takes over half a second to import."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder that outlives a run."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.db"
+
+    @property
+    def workspaces(self) -> Path:
+        return self.path / "workspaces"
+
+    @property
+    def crashes(self) -> Path:
+        return self.path / "crashes"
+
+
+def home() -> Home:
+    """ORCHESTRATOR_HOME, or else the platform's folder for user data."""
+    path = os.environ.get("ORCHESTRATOR_HOME") or platformdirs.user_data_dir(
+        "claude-agent-orchestrator", appauthor=False
+    )
+    return Home(Path(path).expanduser().absolute())
+
+
+def load(seam: str, name: str) -> Any:
+    """The piece `name` of a seam: a built-in, one that a package registers under the entry point group
+    `orchestrator.<seam>`, or anything importable as `module:Name`.
+
+    Raises UsageError when there is none.
+    """
+    target = name if ":" in name else BUILT_IN.get(f"{seam}.{name}", "")
+    if not target:
+        for entry in importlib.metadata.entry_points(group=f"orchestrator.{seam}", name=name):
+            return entry.load()
+        known = ", ".join(key.split(".")[1] for key in BUILT_IN if key.startswith(f"{seam}."))
+        raise UsageError(f"{seam}: found {name!r}, expected one of {known}, a registered name, or module:Name")
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{seam}: {target!r} cannot be loaded: {error}") from error

@@ -1,0 +1,213 @@
+"""RunState: what a run's events add up to. The engine and every view fold the same events into it."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.events import (
+    AgentMessage,
+    AttemptFinished,
+    AttemptStarted,
+    Event,
+    Record,
+    RunFinished,
+    RunStarted,
+    TaskAdded,
+    TaskExpanded,
+    TaskFinished,
+    WorkspaceOpened,
+)
+from orchestrator.task import Status
+
+FINISHED = frozenset({Status.DONE, Status.FAILED, Status.SKIPPED, Status.CANCELLED})
+FREE_KINDS = frozenset({"loop", "write", "call"})
+"""Kinds of task that run no agent, and so take none of the run's places."""
+
+
+@dataclass(slots=True, eq=False)
+class TaskState:
+    """One task, as far as it has come."""
+
+    id: str
+    title: str
+    kind: str
+    needs: tuple[str, ...]
+    parent: str | None
+    allow_failure: bool
+    status: Status = Status.PENDING
+    unmet: int = 0
+    """Needs that have not ended yet."""
+    parts: list[str] | None = None
+    """The tasks of a loop, once its items are known."""
+    open_parts: int = 0
+    attempts: int = 0
+    started: float | None = None
+    """Unix time, s."""
+    finished: float | None = None
+    doing: str | None = None
+    turns: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    path: str | None = None
+    branch: str | None = None
+    session_id: str | None = None
+    result: dict[str, Any] | None = None
+
+    @property
+    def finished_well(self) -> bool:
+        """Whether tasks that need this one may go on."""
+        return self.status is Status.DONE or (self.status in FINISHED and self.allow_failure)
+
+    @property
+    def runs_agent(self) -> bool:
+        return self.kind not in FREE_KINDS
+
+
+@dataclass(slots=True, eq=False)
+class RunState:
+    """One run. Folding an event costs the same however large the run is."""
+
+    started: RunStarted | None = None
+    started_at: float = 0.0
+    finished: RunFinished | None = None
+    tasks: dict[str, TaskState] = field(default_factory=dict)
+    running: dict[str, TaskState] = field(default_factory=dict)
+    """Tasks at work now, in the order of their start."""
+    places: int = 0
+    """How many of them run an agent."""
+    ready: deque[TaskState] = field(default_factory=deque)
+    """Agents' tasks whose needs are met, in the order in which they became so."""
+    ready_free: deque[TaskState] = field(default_factory=deque)
+    """The same for tasks that run no agent."""
+    doomed: deque[tuple[TaskState, str]] = field(default_factory=deque)
+    """Tasks that cannot run any more, with the need that failed them."""
+    complete: deque[TaskState] = field(default_factory=deque)
+    """Loops whose parts have all ended."""
+    counts: Counter[Status] = field(default_factory=Counter)
+    """Tasks by status; a loop counts by its parts alone."""
+    cost_usd: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    sum_s: float = 0.0
+    """Seconds of work, summed over the attempts that have ended."""
+    _dependents: dict[str, list[str]] = field(default_factory=dict)
+
+    def apply(self, event: Event, at: float) -> None:
+        """Folds one event in; `at` is its Unix time in seconds."""
+        _FOLDS[type(event)](self, event, at)
+
+    def apply_all(self, records: Iterable[Record]) -> None:
+        for record in records:
+            self.apply(record.event, record.at)
+
+    def leaves(self) -> Iterator[TaskState]:
+        """All tasks but the loops."""
+        return (task for task in self.tasks.values() if task.kind != "loop")
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def ended(self) -> int:
+        return sum(self.counts[status] for status in FINISHED)
+
+    def _count(self, task: TaskState, status: Status) -> None:
+        if task.kind != "loop":
+            self.counts[task.status] -= 1
+            self.counts[status] += 1
+        task.status = status
+
+    def _run_started(self, event: RunStarted, at: float) -> None:
+        self.started, self.started_at = event, at
+
+    def _task_added(self, event: TaskAdded, at: float) -> None:
+        task = TaskState(event.task, event.title, event.kind, tuple(event.needs), event.parent, event.allow_failure)
+        self.tasks[task.id] = task
+        if task.kind != "loop":
+            self.counts[task.status] += 1
+        for need in task.needs:
+            if self.tasks[need].status not in FINISHED:
+                task.unmet += 1
+                self._dependents.setdefault(need, []).append(task.id)
+            elif not self.tasks[need].finished_well:
+                self.doomed.append((task, need))
+        if not task.unmet:
+            self._make_ready(task)
+
+    def _make_ready(self, task: TaskState) -> None:
+        if all(self.tasks[need].finished_well for need in task.needs):
+            (self.ready if task.runs_agent else self.ready_free).append(task)
+
+    def _task_expanded(self, event: TaskExpanded, at: float) -> None:
+        task = self.tasks[event.task]
+        task.parts, task.open_parts = list(event.parts), len(event.parts)
+        self._count(task, Status.RUNNING)
+        task.started = at
+        if not task.open_parts:
+            self.complete.append(task)
+
+    def _attempt_started(self, event: AttemptStarted, at: float) -> None:
+        task = self.tasks[event.task]
+        task.attempts, task.session_id, task.doing = event.attempt, event.session_id, "starting"
+        task.started = task.started or at
+        if task.status is not Status.RUNNING:
+            self._count(task, Status.RUNNING)
+            self.running[task.id] = task
+            self.places += task.runs_agent
+
+    def _workspace_opened(self, event: WorkspaceOpened, at: float) -> None:
+        task = self.tasks[event.task]
+        task.path, task.branch = event.path, event.branch
+
+    def _agent_message(self, event: AgentMessage, at: float) -> None:
+        task = self.tasks[event.task]
+        task.doing = event.doing or task.doing
+        task.turns += event.turns
+        task.input_tokens += event.input_tokens
+        task.output_tokens += event.output_tokens
+        self.input_tokens += event.input_tokens
+        self.output_tokens += event.output_tokens
+
+    def _attempt_finished(self, event: AttemptFinished, at: float) -> None:
+        task = self.tasks[event.task]
+        task.cost_usd += event.cost_usd
+        task.doing = f"again in {event.retry_in:.0f} s ({event.outcome})" if event.retry_in is not None else None
+        self.cost_usd += event.cost_usd
+        self.sum_s += event.duration
+
+    def _task_finished(self, event: TaskFinished, at: float) -> None:
+        task = self.tasks[event.task]
+        if self.running.pop(task.id, None):
+            self.places -= task.runs_agent
+        self._count(task, Status(event.status))
+        task.finished, task.result, task.doing = at, event.result, None
+        if task.parent is not None:
+            parent = self.tasks[task.parent]
+            parent.open_parts -= 1
+            if not parent.open_parts:
+                self.complete.append(parent)
+        for dependent in map(self.tasks.__getitem__, self._dependents.pop(task.id, ())):
+            dependent.unmet -= 1
+            if not task.finished_well:
+                self.doomed.append((dependent, task.id))
+            elif not dependent.unmet:
+                self._make_ready(dependent)
+
+    def _run_finished(self, event: RunFinished, at: float) -> None:
+        self.finished = event
+
+
+_FOLDS: dict[type[Event], Callable[[RunState, Any, float], None]] = {
+    RunStarted: RunState._run_started,
+    TaskAdded: RunState._task_added,
+    TaskExpanded: RunState._task_expanded,
+    AttemptStarted: RunState._attempt_started,
+    WorkspaceOpened: RunState._workspace_opened,
+    AgentMessage: RunState._agent_message,
+    AttemptFinished: RunState._attempt_finished,
+    TaskFinished: RunState._task_finished,
+    RunFinished: RunState._run_finished,
+}

@@ -1,0 +1,223 @@
+"""What is to be done, and what came of it: plain data, the same on every machine and in the journal."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from orchestrator.plan.model import Agent
+from workspaces import WorkspaceSpec
+
+
+class Status(StrEnum):
+    """Where a task stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended, by its cause. Only `OK` is a success."""
+
+    OK = "ok"
+    # the model or the task
+    MAX_TURNS = "max_turns"
+    MAX_USD = "max_usd"
+    MISSING_OUTPUT = "missing_output"
+    INVALID_OUTPUT = "invalid_output"
+    EMPTY = "empty"
+    REFUSED = "refused"
+    TOO_LONG = "too_long"
+    HOOK_STOPPED = "hook_stopped"
+    # the API
+    RATE_LIMITED = "rate_limited"
+    QUOTA = "quota"
+    OVERLOADED = "overloaded"
+    API_ERROR = "api_error"
+    BAD_REQUEST = "bad_request"
+    AUTH = "auth"
+    BILLING = "billing"
+    UNKNOWN_MODEL = "unknown_model"
+    # the process
+    NOT_STARTED = "not_started"
+    NO_RESULT = "no_result"
+    CRASHED = "crashed"
+    KILLED = "killed"
+    UNREADABLE = "unreadable"
+    UNKNOWN_SESSION = "unknown_session"
+    # us
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    WORKSPACE = "workspace"
+    INVALID_TASK = "invalid_task"
+    RAISED = "raised"
+    PARTIAL = "partial"
+
+    @property
+    def ok(self) -> bool:
+        """Whether this is the one success."""
+        return self is Outcome.OK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens, as the API counts them."""
+
+    input_tokens: int = 0
+    """Not read from, nor written to, the prompt cache."""
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+    @property
+    def all_input_tokens(self) -> int:
+        """Input tokens, cached or not."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceInfo:
+    """Where a task worked and what it left there."""
+
+    kind: str
+    path: str
+    branch: str | None = None
+    base: str | None = None
+    commit: str | None = None
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a task gave. A task that failed gives one too, with `ok == False` and the cause."""
+
+    task: str
+    outcome: Outcome
+    text: str = ""
+    """The agent's last words."""
+    value: Any = None
+    """The validated `returns`; for a loop the list of its values; for a call what the function returned."""
+    session_id: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    """Summed over the attempts."""
+    cost_usd: float = 0.0
+    """US dollars, summed over the attempts, as the CLI reckons them."""
+    turns: int = 0
+    duration: float = 0.0
+    """Seconds of work, summed over the attempts, without the waits between them."""
+    attempts: int = 0
+    workspace: WorkspaceInfo | None = None
+    denials: tuple[str, ...] = ()
+    """Tool calls that were refused, as `Bash(rm -r build)`."""
+    error: str | None = None
+    """Why it did not succeed, in a sentence."""
+    message: Any = None
+    """The SDK's `ResultMessage`, whole; a dict of the same fields when it comes from the journal."""
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome.ok
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the journal. A `value` or `message` that is a model or a dataclass becomes a dict."""
+        data = {name: getattr(self, name) for name in _RESULT_FIELDS}
+        data["outcome"] = self.outcome.value
+        data["usage"] = asdict(self.usage)
+        data["workspace"] = asdict(self.workspace) if self.workspace else None
+        return data | {"value": plain(self.value), "message": plain(self.message)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Result":
+        """The inverse of `to_json`."""
+        known = dict(data)
+        known["outcome"] = Outcome(known["outcome"])
+        known["usage"] = Usage(**known["usage"])
+        if known.get("workspace"):
+            known["workspace"] = WorkspaceInfo(**known["workspace"] | {"changed": tuple(known["workspace"]["changed"])})
+        known["denials"] = tuple(known.get("denials", ()))
+        return cls(**known)
+
+
+_RESULT_FIELDS = tuple(Result.__dataclass_fields__)
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON data: models and dataclasses become dicts, paths and other objects their text."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One piece of work for one agent, as `Run.submit` takes it."""
+
+    prompt: str
+    agent: Agent | None = None
+    workspace: WorkspaceSpec | str | Path | None = None
+    """`here`, `directory`, `worktree`, a path (work there), or a full `WorkspaceSpec`."""
+    returns: Any = None
+    """A pydantic model, a JSON schema, or a path to one; None for text."""
+    needs: tuple[str, ...] = ()
+    """Ids of tasks of this run that must be done first."""
+    timeout: float | None = None
+    """Seconds for one attempt."""
+    retries: int | None = None
+    key: str | None = None
+    """The task's id in this run; made from a counter when None."""
+    rehearsal: tuple[Mapping[str, Any], ...] | None = None
+    """What the offline model does for this task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at a task, with all that a worker needs: plain data, fit for another process or machine."""
+
+    run: str
+    task: str
+    number: int
+    """Counted from 1."""
+    prompt: str
+    agent: Agent
+    workspace: WorkspaceSpec
+    session_id: str
+    """The id that the session is to have (a UUID)."""
+    schema: Mapping[str, Any] | None = None
+    """A JSON schema that the result must fulfil."""
+    timeout: float | None = None
+    rehearsal: tuple[Mapping[str, Any], ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """`<run>/<task>`: what its workspace is called."""
+        return f"{self.run}/{self.task}"
+
+    @property
+    def permission_mode(self) -> str:
+        """The agent's own, or the one that fits its workspace: in a place of its own an agent may edit files."""
+        return self.agent.permission_mode or ("dontAsk" if self.workspace.kind == "here" else "acceptEdits")

@@ -1,0 +1,63 @@
+"""One attempt from its workspace's making to its putting away: what an executor does, on whatever machine."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import anyio
+
+from orchestrator.events import WorkspaceOpened
+from orchestrator.protocols import AgentRunner, Emit
+from orchestrator.task import Attempt, Outcome, Result, WorkspaceInfo
+from workspaces import Workspace, WorkspaceError, WorkspaceProvider
+
+
+async def work(attempt: Attempt, emit: Emit, runner: AgentRunner, providers: Mapping[str, WorkspaceProvider]) -> Result:
+    """Runs the attempt in its workspace. Every failure is a result with its outcome; only cancellation gets out."""
+    started = anyio.current_time()
+    workspace: Workspace | None = None
+    result = Result(task=attempt.task, outcome=Outcome.WORKSPACE)
+    try:
+        async with providers[attempt.workspace.kind].open(attempt.workspace, attempt.name) as workspace:
+            emit(opened(attempt, workspace))
+            result = await run_in_time(attempt, workspace, emit, runner)
+    except WorkspaceError as error:
+        # What the agent gave is kept, but work that could not be put away is no success.
+        outcome = Outcome.WORKSPACE if result.ok else result.outcome
+        result = replace(result, outcome=outcome, error="; ".join(filter(None, [result.error, str(error)])))
+    return replace(result, workspace=info(attempt, workspace), duration=anyio.current_time() - started)
+
+
+async def run_in_time(attempt: Attempt, workspace: Workspace, emit: Emit, runner: AgentRunner) -> Result:
+    """The agent's result, or a timeout's."""
+    with anyio.move_on_after(attempt.timeout):
+        return await runner.run(attempt, workspace, emit)
+    return Result(
+        task=attempt.task,
+        outcome=Outcome.TIMEOUT,
+        session_id=attempt.session_id,
+        error=f"it took longer than its timeout of {attempt.timeout:g} s",
+    )
+
+
+def opened(attempt: Attempt, workspace: Workspace) -> WorkspaceOpened:
+    return WorkspaceOpened(
+        task=attempt.task,
+        attempt=attempt.number,
+        path=str(workspace.path),
+        branch=workspace.branch,
+        base=workspace.base,
+    )
+
+
+def info(attempt: Attempt, workspace: Workspace | None) -> WorkspaceInfo | None:
+    """What the workspace was and what is left there; None when it could not be made."""
+    if workspace is None:
+        return None
+    return WorkspaceInfo(
+        kind=attempt.workspace.kind,
+        path=str(workspace.path),
+        branch=workspace.branch,
+        base=workspace.base,
+        commit=workspace.commit,
+        changed=workspace.changed,
+    )
