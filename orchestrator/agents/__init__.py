@@ -1,0 +1,1 @@
+"""The one place that knows the SDK: Claude CLI processes, their messages, and how they end."""

@@ -1,0 +1,103 @@
+"""An attempt's options in the SDK's words, and the environment of its process."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from claude_agent_sdk import ClaudeAgentOptions
+from claude_agent_sdk.types import SandboxSettings, SystemPromptPreset
+
+from orchestrator.agents.process import Den
+from orchestrator.protocols import Upstream
+from orchestrator.task import Attempt
+
+LINE_LIMIT = 64 * 1024 * 1024
+"""Bytes that one message may have. The SDK's 1 MiB is exceeded by an image that an agent reads."""
+
+SANDBOX = {"enabled": True, "failIfUnavailable": True}
+"""Without the second the CLI runs unsandboxed, with no more than a warning, where it cannot do it."""
+
+QUIET = {
+    "DISABLE_AUTOUPDATER": "1",
+    # A shell or an agent left in the background would make a second result after the first.
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+    # The agents of one run would all write the same notes in the user's folder, and read each other's.
+    "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+}
+"""Variables that an attempt's agent may set otherwise by its `env`."""
+
+OUT_OF_HAND = (
+    *(
+        "Agent",
+        "AskUserQuestion",
+        "CronCreate",
+        "CronDelete",
+        "CronList",
+        "EnterWorktree",
+        "ExitWorktree",
+        "ListAgents",
+    ),
+    *("Monitor", "ScheduleWakeup", "SendMessage", "Task", "TaskStop", "Workflow"),
+)
+
+
+def to_options(
+    attempt: Attempt, cwd: Path, den: Den, upstream: Upstream | None, stderr: Callable[[str], None]
+) -> ClaudeAgentOptions:
+    """What the SDK is given."""
+    agent = attempt.agent
+    return ClaudeAgentOptions(
+        cli_path=den.launcher,
+        cwd=cwd,
+        env=environment(attempt, den, upstream),
+        stderr=stderr,
+        max_buffer_size=LINE_LIMIT,
+        session_id=attempt.session_id,
+        model=agent.model,
+        fallback_model=agent.fallback_model,
+        effort=agent.effort,
+        max_turns=agent.max_turns,
+        max_budget_usd=agent.usd,
+        system_prompt=system_prompt(attempt),
+        tools={"type": "preset", "preset": "claude_code"} if agent.tools == "default" else list(agent.tools),
+        allowed_tools=list(agent.allow),
+        disallowed_tools=[*agent.deny, *unwanted(attempt)],
+        permission_mode=attempt.permission_mode,  # type: ignore[arg-type]  # the model has checked it
+        setting_sources=list(agent.settings),
+        strict_mcp_config=True,
+        mcp_servers=agent.mcp_servers if isinstance(agent.mcp_servers, str) else dict(agent.mcp_servers),  # type: ignore[arg-type]
+        sandbox=cast("SandboxSettings", SANDBOX) if agent.sandbox else None,
+        output_format={"type": "json_schema", "schema": dict(attempt.schema)} if attempt.schema is not None else None,
+    )
+
+
+def unwanted(attempt: Attempt) -> list[str]:
+    """Tools of the CLI's own set that start, wake or message agents, or ask somebody: off unless allowed by name."""
+    allowed = {rule.partition("(")[0] for rule in attempt.agent.allow}
+    return [tool for tool in OUT_OF_HAND if tool not in allowed] if attempt.agent.tools == "default" else []
+
+
+def system_prompt(attempt: Attempt) -> Any:
+    """The agent's own prompt, or Claude Code's, with what differs from directory to directory moved out of it."""
+    agent = attempt.agent
+    if agent.system is not None:
+        return agent.system if agent.append_system is None else f"{agent.system}\n\n{agent.append_system}"
+    preset = SystemPromptPreset(type="preset", preset="claude_code", exclude_dynamic_sections=True)
+    return preset if agent.append_system is None else preset | {"append": agent.append_system}
+
+
+def environment(attempt: Attempt, den: Den, upstream: Upstream | None) -> dict[str, str]:
+    """Variables on top of the orchestrator's own, which reach the CLI as they are."""
+    ours = {
+        "CLAUDE_CODE_TMPDIR": str(den.temporary),
+        "ORCHESTRATOR_LEASE": str(den.lease(attempt.session_id)),
+        "ORCHESTRATOR_PARENT": str(os.getpid()),
+    }
+    if upstream:
+        foreign = [
+            name for name in os.environ if name.startswith(("ANTHROPIC_", "CLAUDE_")) and name not in upstream.env
+        ]
+        ours |= {"CLAUDE_CONFIG_DIR": str(den.config), **upstream.env, "ORCHESTRATOR_DROP": " ".join(foreign)}
+    drop = [name for name in ours.get("ORCHESTRATOR_DROP", "").split() if name not in ours | QUIET | attempt.agent.env]
+    return {**QUIET, **attempt.agent.env, **ours, "ORCHESTRATOR_DROP": " ".join(drop)}
