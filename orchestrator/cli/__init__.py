@@ -1,0 +1,1 @@
+"""The commands: they wire pieces together and decide nothing."""

@@ -1,0 +1,135 @@
+"""The command line: names, options and help; what a command does is imported when it is called."""
+
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="orchestrator",
+    help="Many Claude Code agents, run as one durable, bounded, observable computation.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+plan_app = typer.Typer(help="Look at a plan file without starting anything.", no_args_is_help=True)
+app.add_typer(plan_app, name="plan")
+
+PlanFile = Annotated[str, typer.Argument(metavar="PLAN", help="A plan file (YAML).")]
+RunName = Annotated[
+    str | None, typer.Argument(metavar="RUN", help="A run's id, its beginning, or a name; default: the newest run.")
+]
+TaskName = Annotated[str | None, typer.Argument(metavar="TASK", help="A task of the run.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="a.b=c", help="Set a value of the plan; may be given again.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JsonTarget = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the results as JSON.")]
+ViewName = Annotated[
+    str | None,
+    typer.Option(
+        "--view", metavar="live|lines|jsonl|none", help="Progress on stderr; default: live in a terminal, else lines."
+    ),
+]
+Concurrent = Annotated[int | None, typer.Option(min=1, max=1000, help="How many agents run at once.")]
+
+
+def version(wanted: bool) -> None:
+    """Prints the version and ends."""
+    if wanted:
+        from importlib.metadata import version as installed  # noqa: PLC0415 - 30 ms that only this option needs
+
+        print(installed("claude-agent-orchestrator"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Many Claude Code agents, run as one durable, bounded, observable computation."""
+
+
+@app.command()
+def demo(view: ViewName = None, concurrent: Concurrent = None, json: JsonTarget = None) -> None:
+    """Run the main job here and now, with no account: a small documentation audit with the offline model."""
+    _do("running:demo", _options(offline=True, view=view, concurrent=concurrent, json=json))
+
+
+@app.command()
+def run(
+    plan: PlanFile,
+    offline: Annotated[bool, typer.Option("--offline", help="Use the embedded offline model; no account.")] = False,
+    settings: Settings = None,
+    concurrent: Concurrent = None,
+    usd: Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost, in US dollars.")] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first task that fails.")] = False,
+    view: ViewName = None,
+    json: JsonTarget = None,
+) -> None:
+    """Run a plan file."""
+    options = _options(offline=offline, concurrent=concurrent, usd=usd, fail_fast=fail_fast, view=view, json=json)
+    _do("running:run", plan, settings or [], options)
+
+
+@app.command()
+def runs(
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    json: AsJson = False,
+) -> None:
+    """List runs, newest first."""
+    _do("inspecting:runs", limit, json)
+
+
+@app.command()
+def show(run: RunName = None, task: TaskName = None, json: AsJson = False) -> None:
+    """Show a run, or one of its tasks."""
+    _do("inspecting:show", run, task, json)
+
+
+@app.command()
+def logs(
+    run: RunName = None,
+    task: TaskName = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Print what a run's agents said and did."""
+    _do("inspecting:logs", run, task, follow, json)
+
+
+@plan_app.command("check")
+def plan_check(plan: PlanFile, settings: Settings = None, json: AsJson = False) -> None:
+    """Say all that is wrong with a plan."""
+    _do("planning:check", plan, settings or [], json)
+
+
+@plan_app.command("show")
+def plan_show(plan: PlanFile, settings: Settings = None, json: AsJson = False) -> None:
+    """Show what waits for what."""
+    _do("planning:show", plan, settings or [], json)
+
+
+@plan_app.command("schema")
+def plan_schema() -> None:
+    """Print the JSON schema of plan files."""
+    _do("planning:schema")
+
+
+def _do(command: str, *arguments: Any) -> None:
+    """Imports and carries out a command, and ends with its exit code."""
+    exits = import_module("orchestrator.cli.exits")
+    module, _, name = command.partition(":")
+    raise typer.Exit(exits.guarded(lambda: getattr(import_module(f"orchestrator.cli.{module}"), name)(*arguments)))
+
+
+def _options(**given: Any) -> Any:
+    return import_module("orchestrator.cli.running").Options(**given)
+
+
+def main() -> None:
+    """The entry point. Wrong options end with 2, as typer has it."""
+    app()

@@ -1,0 +1,169 @@
+"""`runs`, `show` and `logs`: what the journal says, while a run goes on and ever after."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio
+import psutil
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli.output import console, print_json
+from orchestrator.errors import UsageError
+from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.report import RunReport, report_of
+from orchestrator.settings import home
+from orchestrator.state import RunState
+from orchestrator.task import Result
+from orchestrator.views.jsonl import to_json
+from orchestrator.views.log import log_lines
+from orchestrator.views.summary import summary
+from orchestrator.views.words import clean, dollars, span, tokens
+
+Row = Mapping[str, Any]
+
+
+def runs(limit: int, as_json: bool) -> int:
+    """Lists runs, newest first."""
+    rows = [with_status(row) for row in anyio.run(SqliteJournal(home().journal).runs, limit)]
+    if as_json:
+        print_json(rows)
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("run", "status", "started (UTC)"):
+        table.add_column(name, no_wrap=True)
+    for name in ("time", "tasks", "ok", "failed", "cost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        began = time.strftime("%Y-%m-%d %H:%M", time.gmtime(row["started"]))
+        figures = (span(row["wall_s"]), str(row["tasks"]), str(row["ok"]), str(row["failed"]), dollars(row["cost_usd"]))
+        table.add_row(row["run"], row["status"], began, *figures)
+    console().print(table)
+    return 0
+
+
+def show(run: str | None, task: str | None, as_json: bool) -> int:
+    """Prints a run's report, or one task of it whole."""
+    report = anyio.run(read_report, run)
+    if task is None:
+        out = console()
+        print_json(report.to_json()) if as_json else out.print(summary(report, out.width))
+        return 0
+    if task not in report.statuses and task not in report.results:
+        raise UsageError(f"run {report.run} has no task {task!r}; it has {', '.join(list(report.statuses)[:20])}")
+    result = report.results.get(task)
+    if as_json:
+        print_json({"id": task, "status": report.statuses.get(task)} | (result.to_json() if result else {}))
+    else:
+        console().print(details(task, report, result), soft_wrap=True)
+    return 0
+
+
+def logs(run: str | None, task: str | None, follow: bool, as_json: bool) -> int:
+    """Prints what a run's agents said and did; with `follow` until the run ends."""
+    anyio.run(_logs, run, task, follow, as_json)
+    return 0
+
+
+async def _logs(run: str | None, task: str | None, follow: bool, as_json: bool) -> None:
+    journal = SqliteJournal(home().journal)
+    row = await find_run(journal, run)
+    async with anyio.create_task_group() as group:
+        if follow:
+            group.start_soon(_stop_when_dead, row, group.cancel_scope)
+        feed = journal.follow(row["run"]) if follow else _once(await journal.read(row["run"]))
+        async for batch in feed:
+            for record in batch:
+                if task is None or getattr(record.event, "task", None) == task:
+                    lines = [json.dumps(to_json(record), ensure_ascii=False)] if as_json else log_lines(record)
+                    for line in lines:
+                        print(line, flush=follow)
+        group.cancel_scope.cancel()
+
+
+async def _once(batch: Sequence[Any]) -> Any:
+    yield batch
+
+
+async def _stop_when_dead(row: Row, scope: anyio.CancelScope) -> None:
+    """Ends the wait for a run whose process was killed: its end was never written."""
+    while is_alive(row):  # noqa: ASYNC110 - a process that is not our child gives no event
+        await anyio.sleep(1)
+    await anyio.sleep(1)
+    scope.cancel()
+
+
+async def read_report(run: str | None) -> RunReport:
+    """The report of the run that `run` names."""
+    journal = SqliteJournal(home().journal)
+    row = await find_run(journal, run)
+    state = RunState()
+    state.apply_all(await journal.read(row["run"]))
+    return report_of(row["run"], state, now=time.time(), alive=is_alive(row))
+
+
+async def find_run(journal: SqliteJournal, run: str | None) -> Row:
+    """The run of that id, the only one whose id begins so, or the newest of that name; None: the newest of all.
+
+    Raises UsageError when there is none.
+    """
+    rows = await journal.runs()
+    if not rows:
+        raise UsageError(f"{journal.path}: no run is in this journal yet")
+    if run is None:
+        return rows[0]
+    beginning = [row for row in rows if str(row["run"]).startswith(run)]
+    exact = [row for row in rows if row["run"] == run] or [row for row in rows if row["name"] == run]
+    if found := exact or (beginning if len(beginning) == 1 else []):
+        return found[0]
+    close = ", ".join(str(row["run"]) for row in (beginning or rows)[:5])
+    what = "more than one run begins so" if beginning else "no such run"
+    raise UsageError(f"run {run!r}: {what}; expected an id or a name, as {close}")
+
+
+def with_status(row: Row) -> dict[str, Any]:
+    """The row with a status and a time also for a run that has no end yet."""
+    if row["status"]:
+        return dict(row)
+    alive = is_alive(row)
+    wall = time.time() - row["started"] if alive else 0.0
+    return {**row, "status": "running" if alive else "interrupted", "wall_s": wall}
+
+
+def is_alive(row: Row) -> bool:
+    """Whether the process that drives the run still exists: the same process, not another one of the same id."""
+    try:
+        began: float = psutil.Process(row["pid"]).create_time()
+        return abs(began - float(row["process_started"])) < 1.0
+    except psutil.Error:
+        return False
+
+
+def details(task: str, report: RunReport, result: Result | None) -> Text:
+    """One task, whole."""
+    text = Text.assemble((task, "bold"), f"  {report.statuses.get(task, 'loop')}\n")
+    if result is None:
+        return text
+    usage = result.usage
+    spent = f"{tokens(usage.all_input_tokens)} in ({tokens(usage.cache_read_tokens)} cached)"
+    facts = {
+        "outcome": f"{result.outcome}{': ' + result.error if result.error else ''}",
+        "attempts": f"{result.attempts}, {span(result.duration)}, {result.turns} turns",
+        "tokens": f"{spent}, {tokens(usage.output_tokens)} out",
+        "cost": dollars(result.cost_usd),
+        "session": result.session_id,
+        "workspace": result.workspace and f"{result.workspace.kind} {result.workspace.path}",
+        "branch": result.workspace and result.workspace.branch,
+        "changed": result.workspace and ", ".join(result.workspace.changed),
+        "refused": ", ".join(result.denials),
+    }
+    for name, fact in facts.items():
+        if fact:
+            text.append(f"{name:<10}", "dim").append(f"{clean(str(fact))}\n")
+    if result.value is not None:
+        text.append("value\n", "dim").append(json.dumps(result.value, ensure_ascii=False, indent=2) + "\n")
+    if result.text:
+        text.append("text\n", "dim").append("\n".join(map(clean, result.text.splitlines())))
+    return text

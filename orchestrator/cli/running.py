@@ -1,0 +1,133 @@
+"""`run` and `demo`: a plan from its file to its exit code."""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskStatus
+
+from orchestrator.cli import exits
+from orchestrator.cli.output import check_target, console, write_json
+from orchestrator.engine.opening import open_run
+from orchestrator.errors import UsageError
+from orchestrator.plan.loading import LoadedPlan, load_plan
+from orchestrator.protocols import View
+from orchestrator.report import RunReport
+from orchestrator.settings import home, load
+from orchestrator.views.summary import summary
+
+DOCS = ("*.md", "*.rst", "docs/**/*.md", "docs/**/*.rst")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says besides the plan."""
+
+    offline: bool = False
+    concurrent: int | None = None
+    usd: float | None = None
+    fail_fast: bool = False
+    view: str | None = None
+    json: str | None = None
+    directory: Path | None = None
+
+
+def run(path: str, settings: Sequence[str], options: Options) -> int:
+    """Runs a plan file; the exit code."""
+    return drive(load_plan(path, to_overrides(settings)), options)
+
+
+def demo(options: Options) -> int:
+    """Audits the documentation of the current directory, or a small one of its own, with the offline model."""
+    with resources.as_file(resources.files("orchestrator.cli").joinpath("demo")) as folder:
+        found = next((path for pattern in DOCS for path in Path.cwd().glob(pattern)), None)
+        docs = Path.cwd() if found else folder / "docs"
+        report = home().path / "demo" / "audit.md"
+        loaded = load_plan(folder / "plan.yaml", {"vars.docs": quoted(docs), "vars.report": quoted(report)})
+        print(
+            f"auditing the documentation in {docs} with real Claude CLI processes and the offline model",
+            file=sys.stderr,
+        )
+        code = drive(loaded, options)
+        if code == exits.OK:
+            print(f"\nthe report ({report}):\n\n{report.read_text('utf-8')}")
+        return code
+
+
+def quoted(path: Path) -> str:
+    """The path as a YAML scalar."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def to_overrides(settings: Sequence[str]) -> Mapping[str, str]:
+    """`["a.b=c"]` as a mapping. Raises UsageError for one without a `=`."""
+    overrides = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {setting}: expected a.b=c")
+        overrides[key] = value
+    return overrides
+
+
+def drive(loaded: LoadedPlan, options: Options) -> int:
+    """Runs a loaded plan with its view, prints the summary and the JSON; the exit code."""
+    check_target(options.json)
+    limits = loaded.plan.limits
+    changes = {"concurrent": options.concurrent, "usd": options.usd}
+    checked = type(limits).model_validate(
+        limits.model_dump() | {name: value for name, value in changes.items() if value is not None}
+    )
+    loaded = LoadedPlan(loaded.plan.model_copy(update={"limits": checked}), loaded.directory, loaded.file)
+    report, interrupted = anyio.run(_run, loaded, options)
+    out = console(stderr=options.json == "-")
+    out.print(summary(report, out.width))
+    if options.json:
+        write_json(report.to_json(), options.json)
+    if interrupted:
+        print(f"interrupted: what had finished is kept: orchestrator show {report.run}", file=sys.stderr)
+        return exits.INTERRUPTED
+    return exits.OK if report.ok else exits.SOME_FAILED
+
+
+async def _run(loaded: LoadedPlan, options: Options) -> tuple[RunReport, bool]:
+    async with anyio.create_task_group() as group:
+        with anyio.CancelScope() as scope:
+            await group.start(_cancel_on_signal, scope)
+            async with open_run(
+                loaded.plan.name,
+                limits=loaded.plan.limits,
+                views=choose_views(options.view),
+                upstream="offline" if options.offline else None,
+                fail_fast=options.fail_fast,
+                plan=str(loaded.file) if loaded.file else None,
+            ) as work:
+                await work.plan(loaded)
+        group.cancel_scope.cancel()
+    return work.report(), scope.cancelled_caught
+
+
+async def _cancel_on_signal(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
+    """The first Ctrl-C or SIGTERM cancels the run in good order; a second ends this process, and the guard its agents."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            if scope.cancel_called:
+                os._exit(exits.INTERRUPTED)
+            print("stopping: what has finished is kept; once more stops at once", file=sys.stderr)
+            scope.cancel()
+
+
+def choose_views(name: str | None) -> list[View]:
+    """The view of that name; by default `live` in a terminal and `lines` elsewhere. `none` is none."""
+    if name == "none":
+        return []
+    if name is None:
+        name = "live" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else "lines"
+    view: View = load("views", name)()
+    return [view]

@@ -1,0 +1,1 @@
+"""Views: show a run to somebody, from its journal alone, live, later, or from another process."""

@@ -1,0 +1,63 @@
+"""A run's messages as text, for `logs`: what each agent said and did, line by line."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.events import AgentMessage, AttemptFinished, AttemptStarted, Record, TaskFinished, WorkspaceOpened
+from orchestrator.views.words import clean, dollars, span
+
+MOST = 2000
+"""Characters of one message that are shown; `--json` has it whole."""
+
+
+def log_lines(record: Record) -> Iterator[str]:
+    """`12:30:01 check[3] > text`, a line per line of each message."""
+    moment = datetime.fromtimestamp(record.at, UTC).strftime("%H:%M:%S")
+    task = getattr(record.event, "task", "")
+    for sign, text in entries(record):
+        for line in shortened(text).splitlines() or [""]:
+            yield f"{moment} {task} {sign} {clean(line)}"
+
+
+def entries(record: Record) -> Iterator[tuple[str, str]]:
+    """A sign and a text each: `?` asked, `>` said, `*` tool called, `=` its result, `!` trouble, `#` what happened."""
+    match record.event:
+        case AttemptStarted(prompt=prompt, attempt=number):
+            yield "?", prompt if number == 1 else f"(attempt {number}) {prompt}"
+        case WorkspaceOpened(path=path, branch=branch):
+            yield "#", f"works in {path}" + (f" on branch {branch}" if branch else "")
+        case AgentMessage(type="AssistantMessage" | "UserMessage", data=data):
+            yield from _blocks(data)
+        case AgentMessage(type="SystemMessage", doing=doing, data=data) if data.get("subtype") != "init" and doing:
+            yield "!", doing
+        case AttemptFinished() as ended:
+            wait = f"; again in {span(ended.retry_in)}" if ended.retry_in is not None else ""
+            yield "#", f"{ended.outcome}{': ' + ended.error if ended.error else ''}{wait}"
+        case TaskFinished(loop=False) as ended:
+            result = ended.result
+            yield "#", f"{ended.status} after {span(result['duration'])}, {dollars(result['cost_usd'])}"
+
+
+def _blocks(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    content = data.get("content")
+    for block in content if isinstance(content, list) else []:
+        match block:
+            case {"block": "TextBlock", "text": text}:
+                yield ">", text
+            case {"block": "ToolUseBlock", "name": name, "input": arguments}:
+                yield "*", f"{name} {', '.join(f'{key}={value}' for key, value in arguments.items())}"
+            case {"block": "ToolResultBlock", "content": content, "is_error": wrong}:
+                yield ("!" if wrong else "="), _text(content)
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        return "\n".join(
+            str(part.get("text", f"({part.get('type')})")) for part in content if isinstance(part, Mapping)
+        )
+    return str(content or "")
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= MOST else f"{text[:MOST]} … ({len(text) - MOST} more characters)"

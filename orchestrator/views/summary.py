@@ -1,0 +1,94 @@
+"""The summary at the end of a run."""
+
+from rich.console import Group, JustifyMethod, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.report import RunReport
+from orchestrator.task import Result, Status
+from orchestrator.views.words import SIGNS, clean, dollars, plural, span, tokens, upstream_note
+
+WIDE = 70
+"""Columns from which turns and tokens have room."""
+LEAST_GAVE = 12
+MOST_ROWS = 60
+"""Beyond that only tasks that did not succeed are listed one by one."""
+
+
+def summary(report: RunReport, width: int) -> RenderableType:
+    """Per task outcome, time, turns, tokens and cost; totals; the speed-up against one task after the other."""
+    parts: list[RenderableType] = [task_table(report, width), Text(totals(report), style="bold"), Text(timing(report))]
+    parts.extend(Text(note, style="dim") for note in notes(report))
+    return Group(*parts)
+
+
+def task_table(report: RunReport, width: int) -> Table:
+    """A row per task; what it gave takes the room that the figures leave, and goes where there is none."""
+    names = ["task", "outcome", *(("time", "turns", "tokens", "cost") if width >= WIDE else ("time", "cost"))]
+    rows = [row(task, status, report.results.get(task), width) for task, status in listed(report)]
+    widths = [
+        max(len(cells[index]) for cells in [names, *(cells for cells, _, _ in rows)]) for index in range(len(names))
+    ]
+    widths[0] = min(widths[0], max(width // 3, 12))
+    rest = width - sum(widths) - len(widths) * 2
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for index, (name, size) in enumerate(zip(names, widths, strict=True)):
+        justify: JustifyMethod = "left" if index < 2 else "right"
+        table.add_column(name, width=size, no_wrap=True, overflow="ellipsis", justify=justify)
+    if rest >= LEAST_GAVE:
+        table.add_column("what it gave", width=rest, no_wrap=True, overflow="ellipsis", style="dim")
+    for cells, colour, gave in rows:
+        shown = [Text(cells[0]), Text(cells[1], style=colour), *map(Text, cells[2:])]
+        table.add_row(*shown, *([Text(gave)] if rest >= LEAST_GAVE else []))
+    return table
+
+
+def listed(report: RunReport) -> list[tuple[str, Status]]:
+    everything = list(report.statuses.items())
+    if len(everything) <= MOST_ROWS:
+        return everything
+    return [(task, status) for task, status in everything if status is not Status.DONE]
+
+
+def row(task: str, status: Status, result: Result | None, width: int) -> tuple[list[str], str, str]:
+    """A task's cells, the colour of its outcome, and what it gave."""
+    sign, colour = SIGNS[status]
+    if result is None:
+        return [f"{sign} {task}", status.value, *[""] * (4 if width >= WIDE else 2)], colour, ""
+    spent = tokens(result.usage.all_input_tokens + result.usage.output_tokens)
+    figures = [span(result.duration), str(result.turns), spent, dollars(result.cost_usd)]
+    gave = clean(" ".join((result.error or result.text).split()))
+    shown = figures if width >= WIDE else [figures[0], figures[3]]
+    return [f"{sign} {task}", result.outcome.value, *shown], colour, gave
+
+
+def totals(report: RunReport) -> str:
+    """`12 tasks: 11 ok, 1 failed · 34.1k tokens · $0.31`"""
+    counts = {status: report.count(status) for status in Status if status is not Status.DONE}
+    others = "".join(f", {number} {status.value}" for status, number in counts.items() if number)
+    usage = report.usage
+    cached = f" ({usage.cache_read_tokens / usage.all_input_tokens:.0%} cached)" if usage.cache_read_tokens else ""
+    spent = f"{tokens(usage.all_input_tokens)} tokens in{cached}, {tokens(usage.output_tokens)} out"
+    return f"{report.tasks} tasks: {report.succeeded} ok{others} · {spent} · {dollars(report.cost_usd)}"
+
+
+def timing(report: RunReport) -> str:
+    times = f"{span(report.wall_s)}, sum of tasks {span(report.sum_s)}"
+    return f"wall {times}: {report.speedup:.1f}x as fast as one after the other ({report.parallel})"
+
+
+def notes(report: RunReport) -> list[str]:
+    """What must not be passed over: refused tool calls, branches that hold work, and where the figures come from."""
+    said = []
+    for task, result in report.results.items():
+        if result.denials:
+            said.append(
+                f"{task}: refused: {clean(', '.join(result.denials[:5]))} (let it through with the agent's `allow`)"
+            )
+        if result.workspace and result.workspace.branch and result.workspace.commit:
+            said.append(
+                f"{task}: {plural(len(result.workspace.changed), 'file')} changed on branch {result.workspace.branch}"
+            )
+    said.extend(filter(None, [upstream_note(report.upstream)]))
+    said.append(f"more: orchestrator show {report.run}")
+    return said

@@ -1,0 +1,56 @@
+"""Numbers in words for people."""
+
+from orchestrator.task import Status
+
+SIGNS = {
+    Status.PENDING: ("·", "dim"),
+    Status.RUNNING: ("▶", "cyan"),
+    Status.DONE: ("✓", "green"),
+    Status.FAILED: ("✗", "red"),
+    Status.SKIPPED: ("-", "yellow"),
+    Status.CANCELLED: ("■", "yellow"),
+}
+"""A sign and a colour for each status; the sign alone tells it too."""
+
+
+def clock(seconds: float) -> str:
+    """`0:07`, `12:30`, `1:02:03`."""
+    minutes, rest = divmod(int(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def span(seconds: float) -> str:
+    """`0.4 s`, `12.5 s`, `3:20`."""
+    return f"{seconds:.1f} s" if seconds < 100 else clock(seconds)
+
+
+def tokens(number: int) -> str:
+    """`950`, `12.3k`, `1.25M`."""
+    if number < 1_000:
+        return str(number)
+    return f"{number / 1_000:.1f}k" if number < 1_000_000 else f"{number / 1_000_000:.2f}M"
+
+
+def dollars(amount: float) -> str:
+    """`$0.0042`, `$1.25`."""
+    return f"${amount:.4f}" if amount < 0.1 else f"${amount:.2f}"
+
+
+def upstream_note(upstream: str | None) -> str | None:
+    """What to say of figures that no account was charged for."""
+    if upstream is None:
+        return None
+    if upstream == "offline":
+        return "offline model: answers come from rules, not from Claude; nothing was paid (costs are list prices)"
+    return f"upstream: {upstream}"
+
+
+def clean(text: str) -> str:
+    """The text with control characters made visible: what an agent says must not steer the terminal."""
+    return "".join(letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 file`, `3 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
