@@ -1,0 +1,165 @@
+"""The offline model: answers agents by fixed rules about the files that they see, with no account and no network."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from orchestrator.gateway.answer import MARK, say_answer, say_found
+from orchestrator.gateway.conversation import ANSWER_TOOL, Conversation, read_conversation
+from orchestrator.gateway.errors import ApiError
+from orchestrator.gateway.evidence import Evidence, gather_evidence
+from orchestrator.gateway.fill import UnfillableError, fill
+from orchestrator.gateway.looking import choose_look
+from orchestrator.gateway.meaning import Hints
+from orchestrator.gateway.rehearsal import Move, play
+from orchestrator.gateway.seam import ApiEvent, Call
+from orchestrator.gateway.server import open_gateway
+from orchestrator.gateway.steps import Answer, Fail, Step, parse_steps
+from orchestrator.gateway.sums import find_sum
+from orchestrator.gateway.wire import Block, estimate_tokens, stream, text_block, tool_block
+from orchestrator.gateway.wishes import find_target, without_target
+from orchestrator.gateway.words import find_topic
+from orchestrator.protocols import Upstream
+from orchestrator.task import Attempt
+
+
+def open_offline() -> AbstractAsyncContextManager[Upstream]:
+    """A gateway whose answers come from the offline model. Raises InternalError when it does not start."""
+    return open_gateway(OfflineModel())
+
+
+class OfflineModel:
+    """Answers each request from what its messages show. Fulfils `Source`."""
+
+    env: Mapping[str, str] = {
+        "ANTHROPIC_API_KEY": "offline",
+        # No credential of the user's has a use here, so none gets in.
+        "ANTHROPIC_AUTH_TOKEN": "",
+        "ANTHROPIC_CUSTOM_HEADERS": "",
+        "CLAUDE_CODE_OAUTH_TOKEN": "",
+        "CLAUDE_CODE_OAUTH_REFRESH_TOKEN": "",
+    }
+
+    def __init__(self) -> None:
+        self._attempts: dict[str, Attempt] = {}
+        self._failures: Counter[tuple[str, str, int]] = Counter()
+
+    def announce(self, attempt: Attempt) -> None:
+        """Notes the attempt and its rehearsal. One with a fault is answered with an error that says so."""
+        self._attempts[attempt.session_id] = attempt
+
+    async def answer(self, call: Call) -> AsyncIterator[ApiEvent]:
+        """The reply as a stream. Raises ApiError when the rehearsal has one in its place."""
+        conversation = read_conversation(call)
+        move = self._decide(conversation, call)
+        if move.wait:
+            await asyncio.sleep(move.wait)
+        if move.error:
+            raise move.error
+        events = stream(
+            move.blocks, model=conversation.model, seed=conversation.seed, input_tokens=_count_input(call.body)
+        )
+        return _as_stream(events)
+
+    async def count(self, call: Call) -> int:
+        """About how many tokens the call has."""
+        return _count_input(call.body)
+
+    async def models(self) -> Sequence[Mapping[str, Any]]:
+        """The offline model alone; a request may name any other."""
+        return [
+            {"type": "model", "id": "offline", "display_name": "Offline model", "created_at": "2000-01-01T00:00:00Z"}
+        ]
+
+    def _decide(self, conversation: Conversation, call: Call) -> Move:
+        if conversation.small:
+            return Move([text_block(MARK)])
+        attempt = self._attempts.get(call.session_id or "")
+        # An agent that the agent started has a request of its own, which the rehearsal does not know.
+        if attempt is None or not attempt.rehearsal or "x-claude-code-agent-id" in call.headers:
+            return Move(follow_rules(conversation))
+        return self._rehearse(attempt, conversation)
+
+    def _rehearse(self, attempt: Attempt, conversation: Conversation) -> Move:
+        try:
+            steps = parse_steps(attempt.rehearsal or ())
+        except ValueError as error:
+            return Move(error=ApiError(400, str(error)))
+
+        def spend(index: int, fail: Fail) -> bool:
+            key = (attempt.run, attempt.task, index)
+            self._failures[key] += 1
+            return self._failures[key] <= fail.times
+
+        move = play(steps, conversation, spend, _find_start(conversation, attempt.prompt))
+        return _finish(move, steps, conversation) if move.over and not move.error else move
+
+
+async def _as_stream(events: Iterator[ApiEvent]) -> AsyncIterator[ApiEvent]:
+    for event in events:
+        yield event
+
+
+def _find_start(conversation: Conversation, prompt: str) -> int:
+    """The turn in which the attempt's prompt was given last: alone, or else among other words."""
+    asked = [turn.prompt for turn in conversation.turns]
+    alone = [index for index, text in enumerate(asked) if text == prompt.strip()]
+    among = [index for index, text in enumerate(asked) if prompt.strip() in text]
+    return (alone or among or [len(asked) - 1])[-1]
+
+
+def _finish(move: Move, steps: Sequence[Step], conversation: Conversation) -> Move:
+    """The move with the typed result that is still due, or with last words."""
+    blocks = list(move.blocks)
+    if conversation.schema is not None and not conversation.turn.made(ANSWER_TOOL):
+        given = [tool_block(ANSWER_TOOL, step.value) for step in steps if isinstance(step, Answer)]
+        blocks += given[-1:] or _give_result(conversation, _gather(conversation))
+    return Move(blocks or [text_block(f"{MARK} The rehearsal is over.")], move.wait)
+
+
+def follow_rules(conversation: Conversation) -> list[Block]:
+    """The reply without a rehearsal: look, read, write if that was asked for, then say what was found."""
+    evidence = _gather(conversation)
+    if look := _look(conversation, evidence):
+        return look
+    target = find_target(conversation.turn.prompt)
+    if target and "Write" in conversation.tools and not conversation.turn.made("Write"):
+        text = f"{MARK} {conversation.turn.prompt}\n\n{say_found(evidence)}\n"
+        return [tool_block("Write", {"file_path": conversation.locate(target), "content": text})]
+    if conversation.schema is not None and not conversation.turn.made(ANSWER_TOOL):
+        return _give_result(conversation, evidence)
+    if conversation.format is not None:
+        return _give_format(conversation.format, conversation, evidence)
+    return [text_block(say_answer(conversation, evidence))]
+
+
+def _gather(conversation: Conversation) -> Evidence:
+    return gather_evidence(conversation, find_topic(without_target(conversation.turn.prompt)))
+
+
+def _look(conversation: Conversation, evidence: Evidence) -> list[Block]:
+    return [] if find_sum(conversation.turn.prompt) else choose_look(conversation, evidence.topic)
+
+
+def _give_result(conversation: Conversation, evidence: Evidence) -> list[Block]:
+    try:
+        value = fill(conversation.schema or {}, Hints(evidence, conversation.turn.prompt))
+    except UnfillableError as error:
+        return [text_block(f"{MARK} No typed result: {error}.")]
+    if not isinstance(value, Mapping):
+        return [text_block(f"{MARK} No typed result: the schema asks for no object, and a tool takes nothing else.")]
+    return [tool_block(ANSWER_TOOL, value)]
+
+
+def _give_format(schema: Mapping[str, Any], conversation: Conversation, evidence: Evidence) -> list[Block]:
+    try:
+        return [text_block(json.dumps(fill(schema, Hints(evidence, conversation.turn.prompt))))]
+    except UnfillableError as error:
+        return [text_block(f"{MARK} No typed result: {error}.")]
+
+
+def _count_input(body: Mapping[str, Any]) -> int:
+    return sum(estimate_tokens(body[name]) for name in ("system", "tools", "messages") if body.get(name))

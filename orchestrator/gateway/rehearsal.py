@@ -1,0 +1,141 @@
+"""Plays the steps of a rehearsal: finds from the messages how far it has come, and makes the next reply."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.gateway.answer import MARK
+from orchestrator.gateway.conversation import ANSWER_TOOL, Conversation, Use
+from orchestrator.gateway.errors import ApiError
+from orchestrator.gateway.steps import Answer, Bash, Edit, Fail, Read, Say, Step, Wait, Write
+from orchestrator.gateway.wire import Block, text_block, tool_block
+
+Spend = Callable[[int, Fail], bool]
+"""Whether the `fail` step of this index has a failure left; if so it is spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What the rehearsal has for a request."""
+
+    blocks: Sequence[Block] = ()
+    """The reply."""
+    wait: float = 0.0
+    """Seconds to let pass first."""
+    error: ApiError | None = None
+    """Answered instead of the reply."""
+    over: bool = False
+    """Whether no step is left: the reply holds the last words, and a typed result is still due."""
+
+
+def play(steps: Sequence[Step], conversation: Conversation, spend: Spend, start: int = 0) -> Move:
+    """The next reply. `start` is the index of the turn that the rehearsal began in."""
+    player = _Player(conversation, spend, start)
+    for index, step in enumerate(steps):
+        if move := player.take(index, step):
+            return move
+    return player.end()
+
+
+@dataclass
+class _Player:
+    conversation: Conversation
+    spend: Spend
+    start: int
+    texts: list[str] = field(default_factory=list)
+    wait: float = 0.0
+    fails: list[tuple[int, Fail, float]] = field(default_factory=list)
+    """Met since the last reply, each with the wait before it."""
+
+    def __post_init__(self) -> None:
+        turns = self.conversation.turns
+        self.known = {_path(use) for turn in turns[: self.start] for use in turn.uses if _shows(use)}
+        self.made = [use for turn in turns[self.start :] for use in turn.uses]
+
+    def take(self, index: int, step: Step) -> Move | None:
+        """The reply, when this step is the next one; None when it has been done, or belongs to a later reply."""
+        match step:
+            case Say(text):
+                self.texts.append(text)
+            case Wait(seconds):
+                self.wait += seconds
+            case Fail():
+                self.fails.append((index, step, self.wait))
+                self.wait = 0.0
+            case Write() | Edit() | Bash() | Read() | Answer():
+                return self._call(step)
+        return None
+
+    def end(self) -> Move:
+        """The reply behind the last step."""
+        return self._checked(Move([text_block(text) for text in self.texts], self.wait, over=True))
+
+    def _call(self, step: Write | Edit | Bash | Read | Answer) -> Move | None:
+        name = ANSWER_TOOL if isinstance(step, Answer) else type(step).__name__
+        if name not in self.conversation.tools:
+            self.texts.append(f"{MARK} This step needs the tool {name}, which is not offered: {step}.")
+            return None
+        call = _to_call(step, name, self.conversation)
+        # The Edit tool refuses a file that was not read.
+        if isinstance(step, Edit) and (move := self._read_first(str(call["input"]["file_path"]))):
+            return move
+        use = self._pass(name)
+        if use is None:
+            return self._reply(call)
+        if isinstance(step, Write) and use.failed and "read" in use.result.lower():
+            path = str(call["input"]["file_path"])
+            if move := self._read_first(path):
+                return move
+            if self._pass(name) is None:
+                return self._reply(call)
+        self.texts.clear()
+        return None
+
+    def _read_first(self, path: str) -> Move | None:
+        if path in self.known or "Read" not in self.conversation.tools:
+            return None
+        self.known.add(path)
+        if self._pass("Read") is None:
+            return self._checked(Move([tool_block("Read", {"file_path": path})], self.wait))
+        return None
+
+    def _reply(self, call: Block) -> Move:
+        return self._checked(Move([*map(text_block, self.texts), call], self.wait))
+
+    def _checked(self, move: Move) -> Move:
+        for index, fail, wait in self.fails:
+            if self.spend(index, fail):
+                return Move(wait=wait, error=ApiError(fail.status, fail.message, fail.retry_after))
+        return move
+
+    def _pass(self, name: str) -> Use | None:
+        """The next call that was made, when it is of this tool."""
+        if not self.made or self.made[0].name != name:
+            return None
+        use = self.made.pop(0)
+        if _shows(use):
+            self.known.add(_path(use))
+        self.wait = 0.0
+        self.fails.clear()
+        return use
+
+
+def _to_call(step: Write | Edit | Bash | Read | Answer, name: str, conversation: Conversation) -> Block:
+    match step:
+        case Write(path, text):
+            return tool_block(name, {"file_path": conversation.locate(path), "content": text})
+        case Edit(path, old, new):
+            return tool_block(name, {"file_path": conversation.locate(path), "old_string": old, "new_string": new})
+        case Bash(command):
+            return tool_block(name, {"command": command, "description": "A step of the rehearsal"})
+        case Read(path):
+            return tool_block(name, {"file_path": conversation.locate(path)})
+        case Answer(value):
+            return tool_block(name, value)
+
+
+def _shows(use: Use) -> bool:
+    return use.name in ("Read", "Write", "Edit") and not use.failed
+
+
+def _path(use: Use) -> str:
+    return str(use.input.get("file_path"))
