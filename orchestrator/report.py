@@ -1,6 +1,6 @@
 """RunReport: what a run gave as a whole, from its folded events."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ class RunReport:
     status: str
     """`done`, `failed`, `cancelled`, `crashed`; `running`, or `interrupted` when its process died."""
     results: Mapping[str, Result]
-    """By task id, in the order in which the tasks were added; a loop's own entry has the list of its values."""
+    """By task id, in the order in which they were added, parts behind their loop; a loop has the list of its values."""
     statuses: Mapping[str, Status]
     """By task id; loops are left out."""
     wall_s: float
@@ -69,7 +69,7 @@ class RunReport:
 
     @property
     def parallel(self) -> str:
-        """PARALLEL: it took at most 1.2 times its longest task. SEQUENTIAL: as long as all together. PARTIAL: between."""
+        """PARALLEL: at most 1.2 times the longest task's time. SEQUENTIAL: all tasks' time. PARTIAL: between."""
         if self.tasks < 2 or self.speedup <= 1.1:
             return "SEQUENTIAL"
         return "PARALLEL" if self.wall_s <= 1.2 * self.longest_s else "PARTIAL"
@@ -119,13 +119,22 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         run=run,
         name=begun.name if begun else run,
         status=ended.status if ended else "running" if alive else "interrupted",
-        results={task.id: Result.from_json(task.result) for task in state.tasks.values() if task.result is not None},
-        statuses={task.id: task.status for task in state.leaves()},
+        results={task.id: Result.from_json(task.result) for task in ordered(state) if task.result is not None},
+        statuses={task.id: task.status for task in ordered(state) if task.kind != "loop"},
         wall_s=ended.wall if ended else (now if alive else last_sign(state)) - state.started_at,
         sum_s=state.sum_s,
         longest_s=max((_seconds(task) for task in state.leaves()), default=0.0),
         upstream=begun.upstream if begun else None,
     )
+
+
+def ordered(state: RunState) -> Iterator[TaskState]:
+    """All tasks in the order in which they were added, the parts of a loop right behind it."""
+    waiting = [task for task in reversed(state.tasks.values()) if task.parent is None]
+    while waiting:
+        task = waiting.pop()
+        yield task
+        waiting.extend(state.tasks[part] for part in reversed(task.parts or ()) if part in state.tasks)
 
 
 def last_sign(state: RunState) -> float:

@@ -94,7 +94,7 @@ def to_result(attempt: Attempt, ending: Ending) -> Result:
 async def open_claude(upstream: Upstream | None = None) -> AsyncIterator[ClaudeRunner]:
     """A runner whose processes are all ended when the block is left, or when this process dies.
 
-    With an upstream, the agents ask it in place of the Anthropic API, and see nothing of the user's account and settings.
+    With an upstream, the agents ask it in place of the Anthropic API, and see nothing of the user's account.
     Raises UsageError when there is no Claude CLI.
     """
     with open_den(find_claude()) as den:

@@ -113,7 +113,7 @@ async def _run(loaded: LoadedPlan, options: Options) -> tuple[RunReport, bool]:
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
-    """The first Ctrl-C or SIGTERM cancels the run in good order; a second ends this process, and the guard its agents."""
+    """The first Ctrl-C or SIGTERM cancels the run in good order; a second ends us, and the guard our agents."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started()
         async for _ in signals:

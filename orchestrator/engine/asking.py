@@ -80,7 +80,7 @@ def anchored(spec: WorkspaceSpec, directory: Path) -> WorkspaceSpec:
 
 
 def fill(template: str, item: Any, index: int) -> str:
-    """The template with the item's values in its braces: `{field}` of a mapping, model or dataclass, else `{}` or `{item}`.
+    """The template with the item in its braces: `{field}` of a mapping, model or dataclass, else `{}` or `{item}`.
 
     Raises UsageError when the item lacks one. An item's own braces are left alone; `{{` and `}}` stand for single ones.
     """

@@ -39,7 +39,7 @@ async def open_run(
     limits: Limits | None = None,
     workspace: WorkspaceSpec | str | Path = "here",
     journal: Journal | str | Path | None = None,
-    views: Sequence[View] = (),
+    views: Sequence[View | str] = (),
     upstream: str | None = None,
     executor: Executor | None = None,
     fail_fast: bool = False,
@@ -50,10 +50,11 @@ async def open_run(
 
     `agent`, `workspace`: what tasks get that name none of their own. `limits`: how wide, how expensive. `journal`: a
     file, or a journal; None for the one in ORCHESTRATOR_HOME; `"memory"` for one that does not last. `views`: who
-    watches. `upstream`: `"offline"` puts the embedded offline model in the API's place; None is the API that the
-    environment names. `executor`: who carries attempts out; None for Claude CLI processes on this machine.
-    `fail_fast`: the first task that fails cancels the rest, and TaskFailed is raised. `plan`: the plan file's path, for
-    the journal. `directory`: what relative paths are relative to; None for the current directory.
+    watches: views, or their names (`"live"`, `"lines"`, `"jsonl"`). `upstream`: `"offline"` puts the embedded offline
+    model in the API's place; None is the API that the environment names. `executor`: who carries attempts out; None for
+    Claude CLI processes on this machine. `fail_fast`: the first task that fails cancels the rest, and TaskFailed is
+    raised. `plan`: the plan file's path, for the journal. `directory`: where relative paths start; None for the current
+    directory.
 
     Raises UsageError and JournalError before anything is started; TaskFailed under `fail_fast`; and what the block
     raises, after every task that had not ended by then is cancelled. Cancelling the block does the same. Partial
@@ -62,11 +63,12 @@ async def open_run(
     directory = (directory or Path.cwd()).absolute()
     setting = to_setting(agent or Agent(), workspace, directory)
     limits = limits or Limits()
+    shown = [load("views", view)() if isinstance(view, str) else view for view in views]
     started = begin(name or "run", limits, upstream, plan, directory)
     async with AsyncExitStack() as stack:
         opened_journal = await open_journal(stack, journal)
         opened_executor = executor or await open_executor(stack, upstream)
-        watching = await stack.enter_async_context(watched(opened_journal, run_id := new_id(started.name), views))
+        watching = await stack.enter_async_context(watched(opened_journal, run_id := new_id(started.name), shown))
         clock, status = anyio.current_time(), "crashed"
         try:
             with bare_errors():
@@ -94,7 +96,7 @@ async def run_plan(
     *,
     limits: Limits | None = None,
     journal: Journal | str | Path | None = None,
-    views: Sequence[View] = (),
+    views: Sequence[View | str] = (),
     upstream: str | None = None,
     executor: Executor | None = None,
     fail_fast: bool = False,

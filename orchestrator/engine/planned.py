@@ -2,8 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class Planned:
     loaded: LoadedPlan
     results: Mapping[str, Result]
     setting: Setting
+    items: dict[str, list[Any]] = field(default_factory=dict)
+    """Of the loops that were expanded, by name."""
 
     def order(self) -> tuple[str, ...]:
         return order(self.loaded.plan)
@@ -69,7 +71,7 @@ class Planned:
     def expand(self, name: str, spec: TaskSpec) -> Step:
         """The parts of a loop, now that what it needs is done."""
         assert spec.foreach is not None
-        items = items_of(spec.foreach, self.scope(), f"tasks.{name}.foreach")
+        items = self.items[name] = items_of(spec.foreach, self.scope(), f"tasks.{name}.foreach")
         return Expand(tuple(self.part(name, spec, item, index) for index, item in enumerate(items)))
 
     def part(self, name: str, spec: TaskSpec, item: Any, index: int) -> Node:
@@ -135,7 +137,7 @@ class Planned:
 
     def scope(self, **loop: Any) -> dict[str, Any]:
         plan = self.loaded.plan
-        return make_scope(plan.vars, TaskViews(self.results, plan.tasks), plan.name, **loop)
+        return make_scope(plan.vars, TaskViews(self.results, plan.tasks, self.items), plan.name, **loop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,29 +146,25 @@ class TaskViews(Mapping[str, "TaskView | LoopView"]):
 
     results: Mapping[str, Result]
     specs: Mapping[str, TaskSpec]
+    done_for: Mapping[str, Sequence[Any]]
+    """A loop's items, by its name."""
 
     def __getitem__(self, name: str) -> TaskView | LoopView:
         result = self.results[name]
         return view(result) if self.specs[name].foreach is None else self.loop_view(name, result)
 
     def loop_view(self, name: str, loop: Result) -> LoopView:
-        parts = list(self._parts(name))
-        good = [part for part in parts if part.ok]
-        bad = [part for part in parts if not part.ok and part.outcome is not Outcome.SKIPPED]
+        parts = [(self.results[part_name(name, index)], item) for index, item in enumerate(self.done_for[name])]
+        good = [part for part, _ in parts if part.ok]
+        bad = [(part, item) for part, item in parts if not part.ok and part.outcome is not Outcome.SKIPPED]
         return LoopView(
             texts=tuple(part.text for part in good),
             values=tuple(plain(part.value) for part in good),
-            failed=tuple(view(part) for part in bad),
-            results=tuple(view(part) for part in parts),
+            failed=tuple(view(part, item) for part, item in bad),
+            results=tuple(view(part, item) for part, item in parts),
             ok=loop.ok,
             outcome=loop.outcome,
         )
-
-    def _parts(self, name: str) -> Iterator[Result]:
-        index = 0
-        while part := self.results.get(part_name(name, index)):
-            yield part
-            index += 1
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in self.specs if name in self.results)
@@ -175,7 +173,7 @@ class TaskViews(Mapping[str, "TaskView | LoopView"]):
         return sum(1 for _ in self)
 
 
-def view(result: Result) -> TaskView:
+def view(result: Result, item: Any = None) -> TaskView:
     return TaskView(
         text=result.text,
         value=plain(result.value),
@@ -184,6 +182,7 @@ def view(result: Result) -> TaskView:
         session_id=result.session_id,
         files=result.workspace.changed if result.workspace else (),
         branch=result.workspace.branch if result.workspace else None,
+        item=item,
     )
 
 

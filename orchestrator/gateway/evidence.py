@@ -152,7 +152,8 @@ def _listed(use: Use, conversation: Conversation) -> list[str]:
     if not (use.name == "Glob" or _ran(use, "find")) or use.result.startswith("No files found"):
         return []
     paths = (line.strip().removeprefix("./") for line in use.result.splitlines())
-    return [conversation.shorten(path) for path in paths if path and " " not in path and ":" not in path]
+    named = (conversation.shorten(path) for path in paths if path and " " not in path and ":" not in path)
+    return [path for path in named if not path.startswith(".")]
 
 
 def _weigh(lines: Sequence[Line], topic: Topic) -> Iterator[Passage]:

@@ -27,7 +27,8 @@ _PLACES = {
 }
 _GAPS = {"gap", "gaps", "missing", "todo", "lacking", "absent", "unanswered"}
 _QUESTIONS = {"question", "questions", "query", "queries"}
-_TITLES = {"title", "headline", "headlines", "heading", "name", "subject", "topic", "label"}
+_TITLES = {"title", "headline", "headlines", "heading", "name", "subject", "label"}
+_TOPICS = {"topic", "category", "theme", "area"}
 _COUNTS = {"count", "total", "number", "matches", "hits", "occurrences"}
 _RESULTS = {"result", "answer", "value", "product", "sum", "solution"}
 
@@ -71,7 +72,7 @@ class Hints:
     def means(self, words: set[str]) -> bool:
         """Whether the field's name, or else its description, is about one of these words."""
         named = set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.field).lower()))
-        known = _PLACES | _GAPS | _QUESTIONS | _TITLES | _COUNTS | _RESULTS
+        known = _PLACES | _GAPS | _QUESTIONS | _TITLES | _TOPICS | _COUNTS | _RESULTS
         return bool((named if named & known else set(re.findall(r"[a-z]+", self.about.lower()))) & words)
 
     def pick(self, count: int) -> int:
@@ -85,7 +86,9 @@ def suggest_texts(hints: Hints) -> Iterator[str]:
     evidence = hints.evidence
     line = evidence.lines[hints.index % len(evidence.lines)] if evidence.lines else None
     summed = find_sum(hints.prompt)
-    if hints.means(_QUESTIONS):
+    if hints.means(_TOPICS):
+        yield name_topic(evidence.topic)
+    elif hints.means(_QUESTIONS):
         yield next(islice(make_questions(evidence), hints.index, None))
     elif hints.means(_GAPS):
         yield ", ".join(evidence.missing) or "none"

@@ -19,6 +19,8 @@ class TaskView:
     files: tuple[str, ...] = ()
     """The files that it changed."""
     branch: str | None = None
+    item: Any = None
+    """For a part of a loop: what it was done for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class RunView:
         return self.name
 
 
-TASK_NAMES = tuple(TaskView.__dataclass_fields__)
+TASK_NAMES = tuple(name for name in TaskView.__dataclass_fields__ if name != "item")
 LOOP_NAMES = tuple(LoopView.__dataclass_fields__)
 RUN_NAMES = tuple(RunView.__dataclass_fields__)
 
