@@ -1,7 +1,7 @@
 """RunState: what a run's events add up to. The engine and every view fold the same events into it."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -184,6 +184,8 @@ class RunState:
             self.places -= task.runs_agent
         self._count(task, Status(event.status))
         task.finished, task.result, task.doing = at, event.result, None
+        if not event.loop:
+            self._settle_tokens(task, event.result["usage"])
         if task.parent is not None:
             parent = self.tasks[task.parent]
             parent.open_parts -= 1
@@ -195,6 +197,15 @@ class RunState:
                 self.doomed.append((dependent, task.id))
             elif not dependent.unmet:
                 self._make_ready(dependent)
+
+    def _settle_tokens(self, task: TaskState, usage: Mapping[str, int]) -> None:
+        """Puts the result's count in place of what the messages told along the way, where there is one."""
+        spent = usage["input_tokens"] + usage["cache_read_tokens"] + usage["cache_write_tokens"]
+        if not spent:
+            return
+        self.input_tokens += spent - task.input_tokens
+        self.output_tokens += usage["output_tokens"] - task.output_tokens
+        task.input_tokens, task.output_tokens = spent, usage["output_tokens"]
 
     def _run_finished(self, event: RunFinished, at: float) -> None:
         self.finished = event

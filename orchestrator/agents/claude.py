@@ -42,10 +42,11 @@ class ClaudeRunner:
 
     async def _drain(self, attempt: Attempt, workspace: Workspace, emit: Emit, ending: Ending) -> None:
         stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        seen: set[str] = set()
         options = to_options(attempt, workspace.path, self._den, self._upstream, stderr.append)
         try:
             async for message in self._started_through_gate(query(prompt=attempt.prompt, options=options)):
-                emit(to_event(attempt, message))
+                emit(to_event(attempt, message, seen))
                 note(ending, message)
         finally:
             ending.stderr = list(stderr)

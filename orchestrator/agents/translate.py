@@ -23,15 +23,21 @@ SUBJECTS = ("file_path", "path", "pattern", "command", "url", "query", "descript
 """Which of a tool's arguments says best what it is about, best first."""
 
 
-def to_event(attempt: Attempt, message: Message) -> AgentMessage:
-    """The message, whole, with what the views need of it."""
-    usage = to_usage(message.usage) if isinstance(message, AssistantMessage) else Usage()
+def to_event(attempt: Attempt, message: Message, seen: set[str]) -> AgentMessage:
+    """The message, whole, with what the views need of it.
+
+    `seen` holds the ids of the replies so far: the CLI sends a reply block by block, each time with the same usage.
+    """
+    new = isinstance(message, AssistantMessage) and message.message_id not in seen
+    if new and message.message_id:
+        seen.add(message.message_id)
+    usage = to_usage(message.usage) if new else Usage()
     return AgentMessage(
         task=attempt.task,
         attempt=attempt.number,
         type=type(message).__name__,
         doing=doing(message),
-        turns=int(isinstance(message, AssistantMessage) and message.parent_tool_use_id is None),
+        turns=int(new and message.parent_tool_use_id is None),
         input_tokens=usage.all_input_tokens,
         output_tokens=usage.output_tokens,
         data=to_data(message),

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.output import console, print_json
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, bare_errors
+from orchestrator.events import Record
 from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.report import RunReport, report_of
 from orchestrator.settings import home
@@ -70,21 +71,23 @@ def logs(run: str | None, task: str | None, follow: bool, as_json: bool) -> int:
 async def _logs(run: str | None, task: str | None, follow: bool, as_json: bool) -> None:
     journal = SqliteJournal(home().journal)
     row = await find_run(journal, run)
-    async with anyio.create_task_group() as group:
-        if follow:
+    if not follow:
+        _print_records(await journal.read(row["run"]), task, as_json)
+        return
+    with bare_errors():
+        async with anyio.create_task_group() as group:
             group.start_soon(_stop_when_dead, row, group.cancel_scope)
-        feed = journal.follow(row["run"]) if follow else _once(await journal.read(row["run"]))
-        async for batch in feed:
-            for record in batch:
-                if task is None or getattr(record.event, "task", None) == task:
-                    lines = [json.dumps(to_json(record), ensure_ascii=False)] if as_json else log_lines(record)
-                    for line in lines:
-                        print(line, flush=follow)
-        group.cancel_scope.cancel()
+            async for batch in journal.follow(row["run"]):
+                _print_records(batch, task, as_json)
+            group.cancel_scope.cancel()
 
 
-async def _once(batch: Sequence[Any]) -> Any:
-    yield batch
+def _print_records(records: Sequence[Record], task: str | None, as_json: bool) -> None:
+    for record in records:
+        if task is None or getattr(record.event, "task", None) == task:
+            lines = [json.dumps(to_json(record), ensure_ascii=False)] if as_json else log_lines(record)
+            for line in lines:
+                print(line, flush=True)
 
 
 async def _stop_when_dead(row: Row, scope: anyio.CancelScope) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,7 @@ from anyio.abc import TaskStatus
 from orchestrator.cli import exits
 from orchestrator.cli.output import check_target, console, write_json
 from orchestrator.engine.opening import open_run
-from orchestrator.errors import UsageError
+from orchestrator.errors import TaskFailed, UsageError, bare_errors
 from orchestrator.plan.loading import LoadedPlan, load_plan
 from orchestrator.protocols import View
 from orchestrator.report import RunReport
@@ -85,6 +86,9 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
     )
     loaded = LoadedPlan(loaded.plan.model_copy(update={"limits": checked}), loaded.directory, loaded.file)
     report, interrupted = anyio.run(_run, loaded, options)
+    if report is None:
+        print("interrupted: nothing was started", file=sys.stderr)
+        return exits.INTERRUPTED
     out = console(stderr=options.json == "-")
     out.print(summary(report, out.width))
     if options.json:
@@ -95,21 +99,24 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
     return exits.OK if report.ok else exits.SOME_FAILED
 
 
-async def _run(loaded: LoadedPlan, options: Options) -> tuple[RunReport, bool]:
-    async with anyio.create_task_group() as group:
-        with anyio.CancelScope() as scope:
-            await group.start(_cancel_on_signal, scope)
-            async with open_run(
-                loaded.plan.name,
-                limits=loaded.plan.limits,
-                views=choose_views(options.view),
-                upstream="offline" if options.offline else None,
-                fail_fast=options.fail_fast,
-                plan=str(loaded.file) if loaded.file else None,
-            ) as work:
-                await work.plan(loaded)
-        group.cancel_scope.cancel()
-    return work.report(), scope.cancelled_caught
+async def _run(loaded: LoadedPlan, options: Options) -> tuple[RunReport | None, bool]:
+    """The report, None when it did not come to a run; and whether it was interrupted."""
+    work = None
+    with bare_errors():
+        async with anyio.create_task_group() as listening:
+            with anyio.CancelScope() as scope, suppress(TaskFailed):
+                await listening.start(_cancel_on_signal, scope)
+                async with open_run(
+                    loaded.plan.name,
+                    limits=loaded.plan.limits,
+                    views=choose_views(options.view),
+                    upstream="offline" if options.offline else None,
+                    fail_fast=options.fail_fast,
+                    plan=str(loaded.file) if loaded.file else None,
+                ) as work:
+                    await work.plan(loaded)
+            listening.cancel_scope.cancel()
+    return work and work.report(), scope.cancelled_caught
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Status
-from orchestrator.views.words import SIGNS, clean, clock, dollars, tokens
+from orchestrator.views.words import SIGNS, clean, clock, dollars, plural, tokens
 
 WIDE = 80
 """Columns from which turns, tokens and cost have room."""
@@ -63,10 +63,11 @@ def running_table(tasks: list[TaskState], now: float, width: int) -> RenderableT
     table.add_column(justify="right", no_wrap=True)
     for task in tasks:
         name = Text.assemble((f"{SIGNS[Status.RUNNING][0]} ", SIGNS[Status.RUNNING][1]), task.id)
+        spent = task.input_tokens + task.output_tokens
         figures = [
-            f"{task.turns} turns",
-            f"{tokens(task.input_tokens + task.output_tokens)} tok",
-            dollars(task.cost_usd),
+            plural(task.turns, "turn") if task.turns else "",
+            f"{tokens(spent)} tok" if spent else "",
+            dollars(task.cost_usd) if task.cost_usd else "",  # the CLI tells it when an attempt ends
         ]
         since = clock(now - (task.started or now))
         table.add_row(name, Text(clean(task.doing or ""), style="dim"), *(figures if width >= WIDE else []), since)

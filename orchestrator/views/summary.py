@@ -77,14 +77,32 @@ def timing(report: RunReport) -> str:
     return f"wall {times}: {report.speedup:.1f}x as fast as one after the other ({report.parallel})"
 
 
+def refused(report: RunReport) -> list[str]:
+    """Each refused tool call, with the tasks that wanted it."""
+    wanted: dict[str, list[str]] = {}
+    for task, result in report.results.items():
+        for denial in dict.fromkeys(result.denials):
+            wanted.setdefault(shortened(clean(denial)), []).append(task)
+    return [
+        f"refused: {denial} in {some(tasks)} (let it through with the agent's `allow`)"
+        for denial, tasks in wanted.items()
+    ]
+
+
+def some(tasks: list[str]) -> str:
+    """The first three by name."""
+    return ", ".join(tasks[:3]) + (f" and {len(tasks) - 3} more" if len(tasks) > 3 else "")
+
+
+def shortened(text: str, most: int = 80) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
 def notes(report: RunReport) -> list[str]:
     """What must not be passed over: refused tool calls, branches that hold work, and where the figures come from."""
-    said = []
+    said = refused(report)
     for task, result in report.results.items():
-        if result.denials:
-            said.append(
-                f"{task}: refused: {clean(', '.join(result.denials[:5]))} (let it through with the agent's `allow`)"
-            )
         if result.workspace and result.workspace.branch and result.workspace.commit:
             said.append(
                 f"{task}: {plural(len(result.workspace.changed), 'file')} changed on branch {result.workspace.branch}"
