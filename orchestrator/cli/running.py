@@ -116,7 +116,7 @@ async def _run(loaded: LoadedPlan, options: Options) -> tuple[RunReport | None, 
                 ) as work:
                     await work.plan(loaded)
             listening.cancel_scope.cancel()
-    return work and work.report(), scope.cancelled_caught
+    return (work.report() if work else None), scope.cancelled_caught
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:

@@ -26,8 +26,8 @@ from orchestrator.plan.model import Agent, Limits
 from orchestrator.protocols import Executor, Journal
 from orchestrator.schedule.retry import wait_before_retry
 from orchestrator.schedule.scheduler import Close, Skip, Start, next_decision
-from orchestrator.state import FINISHED, RunState
-from orchestrator.task import Attempt, Outcome, Result, Status
+from orchestrator.state import FINISHED, RunState, TaskState
+from orchestrator.task import Attempt, Outcome, Result, Status, Usage
 
 STATUS_OF = {Outcome.OK: Status.DONE, Outcome.SKIPPED: Status.SKIPPED, Outcome.CANCELLED: Status.CANCELLED}
 
@@ -205,6 +205,8 @@ class Core:
         if node.id in self._finishing:
             return
         self._finishing.add(node.id)
+        if node.kind == "agent":
+            result = with_signs_of_life(result, self.state.tasks[node.id], time.time())
         event = TaskFinished(
             task=node.id,
             status=STATUS_OF.get(result.outcome, Status.FAILED),
@@ -226,7 +228,7 @@ class Core:
         """Writes down how the run ended; what has not ended by now is cancelled, and such a run is not `done`."""
         for task in self.state.tasks.values():
             if task.status not in FINISHED:
-                result = self.results[task.id] = cancelled(task.id)
+                result = self.results[task.id] = with_signs_of_life(cancelled(task.id), task, time.time())
                 self.emit(
                     TaskFinished(
                         task=task.id, status=Status.CANCELLED, result=result.to_json(), loop=task.kind == "loop"
@@ -288,6 +290,21 @@ def added(total: Result, last: Result, attempts: int) -> Result:
 
 def cancelled(task: str) -> Result:
     return Result(task=task, outcome=Outcome.CANCELLED, error="it was cancelled")
+
+
+def with_signs_of_life(result: Result, task: TaskState, now: float) -> Result:
+    """The result of an attempt that was cut short, with what its messages told: its session, tokens and turns."""
+    if result.message is not None or not task.started:
+        return result
+    told = Usage(input_tokens=task.input_tokens, output_tokens=task.output_tokens)
+    return replace(
+        result,
+        session_id=result.session_id or task.session_id,
+        usage=told if result.usage == Usage() else result.usage,
+        turns=result.turns or task.turns,
+        attempts=result.attempts or task.attempts,
+        duration=result.duration or now - task.started,
+    )
 
 
 def skipped(task: str, reason: str) -> Result:
