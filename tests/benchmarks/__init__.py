@@ -1,0 +1,1 @@
+"""Measurements: `python -m tests.benchmarks NAME`. Nothing here is asserted; machines are noisy."""
