@@ -1,12 +1,13 @@
 """The agent runner for the real thing: one Claude CLI process per attempt, through the SDK."""
 
+import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
-from claude_agent_sdk import AssistantMessage, ResultMessage, query
+from claude_agent_sdk import AssistantMessage, ResultMessage, SystemMessage, query
 
 from orchestrator.agents.options import to_options
 from orchestrator.agents.outcome import Ending, judge
@@ -17,6 +18,10 @@ from orchestrator.task import Attempt, Outcome, Result
 from workspaces import Workspace
 
 STDERR_LINES = 20
+HOPELESS = (401, 403)
+
+# What it would print of a stream that ends badly is told by the outcome; a handler of the user's own still gets it.
+logging.getLogger("claude_agent_sdk").addHandler(logging.NullHandler())
 
 
 class ClaudeRunner:
@@ -33,14 +38,16 @@ class ClaudeRunner:
         if self._upstream:
             self._upstream.announce(attempt)
         ending = Ending()
-        async with ended_on_cancel(self._den.lease(attempt.session_id)):
+        async with ended_on_cancel(self._den.lease(attempt.session_id)) as give_up:
             try:
-                await self._drain(attempt, workspace, emit, ending)
+                await self._drain(attempt, workspace, emit, ending, give_up)
             except Exception as error:
                 ending.error = error
         return to_result(attempt, ending)
 
-    async def _drain(self, attempt: Attempt, workspace: Workspace, emit: Emit, ending: Ending) -> None:
+    async def _drain(
+        self, attempt: Attempt, workspace: Workspace, emit: Emit, ending: Ending, give_up: Callable[[], None]
+    ) -> None:
         stderr: deque[str] = deque(maxlen=STDERR_LINES)
         seen: set[str] = set()
         options = to_options(attempt, workspace.path, self._den, self._upstream, stderr.append)
@@ -48,6 +55,9 @@ class ClaudeRunner:
             async for message in self._started_through_gate(query(prompt=attempt.prompt, options=options)):
                 emit(to_event(attempt, message, seen))
                 note(ending, message)
+                if is_hopeless(message) and ending.hopeless is None:
+                    ending.hopeless = message.data
+                    give_up()  # and read on: the stream ends when the CLI does
         finally:
             ending.stderr = list(stderr)
 
@@ -68,6 +78,15 @@ def note(ending: Ending, message: Message) -> None:
             ending.api_error = kind
         case ResultMessage(is_error=bad) if not bad or ending.message is None or ending.message.is_error:
             ending.message = message
+
+
+def is_hopeless(message: Message) -> bool:
+    """Whether the CLI is about to try for minutes what cannot succeed: it treats a 401 as it does a 500."""
+    return (
+        isinstance(message, SystemMessage)
+        and message.subtype == "api_retry"
+        and message.data.get("error_status") in HOPELESS
+    )
 
 
 def to_result(attempt: Attempt, ending: Ending) -> Result:

@@ -12,6 +12,8 @@ from orchestrator.task import Outcome
 Verdict = tuple[Outcome, str | None]
 """The outcome, and why in a sentence (None when it is ok)."""
 
+LOG_IN = "set ANTHROPIC_API_KEY, or log in with `claude`; or try it with the offline model"
+
 SIGNALS = frozenset({-15, -9, -2, 130, 137, 143})
 """Exit codes of a CLI that a signal has ended."""
 
@@ -26,6 +28,8 @@ class Ending:
     """What the SDK raised."""
     api_error: str | None = None
     """The kind of the last API error that the CLI reported, as `rate_limit`."""
+    hopeless: Mapping[str, Any] | None = None
+    """The `api_retry` message after which the attempt was given up."""
     stderr: list[str] = field(default_factory=list)
     """The CLI's last lines on stderr."""
 
@@ -35,6 +39,9 @@ def judge(ending: Ending, schema: Mapping[str, Any] | None = None) -> Verdict:
 
     `schema` is the JSON schema that the result owes.
     """
+    if ending.hopeless is not None:
+        status, kind = ending.hopeless.get("error_status"), ending.hopeless.get("error")
+        return Outcome.AUTH, f"the API refused the credentials ({status} {kind}): {LOG_IN}"
     if ending.message is None:
         return _judge_error(ending)
     if ending.message.is_error:
@@ -99,7 +106,8 @@ def _judge_bad_result(message: ResultMessage, api_error: str | None) -> Verdict:
     if message.terminal_reason == "prompt_too_long":
         return Outcome.TOO_LONG, said
     if api_error and api_error in ERROR_KINDS:
-        return ERROR_KINDS[api_error], said
+        outcome = ERROR_KINDS[api_error]
+        return outcome, f"{said} ({LOG_IN})" if outcome is Outcome.AUTH else said
     if "No conversation found" in said:
         return Outcome.UNKNOWN_SESSION, said
     return STATUSES.get(message.api_error_status or 0, Outcome.API_ERROR), said

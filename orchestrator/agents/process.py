@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from shlex import quote
 
 import anyio
 from anyio import to_thread
+from anyio.abc import TaskGroup
 
 from orchestrator.agents import guard, launcher
 from orchestrator.agents.guard import GRACE, processes_under, send
@@ -71,8 +73,8 @@ def open_den(claude: Path) -> Iterator[Den]:
 
 
 @asynccontextmanager
-async def ended_on_cancel(lease: Path) -> AsyncIterator[None]:
-    """Around the SDK's stream: when it is cancelled, the CLI and its tools are ended at once.
+async def ended_on_cancel(lease: Path) -> AsyncIterator[Callable[[], None]]:
+    """Around the SDK's stream: when it is cancelled, the CLI and its tools are ended at once. Gives what ends them too.
 
     Left to itself the SDK waits 5 s for the CLI to go by its own accord, and the CLI's tools outlive a SIGKILL.
     """
@@ -80,10 +82,14 @@ async def ended_on_cancel(lease: Path) -> AsyncIterator[None]:
         left = anyio.Event()
         group.start_soon(_end_unless, left, lease)
         try:
-            yield
+            yield partial(_start_ending, group, lease)
         finally:
             left.set()
     lease.unlink(missing_ok=True)
+
+
+def _start_ending(group: TaskGroup, lease: Path) -> None:
+    group.start_soon(end, lease)
 
 
 async def _end_unless(left: anyio.Event, lease: Path) -> None:

@@ -1,5 +1,7 @@
 """The summary at the end of a run."""
 
+from collections.abc import Iterable
+
 from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +20,7 @@ MOST_ROWS = 60
 def summary(report: RunReport, width: int) -> RenderableType:
     """Per task outcome, time, turns, tokens and cost; totals; the speed-up against one task after the other."""
     parts: list[RenderableType] = [task_table(report, width), Text(totals(report), style="bold"), Text(timing(report))]
+    parts.extend(Text(failure, style="red") for failure in failures(report))
     parts.extend(Text(note, style="dim") for note in notes(report))
     return Group(*parts)
 
@@ -69,7 +72,7 @@ def totals(report: RunReport) -> str:
     usage = report.usage
     cached = f" ({usage.cache_read_tokens / usage.all_input_tokens:.0%} cached)" if usage.cache_read_tokens else ""
     spent = f"{tokens(usage.all_input_tokens)} tokens in{cached}, {tokens(usage.output_tokens)} out"
-    return f"{report.tasks} tasks: {report.succeeded} ok{others} · {spent} · {dollars(report.cost_usd)}"
+    return f"{plural(report.tasks, 'task')}: {report.succeeded} ok{others} · {spent} · {dollars(report.cost_usd)}"
 
 
 def timing(report: RunReport) -> str:
@@ -77,16 +80,33 @@ def timing(report: RunReport) -> str:
     return f"wall {times}: {report.speedup:.1f}x as fast as one after the other ({report.parallel})"
 
 
+def failures(report: RunReport) -> list[str]:
+    """Each cause in full, with the tasks that it befell."""
+    bad = (
+        (f"{result.outcome}: {clean(' '.join((result.error or '').split()))}", task)
+        for task, result in report.results.items()
+        if report.statuses.get(task) is Status.FAILED
+    )
+    return [f"{some(tasks)}: {cause}" for cause, tasks in gathered(bad).items()]
+
+
 def refused(report: RunReport) -> list[str]:
     """Each refused tool call, with the tasks that wanted it."""
-    wanted: dict[str, list[str]] = {}
-    for task, result in report.results.items():
-        for denial in dict.fromkeys(result.denials):
-            wanted.setdefault(shortened(clean(denial)), []).append(task)
-    return [
-        f"refused: {denial} in {some(tasks)} (let it through with the agent's `allow`)"
-        for denial, tasks in wanted.items()
-    ]
+    denials = (
+        (shortened(clean(denial)), task)
+        for task, result in report.results.items()
+        for denial in dict.fromkeys(result.denials)
+    )
+    advice = "(let it through with the agent's `allow`)"
+    return [f"refused: {denial} in {some(tasks)} {advice}" for denial, tasks in gathered(denials).items()]
+
+
+def gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The second of each pair, listed by the first."""
+    lists: dict[str, list[str]] = {}
+    for first, second in pairs:
+        lists.setdefault(first, []).append(second)
+    return lists
 
 
 def some(tasks: list[str]) -> str:
