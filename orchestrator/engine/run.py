@@ -89,7 +89,8 @@ class Run:
     ) -> Result:
         """Asks one agent and waits for its result; the arguments are those of `Task`, `timeout` also as `"10m"`."""
         same = _same(agent, workspace, returns, needs, timeout, retries, rehearsal)
-        return await self._await(self.submit(replace(same, prompt=prompt, key=key)))
+        (result,) = await _results([self.submit(replace(same, prompt=prompt, key=key))])
+        return result
 
     async def map(
         self,
@@ -111,7 +112,7 @@ class Run:
         """
         same = _same(agent, workspace, returns, needs, timeout, retries, None)
         handles = self._submit_each(prompt, items, same, key or self._next("map"))
-        return [await self._await(handle, *handles) for handle in handles]
+        return await _results(handles)
 
     @asynccontextmanager
     async def as_completed(
@@ -157,7 +158,7 @@ class Run:
                 raise
 
         self._core.add([Node(id=name, title=title(repr(args)), kind="call", prepare=lambda: Call(run))])
-        result = await self._await(Handle(name, self._core))
+        (result,) = await _results([Handle(name, self._core)])
         if raised:
             raise raised[0]
         if not result.ok:
@@ -185,19 +186,20 @@ class Run:
         self._core.add(nodes)
         return [Handle(node.id, self._core) for node in nodes]
 
-    async def _await(self, handle: Handle, *others: Handle) -> Result:
-        """The result; whoever stops waiting for it stops the task (and those submitted with it) too."""
-        try:
-            return await handle.result()
-        except BaseException:
-            for each in (handle, *others):
-                each.cancel()
-            raise
-
     def _next(self, kind: str) -> str:
         """`agent-1`, `agent-2`, …: names that this run does not have yet."""
         numbers = self._numbers.setdefault(kind, count(1))
         return next(name for number in numbers if not self._core.has(name := f"{kind}-{number}"))
+
+
+async def _results(handles: Sequence[Handle]) -> list[Result]:
+    """The results, in order; whoever stops waiting for them stops the tasks too."""
+    try:
+        return [await handle.result() for handle in handles]
+    except BaseException:
+        for handle in handles:
+            handle.cancel()
+        raise
 
 
 async def _forward(handle: Handle, stream: MemoryObjectSendStream[Result]) -> None:
