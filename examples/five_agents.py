@@ -14,7 +14,7 @@ QUESTIONS = [
     "Which files are in this folder?",
     "Which Python version is needed here?",
     "Where is the licence stated?",
-    "What is 2 to the power of 10, that is 2 ** 10?",
+    "What is 32 * 32?",
 ]
 
 

@@ -36,7 +36,7 @@ class TaskAdded(Event):
     task: str
     title: str
     """A line for people: the prompt's beginning."""
-    kind: str
+    task_kind: str
     """`agent`, `call`, `write` or `loop`."""
     needs: list[str] = field(default_factory=list)
     parent: str | None = None
@@ -68,9 +68,22 @@ class AttemptStarted(Event):
 class WorkspaceOpened(Event):
     task: str
     attempt: int
+    workspace: str
+    """Its kind."""
     path: str
     branch: str | None = None
     base: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceClosed(Event):
+    """What an attempt left, however it ended."""
+
+    task: str
+    attempt: int
+    branch: str | None = None
+    commit: str | None = None
+    changed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +143,7 @@ KINDS: Mapping[str, type[Event]] = {
         TaskExpanded,
         AttemptStarted,
         WorkspaceOpened,
+        WorkspaceClosed,
         AgentMessage,
         AttemptFinished,
         TaskFinished,

@@ -1,6 +1,6 @@
 """The seams, on one screen. Each has a fake and a contract suite in `orchestrator.testing`."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from orchestrator.events import Event, Record
@@ -38,7 +38,7 @@ class Journal(Protocol):
         """Returns once all that was appended so far is kept (on disk, where there is one). Raises JournalError."""
         ...
 
-    def follow(self, run: str, after: int = 0) -> AsyncIterator[Sequence[Record]]:
+    def follow(self, run: str, after: int = 0) -> AsyncGenerator[Sequence[Record], None]:
         """The run's records behind `after`, in batches as they come, ending with the batch that holds RunFinished."""
         ...
 
@@ -47,7 +47,7 @@ class Journal(Protocol):
         ...
 
     async def runs(self) -> Sequence[Mapping[str, Any]]:
-        """A row per run, newest first: run, name, status, started (Unix s), wall (s), tasks, ok, failed, pid, plan."""
+        """A row per run, newest first: run, name, status, started (Unix s), wall_s, tasks, ok, failed, pid, plan."""
         ...
 
 

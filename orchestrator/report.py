@@ -120,7 +120,7 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         name=begun.name if begun else run,
         status=ended.status if ended else "running" if alive else "interrupted",
         results={task.id: Result.from_json(task.result) for task in ordered(state) if task.result is not None},
-        statuses={task.id: task.status for task in ordered(state) if task.kind != "loop"},
+        statuses={task.id: task.status for task in ordered(state) if task.counts},
         wall_s=ended.wall if ended else (now if alive else last_sign(state)) - state.started_at,
         sum_s=state.sum_s,
         longest_s=max((_seconds(task) for task in state.leaves()), default=0.0),

@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.events import (
@@ -16,9 +16,10 @@ from orchestrator.events import (
     TaskAdded,
     TaskExpanded,
     TaskFinished,
+    WorkspaceClosed,
     WorkspaceOpened,
 )
-from orchestrator.task import Status
+from orchestrator.task import Status, WorkspaceInfo
 
 FINISHED = frozenset({Status.DONE, Status.FAILED, Status.SKIPPED, Status.CANCELLED})
 FREE_KINDS = frozenset({"loop", "write", "call"})
@@ -50,8 +51,7 @@ class TaskState:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
-    path: str | None = None
-    branch: str | None = None
+    workspace: WorkspaceInfo | None = None
     session_id: str | None = None
     result: dict[str, Any] | None = None
 
@@ -59,6 +59,11 @@ class TaskState:
     def finished_well(self) -> bool:
         """Whether tasks that need this one may go on."""
         return self.status is Status.DONE or (self.status in FINISHED and self.allow_failure)
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is counted: a loop is by its parts, and by itself when it ended without coming to any."""
+        return self.kind != "loop" or (self.parts is None and self.status in FINISHED)
 
     @property
     def runs_agent(self) -> bool:
@@ -104,7 +109,7 @@ class RunState:
 
     def leaves(self) -> Iterator[TaskState]:
         """All tasks but the loops."""
-        return (task for task in self.tasks.values() if task.kind != "loop")
+        return (task for task in self.tasks.values() if task.counts)
 
     @property
     def total(self) -> int:
@@ -115,19 +120,19 @@ class RunState:
         return sum(self.counts[status] for status in FINISHED)
 
     def _count(self, task: TaskState, status: Status) -> None:
-        if task.kind != "loop":
-            self.counts[task.status] -= 1
-            self.counts[status] += 1
+        self.counts[task.status] -= task.counts
         task.status = status
+        self.counts[status] += task.counts
 
     def _run_started(self, event: RunStarted, at: float) -> None:
         self.started, self.started_at = event, at
 
     def _task_added(self, event: TaskAdded, at: float) -> None:
-        task = TaskState(event.task, event.title, event.kind, tuple(event.needs), event.parent, event.allow_failure)
+        task = TaskState(
+            event.task, event.title, event.task_kind, tuple(event.needs), event.parent, event.allow_failure
+        )
         self.tasks[task.id] = task
-        if task.kind != "loop":
-            self.counts[task.status] += 1
+        self.counts[task.status] += task.counts
         for need in task.needs:
             if self.tasks[need].status not in FINISHED:
                 task.unmet += 1
@@ -159,8 +164,16 @@ class RunState:
             self.places += task.runs_agent
 
     def _workspace_opened(self, event: WorkspaceOpened, at: float) -> None:
+        self.tasks[event.task].workspace = WorkspaceInfo(
+            kind=event.workspace, path=event.path, branch=event.branch, base=event.base
+        )
+
+    def _workspace_closed(self, event: WorkspaceClosed, at: float) -> None:
         task = self.tasks[event.task]
-        task.path, task.branch = event.path, event.branch
+        if task.workspace:
+            task.workspace = replace(
+                task.workspace, branch=event.branch, commit=event.commit, changed=tuple(event.changed)
+            )
 
     def _agent_message(self, event: AgentMessage, at: float) -> None:
         task = self.tasks[event.task]
@@ -217,6 +230,7 @@ _FOLDS: dict[type[Event], Callable[[RunState, Any, float], None]] = {
     TaskExpanded: RunState._task_expanded,
     AttemptStarted: RunState._attempt_started,
     WorkspaceOpened: RunState._workspace_opened,
+    WorkspaceClosed: RunState._workspace_closed,
     AgentMessage: RunState._agent_message,
     AttemptFinished: RunState._attempt_finished,
     TaskFinished: RunState._task_finished,

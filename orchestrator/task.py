@@ -1,7 +1,8 @@
 """What is to be done, and what came of it: plain data, the same on every machine and in the journal."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Outcome(StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     # the process
     NOT_STARTED = "not_started"
+    BAD_SETUP = "bad_setup"
     NO_RESULT = "no_result"
     CRASHED = "crashed"
     KILLED = "killed"
@@ -57,6 +59,7 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
+    BUDGET = "budget"
     WORKSPACE = "workspace"
     INVALID_TASK = "invalid_task"
     RAISED = "raised"
@@ -84,6 +87,14 @@ class Usage:
             output_tokens=self.output_tokens + other.output_tokens,
             cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+    def __sub__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens - other.input_tokens,
+            output_tokens=self.output_tokens - other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens - other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens - other.cache_write_tokens,
         )
 
     @property
@@ -139,9 +150,7 @@ class Result:
         """Plain data for the journal. A `value` or `message` that is a model or a dataclass becomes a dict."""
         data = {name: getattr(self, name) for name in _RESULT_FIELDS}
         data["outcome"] = self.outcome.value
-        data["usage"] = asdict(self.usage)
-        data["workspace"] = asdict(self.workspace) if self.workspace else None
-        return data | {"value": plain(self.value), "message": plain(self.message)}
+        return {name: plain(value) for name, value in data.items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Result":
@@ -158,8 +167,10 @@ class Result:
 _RESULT_FIELDS = tuple(Result.__dataclass_fields__)
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: PLR0911 - a table, a row per return
     """`value` as JSON data: models and dataclasses become dicts, paths and other objects their text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such numbers
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, BaseModel):
@@ -185,8 +196,8 @@ class Task:
     """A pydantic model, a JSON schema, or a path to one; None for text."""
     needs: tuple[str, ...] = ()
     """Ids of tasks of this run that must be done first."""
-    timeout: float | None = None
-    """Seconds for one attempt."""
+    timeout: float | str | None = None
+    """For one attempt: seconds, or a time as `10m`."""
     retries: int | None = None
     key: str | None = None
     """The task's id in this run; made from a counter when None."""

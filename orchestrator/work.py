@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import anyio
 
-from orchestrator.events import WorkspaceOpened
+from orchestrator.events import WorkspaceClosed, WorkspaceOpened
 from orchestrator.protocols import AgentRunner, Emit
 from orchestrator.task import Attempt, Outcome, Result, WorkspaceInfo
 from workspaces import Workspace, WorkspaceError, WorkspaceProvider
@@ -20,10 +20,13 @@ async def work(attempt: Attempt, emit: Emit, runner: AgentRunner, providers: Map
         async with providers[attempt.workspace.kind].open(attempt.workspace, attempt.name) as workspace:
             emit(opened(attempt, workspace))
             result = await run_in_time(attempt, workspace, emit, runner)
-    except WorkspaceError as error:
+    except (WorkspaceError, OSError, ValueError) as error:
         # What the agent gave is kept, but work that could not be put away is no success.
         outcome = Outcome.WORKSPACE if result.ok else result.outcome
         result = replace(result, outcome=outcome, error="; ".join(filter(None, [result.error, str(error)])))
+    finally:
+        if workspace is not None:
+            emit(closed(attempt, workspace))
     return replace(result, workspace=info(attempt, workspace), duration=anyio.current_time() - started)
 
 
@@ -43,9 +46,20 @@ def opened(attempt: Attempt, workspace: Workspace) -> WorkspaceOpened:
     return WorkspaceOpened(
         task=attempt.task,
         attempt=attempt.number,
+        workspace=attempt.workspace.kind,
         path=str(workspace.path),
         branch=workspace.branch,
         base=workspace.base,
+    )
+
+
+def closed(attempt: Attempt, workspace: Workspace) -> WorkspaceClosed:
+    return WorkspaceClosed(
+        task=attempt.task,
+        attempt=attempt.number,
+        branch=workspace.branch,
+        commit=workspace.commit,
+        changed=list(workspace.changed),
     )
 
 

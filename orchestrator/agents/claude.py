@@ -3,21 +3,25 @@
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeGuard
 
 import anyio
+from anyio.abc import TaskStatus
 from claude_agent_sdk import AssistantMessage, ResultMessage, SystemMessage, query
 
-from orchestrator.agents.options import to_options
+from orchestrator.agents.options import to_options, write_settings
 from orchestrator.agents.outcome import Ending, judge
-from orchestrator.agents.process import Den, ended_on_cancel, find_claude, open_den
+from orchestrator.agents.process import Den, OwnedProcess, find_claude, open_den, owned_process
 from orchestrator.agents.translate import Message, describe_denial, to_event, to_usage
 from orchestrator.protocols import Emit, Upstream
 from orchestrator.task import Attempt, Outcome, Result
 from workspaces import Workspace
 
 STDERR_LINES = 20
+LONGEST_START = 10.0
+"""Seconds that a process may keep others from starting."""
 HOPELESS = (401, 403)
 
 # What it would print of a stream that ends badly is told by the outcome; a handler of the user's own still gets it.
@@ -38,41 +42,47 @@ class ClaudeRunner:
         if self._upstream:
             self._upstream.announce(attempt)
         ending = Ending()
-        async with ended_on_cancel(self._den.lease(attempt.session_id)) as give_up:
+        async with owned_process(self._den.lease(attempt.session_id)) as process:
             try:
-                await self._drain(attempt, workspace, emit, ending, give_up)
+                await self._drain(attempt, workspace, emit, ending, process)
             except Exception as error:
                 ending.error = error
-        return to_result(attempt, ending)
+        try:
+            return to_result(attempt, ending)
+        except Exception as error:
+            return to_result(attempt, Ending(error=error))
 
     async def _drain(
-        self, attempt: Attempt, workspace: Workspace, emit: Emit, ending: Ending, give_up: Callable[[], None]
+        self, attempt: Attempt, workspace: Workspace, emit: Emit, ending: Ending, process: OwnedProcess
     ) -> None:
         stderr: deque[str] = deque(maxlen=STDERR_LINES)
         seen: set[str] = set()
+        started = anyio.Event()
         options = to_options(attempt, workspace.path, self._den, self._upstream, stderr.append)
+        await process.group.start(self._hold_place, started)
         try:
-            async for message in self._started_through_gate(query(prompt=attempt.prompt, options=options)):
+            async for message in query(prompt=attempt.prompt, options=options):
+                started.set()
                 emit(to_event(attempt, message, seen))
                 note(ending, message)
                 if is_hopeless(message) and ending.hopeless is None:
                     ending.hopeless = message.data
-                    give_up()  # and read on: the stream ends when the CLI does
+                    process.end()  # and read on: the stream ends when the CLI does
         finally:
+            started.set()
             ending.stderr = list(stderr)
 
-    async def _started_through_gate(self, stream: AsyncIterator[Message]) -> AsyncIterator[Message]:
-        """The stream; until its first message comes, it holds one of the places for processes that are starting."""
+    async def _hold_place(self, started: anyio.Event, *, task_status: TaskStatus[None]) -> None:
+        """Holds one of the places for processes that are starting, though not for long: a hook may take its time."""
         async with self._start_gate:
-            first = await anext(stream, None)
-        if first is not None:
-            yield first
-            async for message in stream:
-                yield message
+            task_status.started()
+            with anyio.move_on_after(LONGEST_START):
+                await started.wait()
 
 
 def note(ending: Ending, message: Message) -> None:
     """Keeps what of a message counts for the ending. Of several results the last good one does."""
+    ending.began = True
     match message:
         case AssistantMessage(error=str(kind)):
             ending.api_error = kind
@@ -80,7 +90,7 @@ def note(ending: Ending, message: Message) -> None:
             ending.message = message
 
 
-def is_hopeless(message: Message) -> bool:
+def is_hopeless(message: Message) -> TypeGuard[SystemMessage]:
     """Whether the CLI is about to try for minutes what cannot succeed: it treats a 401 as it does a 500."""
     return (
         isinstance(message, SystemMessage)
@@ -117,5 +127,6 @@ async def open_claude(upstream: Upstream | None = None) -> AsyncIterator[ClaudeR
     With an upstream, the agents ask it in place of the Anthropic API, and see nothing of the user's account.
     Raises UsageError when there is no Claude CLI.
     """
-    with open_den(find_claude()) as den:
+    async with open_den(find_claude()) as den:
+        write_settings(den, upstream)
         yield ClaudeRunner(den, upstream)

@@ -2,9 +2,9 @@
 
     python -I -S guard.py FOLDER        with a pipe from the orchestrator as standard input
 
-It waits for the pipe's end, which comes even when the orchestrator is killed, then ends every process that was started
-under a lease in FOLDER and removes FOLDER. The standard library is all it needs; `orchestrator.agents.process` uses
-the same functions for a single attempt.
+It waits for a byte, or for the pipe's end, which comes even when the orchestrator is killed; then it ends every process
+that was started under a lease in FOLDER, and removes FOLDER. The standard library is all it needs;
+`orchestrator.agents.process` uses the same functions for a single attempt.
 """
 
 import os
@@ -77,7 +77,7 @@ def end_all(lease: str) -> None:
 
 def main(folder: str) -> None:
     """Waits for the end of the orchestrator, then cleans up."""
-    sys.stdin.buffer.read()
+    sys.stdin.buffer.read(1)
     end_all(folder)
     shutil.rmtree(folder, ignore_errors=True)
 

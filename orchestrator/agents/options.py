@@ -1,5 +1,6 @@
 """An attempt's options in the SDK's words, and the environment of its process."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from orchestrator.task import Attempt
 LINE_LIMIT = 64 * 1024 * 1024
 """Bytes that one message may have. The SDK's 1 MiB is exceeded by an image that an agent reads."""
 
+ADDRESSES = ("ANTHROPIC_BASE_URL", "ANTHROPIC_BEDROCK_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL")
 SANDBOX = {"enabled": True, "failIfUnavailable": True}
 """Without the second the CLI runs unsandboxed, with no more than a warning, where it cannot do it."""
 
@@ -64,12 +66,33 @@ def to_options(
         allowed_tools=list(agent.allow),
         disallowed_tools=[*agent.deny, *unwanted(attempt)],
         permission_mode=attempt.permission_mode,  # type: ignore[arg-type]  # the model has checked it
+        settings=str(den.settings),
         setting_sources=list(agent.settings),
         strict_mcp_config=True,
-        mcp_servers=agent.mcp_servers if isinstance(agent.mcp_servers, str) else dict(agent.mcp_servers),  # type: ignore[arg-type]
+        mcp_servers=mcp_configuration(attempt, den),
         sandbox=cast("SandboxSettings", SANDBOX) if agent.sandbox else None,
         output_format={"type": "json_schema", "schema": dict(attempt.schema)} if attempt.schema is not None else None,
     )
+
+
+def write_settings(den: Den, upstream: Upstream | None) -> None:
+    """Writes the settings that keep the CLI's requests where they belong.
+
+    The workspace's own settings can set environment variables, and would win over those of the process: a repository
+    could have the agents' requests, with the user's key, sent to any address.
+    """
+    kept = dict(upstream.env) if upstream else {name: os.environ[name] for name in ADDRESSES if name in os.environ}
+    den.settings.write_text(json.dumps({"env": kept}), encoding="utf-8")
+
+
+def mcp_configuration(attempt: Attempt, den: Den) -> dict[str, Any] | str:
+    """The path of the attempt's MCP configuration; nothing when it has none."""
+    servers = attempt.agent.mcp_servers
+    if isinstance(servers, str) or not servers:
+        return servers if isinstance(servers, str) else {}
+    path = den.servers(attempt.session_id)
+    path.write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
+    return str(path)
 
 
 def unwanted(attempt: Attempt) -> list[str]:

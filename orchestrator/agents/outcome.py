@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import jsonschema
 from claude_agent_sdk import CLIConnectionError, CLIJSONDecodeError, ProcessError, ResultError, ResultMessage
 
+from orchestrator.plan.schema_checks import find_misfit
 from orchestrator.task import Outcome
 
 Verdict = tuple[Outcome, str | None]
@@ -28,6 +28,8 @@ class Ending:
     """What the SDK raised."""
     api_error: str | None = None
     """The kind of the last API error that the CLI reported, as `rate_limit`."""
+    began: bool = False
+    """Whether any message came."""
     hopeless: Mapping[str, Any] | None = None
     """The `api_retry` message after which the attempt was given up."""
     stderr: list[str] = field(default_factory=list)
@@ -60,13 +62,8 @@ def _judge_good_result(message: ResultMessage, schema: Mapping[str, Any] | None)
         )
     if message.structured_output is None:
         return Outcome.MISSING_OUTPUT, _quote("it did not give the structured output that it owes", message.result)
-    fault = jsonschema.Draft202012Validator(schema).iter_errors(message.structured_output)
-    first = next(iter(fault), None)
-    if first is not None:
-        return (
-            Outcome.INVALID_OUTPUT,
-            f"its structured output is not what was asked: {first.json_path}: {first.message}",
-        )
+    if misfit := find_misfit(schema, message.structured_output):
+        return Outcome.INVALID_OUTPUT, f"its structured output is not what was asked: {misfit}"
     return Outcome.OK, None
 
 
@@ -124,6 +121,8 @@ def _judge_error(ending: Ending) -> Verdict:  # noqa: PLR0911 - a table, a row p
             return (Outcome.UNKNOWN_SESSION if unknown else Outcome.CRASHED), said
         case ProcessError(exit_code=code) if code in SIGNALS:
             return Outcome.KILLED, f"the CLI was ended from outside (exit code {code})"
+        case ProcessError(exit_code=1) if not ending.began:
+            return Outcome.BAD_SETUP, _quote("the CLI refused to start (exit code 1)", tail)
         case ProcessError(exit_code=code):
             return Outcome.CRASHED, _quote(f"the CLI ended with exit code {code}", tail)
         case CLIConnectionError():

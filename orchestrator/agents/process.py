@@ -6,15 +6,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from shlex import quote
 
 import anyio
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
 from orchestrator.agents import guard, launcher
@@ -39,6 +38,15 @@ class Den:
         return self.path / "tmp"
 
     @property
+    def settings(self) -> Path:
+        """Settings that win over those of the workspace."""
+        return self.path / "settings.json"
+
+    def servers(self, session_id: str) -> Path:
+        """The MCP configuration of an attempt: it may hold secrets, and arguments can be seen by everybody."""
+        return self.path / f"{session_id}.mcp.json"
+
+    @property
     def config(self) -> Path:
         """For CLAUDE_CONFIG_DIR, where a run must not touch the user's."""
         return self.path / "config"
@@ -47,19 +55,12 @@ class Den:
         return self.path / f"{session_id}.lease"
 
 
-@contextmanager
-def open_den(claude: Path) -> Iterator[Den]:
+@asynccontextmanager
+async def open_den(claude: Path) -> AsyncIterator[Den]:
     """A den with its guard. When the block is left, or this process dies in any way, all under its leases is ended."""
     den = Den(Path(tempfile.mkdtemp(prefix="orchestrator-")))
     interpreter = [sys.executable, "-I", "-S"]
-    watcher = subprocess.Popen(  # noqa: S603 - this interpreter and a file of ours
-        [*interpreter, guard.__file__, str(den.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        start_new_session=True,
-    )
+    guarding = start_guard([*interpreter, guard.__file__, str(den.path)])
     try:
         den.temporary.mkdir()
         den.config.mkdir()
@@ -68,13 +69,56 @@ def open_den(claude: Path) -> Iterator[Den]:
         den.launcher.chmod(0o700)
         yield den
     finally:
-        watcher.communicate()  # closes the pipe; the guard ends what is left, removes the folder, and goes
-        shutil.rmtree(den.path, ignore_errors=True)
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(dismiss, guarding, limiter=CapacityLimiter(1))
+            shutil.rmtree(den.path, ignore_errors=True)
+
+
+def start_guard(command: list[str]) -> "subprocess.Popen[bytes]":
+    """The guard, in a session of its own, and under no lease: an orchestrator may be at work inside an agent."""
+    return subprocess.Popen(  # noqa: S603 - this interpreter and a file of ours
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env={name: value for name, value in os.environ.items() if name != "ORCHESTRATOR_LEASE"},
+        start_new_session=True,
+    )
+
+
+def dismiss(guarding: "subprocess.Popen[bytes]") -> None:
+    """Tells the guard to end what is left, and waits until it has.
+
+    It is told by a byte: a child that this process has forked may hold the pipe open.
+    """
+    assert guarding.stdin is not None
+    with suppress(OSError):
+        guarding.stdin.write(b"q")
+        guarding.stdin.close()
+    try:
+        guarding.wait(4 * GRACE)
+    except subprocess.TimeoutExpired:
+        guarding.kill()
+        guarding.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedProcess:
+    """A CLI and all that it starts."""
+
+    lease: Path
+    group: TaskGroup
+    """For what goes on beside the CLI."""
+
+    def end(self) -> None:
+        """Ends it, beside whoever reads its stream."""
+        self.group.start_soon(end, self.lease)
 
 
 @asynccontextmanager
-async def ended_on_cancel(lease: Path) -> AsyncIterator[Callable[[], None]]:
-    """Around the SDK's stream: when it is cancelled, the CLI and its tools are ended at once. Gives what ends them too.
+async def owned_process(lease: Path) -> AsyncIterator[OwnedProcess]:
+    """Around the SDK's stream: ends the CLI and its tools at once when it is cancelled, and the rest when it is over.
 
     Left to itself the SDK waits 5 s for the CLI to go by its own accord, and the CLI's tools outlive a SIGKILL.
     """
@@ -82,14 +126,11 @@ async def ended_on_cancel(lease: Path) -> AsyncIterator[Callable[[], None]]:
         left = anyio.Event()
         group.start_soon(_end_unless, left, lease)
         try:
-            yield partial(_start_ending, group, lease)
+            yield OwnedProcess(lease, group)
         finally:
             left.set()
+    await end(lease)  # what its tools left in the background: the workspace is about to be put away
     lease.unlink(missing_ok=True)
-
-
-def _start_ending(group: TaskGroup, lease: Path) -> None:
-    group.start_soon(end, lease)
 
 
 async def _end_unless(left: anyio.Event, lease: Path) -> None:
@@ -103,9 +144,10 @@ async def _end_unless(left: anyio.Event, lease: Path) -> None:
 
 async def end(lease: Path) -> None:
     """Ends every process under the lease: SIGTERM, then SIGKILL. Returns when none is left, or after twice GRACE."""
-    send(await to_thread.run_sync(processes_under, str(lease)), signal.SIGTERM)
+    thread = CapacityLimiter(1)
+    send(await to_thread.run_sync(processes_under, str(lease), limiter=thread), signal.SIGTERM)
     deadline = anyio.current_time() + GRACE
-    while left := await to_thread.run_sync(processes_under, str(lease)):
+    while left := await to_thread.run_sync(processes_under, str(lease), limiter=thread):
         if anyio.current_time() > deadline + GRACE:
             return
         if anyio.current_time() > deadline:
@@ -121,9 +163,9 @@ def find_claude() -> Path:
     import_path = sys.modules["claude_agent_sdk"].__file__ or ""
     bundled = Path(import_path).parent / "_bundled" / "claude"
     chosen = os.environ.get("ORCHESTRATOR_CLAUDE") or (str(bundled) if bundled.is_file() else shutil.which("claude"))
-    if not chosen or not Path(chosen).is_file():
+    if not chosen or not Path(chosen).is_file() or not os.access(chosen, os.X_OK):
         raise UsageError(
-            f"no Claude CLI: found {chosen or 'none in the SDK, none on PATH'}; reinstall claude-agent-sdk from a "
-            "wheel for this platform, or name a CLI in ORCHESTRATOR_CLAUDE"
+            f"no Claude CLI: found {chosen or 'none'}, expected a program; reinstall claude-agent-sdk from "
+            "a wheel for this platform, or name a CLI in ORCHESTRATOR_CLAUDE"
         )
     return Path(chosen).absolute()

@@ -11,6 +11,7 @@ from claude_agent_sdk import (
     TextBlock,
     ThinkingBlock,
     ToolUseBlock,
+    UserMessage,
 )
 
 from orchestrator.events import AgentMessage
@@ -54,6 +55,8 @@ def doing(message: Message) -> str | None:
         case AssistantMessage(content=content):
             said = [words for block in content if (words := _words(block))]
             return said[-1] if said else None
+        case UserMessage(content=list()):
+            return "thinking"  # it has a tool's result
         case ResultMessage():
             return "finishing"
     return None

@@ -1,5 +1,7 @@
 """The command line: names, options and help; what a command does is imported when it is called."""
 
+import io
+import sys
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -132,4 +134,7 @@ def _options(**given: Any) -> Any:
 
 def main() -> None:
     """The entry point. Wrong options end with 2, as typer has it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a letter is no reason to lose a result
     app()

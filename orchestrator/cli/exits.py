@@ -47,5 +47,6 @@ def write_crash(error: Exception) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}.txt", time.gmtime())
     lines = [f"python {sys.version}", f"platform {sys.platform}", "", *traceback.format_exception(error)]
-    path.write_text("\n".join(lines), encoding="utf-8")
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8", errors="replace") as file:
+        file.write("\n".join(lines))
     return path

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import anyio
@@ -12,18 +13,20 @@ from rich.text import Text
 
 from orchestrator.cli.output import console, print_json
 from orchestrator.errors import UsageError, bare_errors
-from orchestrator.events import Record
+from orchestrator.events import Record, TaskAdded
 from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.report import RunReport, report_of
 from orchestrator.settings import home
 from orchestrator.state import RunState
-from orchestrator.task import Result
+from orchestrator.task import Result, Status
 from orchestrator.views.jsonl import to_json
 from orchestrator.views.log import log_lines
 from orchestrator.views.summary import summary
-from orchestrator.views.words import clean, dollars, span, tokens
+from orchestrator.views.words import clean, dollars, plural, span, tokens
 
 Row = Mapping[str, Any]
+WIDE = 80
+"""Columns from which every figure of a run has room."""
 
 
 def runs(limit: int, as_json: bool) -> int:
@@ -32,17 +35,24 @@ def runs(limit: int, as_json: bool) -> int:
     if as_json:
         print_json(rows)
         return 0
+    out = console()
+    out.print(run_table(rows, wide=out.width >= WIDE))
+    return 0
+
+
+def run_table(rows: Sequence[Row], *, wide: bool) -> Table:
+    """A row per run; in a narrow terminal without the figures that are needed least, so that ids stay whole."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("run", "status", "started (UTC)"):
+    for name in ("run", "status", *(("started (UTC)",) if wide else ())):
         table.add_column(name, no_wrap=True)
-    for name in ("time", "tasks", "ok", "failed", "cost"):
+    for name in ("time", *(("tasks",) if wide else ()), "ok", "failed", *(("cost",) if wide else ())):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         began = time.strftime("%Y-%m-%d %H:%M", time.gmtime(row["started"]))
-        figures = (span(row["wall_s"]), str(row["tasks"]), str(row["ok"]), str(row["failed"]), dollars(row["cost_usd"]))
-        table.add_row(row["run"], row["status"], began, *figures)
-    console().print(table)
-    return 0
+        cells = [row["run"], row["status"], began, span(row["wall_s"]), row["tasks"], row["ok"], row["failed"]]
+        cells.append(dollars(row["cost_usd"]))
+        table.add_row(*(str(cells[index]) for index in (range(8) if wide else (0, 1, 3, 5, 6))))
+    return table
 
 
 def show(run: str | None, task: str | None, as_json: bool) -> int:
@@ -55,10 +65,12 @@ def show(run: str | None, task: str | None, as_json: bool) -> int:
     if task not in report.statuses and task not in report.results:
         raise UsageError(f"run {report.run} has no task {task!r}; it has {', '.join(list(report.statuses)[:20])}")
     result = report.results.get(task)
+    status = report.statuses.get(task) or (Status.DONE if result and result.ok else Status.FAILED)
     if as_json:
-        print_json({"id": task, "status": report.statuses.get(task)} | (result.to_json() if result else {}))
+        data = result.to_json() if result else {}
+        print_json({"id": task, "status": status} | {name: value for name, value in data.items() if name != "task"})
     else:
-        console().print(details(task, report, result), soft_wrap=True)
+        console().print(details(task, status, result), soft_wrap=True)
     return 0
 
 
@@ -71,15 +83,29 @@ def logs(run: str | None, task: str | None, follow: bool, as_json: bool) -> int:
 async def _logs(run: str | None, task: str | None, follow: bool, as_json: bool) -> None:
     journal = SqliteJournal(home().journal)
     row = await find_run(journal, run)
-    if not follow:
-        _print_records(await journal.read(row["run"]), task, as_json)
-        return
-    with bare_errors():
-        async with anyio.create_task_group() as group:
-            group.start_soon(_stop_when_dead, row, group.cancel_scope)
-            async for batch in journal.follow(row["run"]):
-                _print_records(batch, task, as_json)
-            group.cancel_scope.cancel()
+    after = 0
+    if follow and task is not None:
+        _check_task(await journal.read(row["run"]), row["run"], task)
+    if follow and with_status(row)["status"] == "running":
+        with bare_errors():
+            async with anyio.create_task_group() as group:
+                group.start_soon(_stop_when_dead, row, group.cancel_scope)
+                async with aclosing(journal.follow(row["run"])) as feed:
+                    async for batch in feed:
+                        _print_records(batch, task, as_json)
+                        after = batch[-1].seq
+                group.cancel_scope.cancel()
+    records = await journal.read(row["run"], after)
+    if task is not None and not after:
+        _check_task(records, row["run"], task)
+    _print_records(records, task, as_json)
+
+
+def _check_task(records: Sequence[Record], run: str, task: str) -> None:
+    """Raises UsageError for a task that the run does not have."""
+    names = [record.event.task for record in records if isinstance(record.event, TaskAdded)]
+    if task not in names:
+        raise UsageError(f"run {run} has no task {task!r}; it has {', '.join(names[:20])}")
 
 
 def _print_records(records: Sequence[Record], task: str | None, as_json: bool) -> None:
@@ -94,7 +120,6 @@ async def _stop_when_dead(row: Row, scope: anyio.CancelScope) -> None:
     """Ends the wait for a run whose process was killed: its end was never written."""
     while is_alive(row):  # noqa: ASYNC110 - a process that is not our child gives no event
         await anyio.sleep(1)
-    await anyio.sleep(1)
     scope.cancel()
 
 
@@ -138,24 +163,25 @@ def with_status(row: Row) -> dict[str, Any]:
 def is_alive(row: Row) -> bool:
     """Whether the process that drives the run still exists: the same process, not another one of the same id."""
     try:
-        began: float = psutil.Process(row["pid"]).create_time()
-        return abs(began - float(row["process_started"])) < 1.0
+        process = psutil.Process(row["pid"])
+        began: float = process.create_time()
+        return process.status() != psutil.STATUS_ZOMBIE and abs(began - float(row["process_started"])) < 1.0
     except psutil.Error:
         return False
 
 
-def details(task: str, report: RunReport, result: Result | None) -> Text:
+def details(task: str, status: Status, result: Result | None) -> Text:
     """One task, whole."""
-    text = Text.assemble((task, "bold"), f"  {report.statuses.get(task, 'loop')}\n")
+    text = Text.assemble((task, "bold"), f"  {status}\n")
     if result is None:
         return text
     usage = result.usage
     spent = f"{tokens(usage.all_input_tokens)} in ({tokens(usage.cache_read_tokens)} cached)"
     facts = {
         "outcome": f"{result.outcome}{': ' + result.error if result.error else ''}",
-        "attempts": f"{result.attempts}, {span(result.duration)}, {result.turns} turns",
-        "tokens": f"{spent}, {tokens(usage.output_tokens)} out",
-        "cost": dollars(result.cost_usd),
+        "attempts": result.attempts and f"{result.attempts}, {span(result.duration)}, {plural(result.turns, 'turn')}",
+        "tokens": result.attempts and f"{spent}, {tokens(usage.output_tokens)} out",
+        "cost": result.attempts and dollars(result.cost_usd),
         "session": result.session_id,
         "workspace": result.workspace and f"{result.workspace.kind} {result.workspace.path}",
         "branch": result.workspace and result.workspace.branch,
@@ -166,7 +192,9 @@ def details(task: str, report: RunReport, result: Result | None) -> Text:
         if fact:
             text.append(f"{name:<10}", "dim").append(f"{clean(str(fact))}\n")
     if result.value is not None:
-        text.append("value\n", "dim").append(json.dumps(result.value, ensure_ascii=False, indent=2) + "\n")
+        text.append("value\n", "dim").append(
+            "\n".join(map(clean, json.dumps(result.value, ensure_ascii=False, indent=2).splitlines())) + "\n"
+        )
     if result.text:
         text.append("text\n", "dim").append("\n".join(map(clean, result.text.splitlines())))
     return text

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 from anyio.abc import TaskStatus
+from pydantic import ValidationError
 
 from orchestrator.cli import exits
 from orchestrator.cli.output import check_target, console, write_json
@@ -22,6 +23,7 @@ from orchestrator.report import RunReport
 from orchestrator.settings import home, load
 from orchestrator.views.summary import summary
 
+SHOW_CURSOR = b"\x1b[?25h"
 DOCS = ("*.md", "*.rst", "docs/**/*.md", "docs/**/*.rst")
 
 
@@ -56,7 +58,8 @@ def demo(options: Options) -> int:
         )
         code = drive(loaded, options)
         if code == exits.OK:
-            print(f"\nthe report ({report}):\n\n{report.read_text('utf-8')}")
+            stream = sys.stderr if options.json == "-" else sys.stdout
+            print(f"\nthe report ({report}):\n\n{report.read_text('utf-8')}", file=stream)
         return code
 
 
@@ -81,22 +84,32 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
     check_target(options.json)
     limits = loaded.plan.limits
     changes = {"concurrent": options.concurrent, "usd": options.usd}
-    checked = type(limits).model_validate(
-        limits.model_dump() | {name: value for name, value in changes.items() if value is not None}
-    )
+    try:
+        given = {name: value for name, value in changes.items() if value is not None}
+        checked = type(limits).model_validate(limits.model_dump() | given)
+    except ValidationError as error:
+        raise UsageError(f"--usd {options.usd}: {error.errors()[0]['msg']}") from error
     loaded = LoadedPlan(loaded.plan.model_copy(update={"limits": checked}), loaded.directory, loaded.file)
     report, interrupted = anyio.run(_run, loaded, options)
     if report is None:
         print("interrupted: nothing was started", file=sys.stderr)
         return exits.INTERRUPTED
-    out = console(stderr=options.json == "-")
-    out.print(summary(report, out.width))
-    if options.json:
-        write_json(report.to_json(), options.json)
+    with suppress(BrokenPipeError):  # whoever stopped reading still gets the exit code
+        tell(report, options.json)
     if interrupted:
-        print(f"interrupted: what had finished is kept: orchestrator show {report.run}", file=sys.stderr)
+        with suppress(BrokenPipeError):
+            print(f"interrupted: what had finished is kept: orchestrator show {report.run}", file=sys.stderr)
         return exits.INTERRUPTED
     return exits.OK if report.ok else exits.SOME_FAILED
+
+
+def tell(report: RunReport, json: str | None) -> None:
+    """Writes the JSON, then prints the summary where it is not in its way."""
+    if json:
+        write_json(report.to_json(), json)
+    out = console(stderr=json == "-")
+    out.print(summary(report, out.width))
+    out.file.flush()
 
 
 async def _run(loaded: LoadedPlan, options: Options) -> tuple[RunReport | None, bool]:
@@ -125,6 +138,8 @@ async def _cancel_on_signal(scope: anyio.CancelScope, *, task_status: TaskStatus
         task_status.started()
         async for _ in signals:
             if scope.cancel_called:
+                if sys.stderr.isatty():
+                    os.write(sys.stderr.fileno(), SHOW_CURSOR)
                 os._exit(exits.INTERRUPTED)
             print("stopping: what has finished is kept; once more stops at once", file=sys.stderr)
             scope.cancel()
@@ -136,5 +151,8 @@ def choose_views(name: str | None) -> list[View]:
         return []
     if name is None:
         name = "live" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else "lines"
-    view: View = load("views", name)()
+    try:
+        view: View = load("views", name)()
+    except UsageError as error:
+        raise UsageError(f"--view {name}: {error}; `none` for none") from error
     return [view]

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from orchestrator.engine.returns import to_reading
+from orchestrator.engine.returns import Reading, to_reading
 from orchestrator.engine.steps import Ask, Node
 from orchestrator.errors import UsageError
+from orchestrator.plan.fields import read_duration
 from orchestrator.plan.model import Agent
 from orchestrator.task import Task, plain
 from workspaces import WorkspaceSpec
@@ -30,22 +31,35 @@ class Setting:
     timeout: float | None = None
 
 
-def to_node(task: Task, name: str, setting: Setting) -> Node:
-    """The node that asks an agent what the task says. Raises UsageError when the task is not complete or not valid."""
-    if not task.prompt.strip():
+def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = None) -> Node:
+    """The node that asks an agent what the task says; `reading` is that of its `returns`, where it is known already.
+
+    Raises UsageError when the task is not complete or not valid.
+    """
+    if not isinstance(task.prompt, str) or not task.prompt.strip():
         raise UsageError(f"task {name!r}: its prompt is empty")
-    schema, parse = to_reading(task.returns)
+    if not isinstance(task.agent, Agent | None):
+        raise UsageError(f"task {name!r}: agent: found {task.agent!r}, expected an Agent, as Agent(model='sonnet')")
+    schema, parse = reading or to_reading(task.returns)
     step = Ask(
         prompt=task.prompt,
         agent=task.agent or setting.agent,
         workspace=to_workspace(task.workspace, setting),
         schema=schema,
         parse=parse,
-        timeout=setting.timeout if task.timeout is None else task.timeout,
+        timeout=setting.timeout if task.timeout is None else to_seconds(task.timeout, name),
         retries=setting.retries if task.retries is None else task.retries,
         rehearsal=task.rehearsal,
     )
     return Node(id=name, title=title(task.prompt), kind="agent", prepare=lambda: step, needs=task.needs)
+
+
+def to_seconds(timeout: float | str, name: str) -> float:
+    """`90`, `"10m"`. Raises UsageError for what is no time."""
+    try:
+        return read_duration(timeout)
+    except ValueError as error:
+        raise UsageError(f"task {name!r}: timeout: {error}") from error
 
 
 def title(text: str) -> str:
@@ -85,11 +99,14 @@ def fill(template: str, item: Any, index: int) -> str:
     Raises UsageError when the item lacks one. An item's own braces are left alone; `{{` and `}}` stand for single ones.
     """
     fields = plain(item) if isinstance(item, Mapping | BaseModel) or hasattr(item, "__dataclass_fields__") else {}
-    wanted = {name.split(".")[0].split("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name}
     known = fields | {"item": item, "index": index}
+    try:
+        wanted = {name.split(".")[0].split("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name}
+    except ValueError as error:
+        raise UsageError(f"the template {template!r}: {error}; literal braces are doubled: {{{{ and }}}}") from error
     if missing := sorted(wanted - known.keys() - {"0"}):
         raise UsageError(f"the template wants {{{missing[0]}}}, but item {index} has only: {', '.join(known)}")
     try:
         return template.format(item, **known)
-    except (LookupError, ValueError, AttributeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"the template {template!r} does not fit item {index}: {error}") from error

@@ -1,17 +1,16 @@
 """The heart: carries out what the scheduler decides, until nothing is left to do."""
 
-import math
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from functools import partial
 from uuid import uuid4
 
 import anyio
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
-from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit
+from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
 from orchestrator.errors import OrchestratorError, TaskFailed, UsageError
 from orchestrator.events import (
     AttemptFinished,
@@ -29,7 +28,14 @@ from orchestrator.schedule.scheduler import Close, Skip, Start, next_decision
 from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Status, Usage
 
-STATUS_OF = {Outcome.OK: Status.DONE, Outcome.SKIPPED: Status.SKIPPED, Outcome.CANCELLED: Status.CANCELLED}
+CALLS = 40
+"""How many blocking functions of a run are at work at once."""
+STATUS_OF = {
+    Outcome.OK: Status.DONE,
+    Outcome.SKIPPED: Status.SKIPPED,
+    Outcome.CANCELLED: Status.CANCELLED,
+    Outcome.BUDGET: Status.CANCELLED,
+}
 
 
 class Core:
@@ -49,34 +55,42 @@ class Core:
         self._fail_fast = fail_fast
         self._nodes: dict[str, Node] = {}
         self._scopes: dict[str, anyio.CancelScope] = {}
-        self._finishing: set[str] = set()
+        self._totals: dict[str, Result] = {}
+        """What the attempts of a task at work have come to so far."""
+        self._ending: dict[str, Result] = {}
+        """Results on their way to the disk, or there."""
         self._ended: dict[str, anyio.Event] = {}
+        self._stopped = False
+        # Not the threads that everything else shares: functions that block must not keep results from the disk.
+        self._threads = CapacityLimiter(CALLS)
 
     def emit(self, event: Event) -> None:
         """Writes the event down and folds it in."""
         self._journal.append(self.run, event)
         self.state.apply(event, time.time())
 
-    def add(self, nodes: Iterable[Node]) -> None:
-        """Takes tasks, which start as soon as they can. Raises UsageError for a taken id and for an unknown need."""
+    def add(self, nodes: Sequence[Node]) -> None:
+        """Takes tasks, all or none, which start as soon as they can.
+
+        Raises UsageError for an id that is taken, for a need that is unknown, and when the run has ended.
+        """
+        self._check(nodes)
         for node in nodes:
-            if node.id in self._nodes:
-                raise UsageError(f"task {node.id!r}: this run has a task of that name already: give another key")
-            if unknown := [need for need in node.needs if need not in self._nodes]:
-                raise UsageError(f"task {node.id!r}: it needs {unknown[0]!r}, which is no task of this run")
             self._nodes[node.id] = node
             self._ended[node.id] = anyio.Event()
-            self.emit(
-                TaskAdded(
-                    task=node.id,
-                    title=node.title,
-                    kind=node.kind,
-                    needs=list(node.needs),
-                    parent=node.parent,
-                    allow_failure=node.allow_failure,
-                )
-            )
+            self.emit(added_event(node))
         self.pump()
+
+    def _check(self, nodes: Sequence[Node]) -> None:
+        if self._stopped:
+            raise UsageError("the run has ended: give it tasks inside its `async with` block")
+        new: set[str] = set()
+        for node in nodes:
+            if node.id in self._nodes or node.id in new:
+                raise UsageError(f"task {node.id!r}: this run has a task of that name already: give another key")
+            new.add(node.id)
+            if unknown := [need for need in node.needs if need not in self._nodes and need not in new]:
+                raise UsageError(f"task {node.id!r}: it needs {unknown[0]!r}, which is no task of this run")
 
     async def wait(self, task: str) -> Result:
         """The task's result, once it is on disk."""
@@ -91,64 +105,97 @@ class Core:
         """Ends a task that runs, and keeps one that waits from starting; one that has ended stays as it is."""
         if task in self._scopes:
             self._scopes[task].cancel()
-        elif self.state.tasks[task].status is Status.PENDING:
-            self._group.start_soon(self._finish, self._nodes[task], cancelled(task))
+        elif parts := self.state.tasks[task].parts:
+            for part in parts:
+                self.cancel(part)
+        elif not self._stopped:
+            self._end(self._nodes[task], cancelled(task))
 
     def pump(self) -> None:
-        """Carries out every decision that can be made now; none while the run is being cancelled."""
-        while anyio.current_effective_deadline() > -math.inf and (
+        """Carries out every decision that can be made now; none once the run is being cancelled."""
+        while not self._is_stopped() and (
             decision := next_decision(self.state, self._limits.concurrent, self._limits.usd)
         ):
             node = self._nodes[decision.task.id]
+            if node.id in self._ending:
+                continue
             match decision:
                 case Start():
                     self._start(node)
-                case Skip(reason=reason):
-                    self._group.start_soon(self._finish, node, skipped(node.id, reason))
+                case Skip(outcome=outcome, reason=reason):
+                    self._end(node, Result(task=node.id, outcome=outcome, error=reason))
                 case Close():
-                    self._group.start_soon(self._finish, node, self._sum_up(node.id))
+                    self._end(node, self._sum_up(node.id))
+
+    def _is_stopped(self) -> bool:
+        return self._stopped or self._group.cancel_scope.cancel_called
 
     def _start(self, node: Node) -> None:
         try:
-            step = node.prepare()
+            self._take(node, node.prepare())
         except Exception as error:
-            self._group.start_soon(self._finish, node, invalid(node.id, error))
-            return
+            self._end(node, Result(task=node.id, outcome=Outcome.INVALID_TASK, error=told(error)))
+
+    def _take(self, node: Node, step: Step) -> None:
         match step:
             case Expand(nodes=nodes):
+                self._check(nodes)
                 self.emit(TaskExpanded(task=node.id, parts=[part.id for part in nodes]))
                 self.add(nodes)
             case Omit(reason=reason):
-                self._group.start_soon(self._finish, node, skipped(node.id, reason))
+                self._end(node, Result(task=node.id, outcome=Outcome.SKIPPED, error=reason))
             case Ask():
                 first = self._attempt(node, step, 1)
                 self.emit(started(first))
-                self._group.start_soon(self._run, node, self._ask(step, first, node))
+                self._begin(node, partial(self._ask, node, step, first))
             case Call():
                 self.emit(AttemptStarted(task=node.id, attempt=1))
-                self._group.start_soon(self._run, node, self._call(node, step))
+                self._begin(node, partial(self._call, node, step))
 
-    async def _run(self, node: Node, work: Any) -> None:
-        """Awaits the work; a cancellation of this task alone is its result, one of the whole run gets out."""
-        with anyio.CancelScope() as scope:
-            self._scopes[node.id] = scope
-            result = await work
+    def _begin(self, node: Node, work: Callable[[], Awaitable[Result]]) -> None:
+        """Starts the work; from now on `cancel` reaches it, also before its first turn."""
+        scope = self._scopes[node.id] = anyio.CancelScope()
+        self._totals[node.id] = Result(task=node.id, outcome=Outcome.CANCELLED)
+        self._group.start_soon(self._run, node, scope, work)
+
+    async def _run(self, node: Node, scope: anyio.CancelScope, work: Callable[[], Awaitable[Result]]) -> None:
+        """Does the work; a cancellation of this task alone is its result, one of the whole run gets out."""
+        try:
+            with scope:
+                result = await work()
+        except BaseException:
+            self._stopped = True
+            raise
+        if scope.cancelled_caught:
+            result = self._cut_short(node.id)
         self._scopes.pop(node.id, None)
-        await self._finish(node, cancelled(node.id) if scope.cancelled_caught else result)
+        self._end(node, result)
 
-    async def _ask(self, step: Ask, attempt: Attempt, node: Node) -> Result:
+    async def _ask(self, node: Node, step: Ask, attempt: Attempt) -> Result:
         """Attempts until one succeeds or another cannot help; the result has the sums over all of them."""
-        total = Result(task=node.id, outcome=Outcome.CANCELLED)
+        task = self.state.tasks[node.id]
         while True:
-            last = parsed(step, await self._executor.run(attempt, self.emit))
-            total = added(total, last, attempt.number)
+            before, begun = live_usage(task), anyio.current_time()
+            last = parsed(step, await self._execute(attempt))
+            if last.usage == Usage():
+                last = replace(last, usage=live_usage(task) - before)
+            last = replace(last, duration=last.duration or anyio.current_time() - begun)
+            total = self._totals[node.id] = added(self._totals[node.id], last, attempt.number)
             wait = wait_before_retry(last.outcome, attempt.number, step.retries)
+            if self._limits.usd is not None and self.state.cost_usd + last.cost_usd >= self._limits.usd:
+                wait = None
             self.emit(finished(attempt, last, wait))
             if wait is None:
                 return total
             await anyio.sleep(wait)
             attempt = self._attempt(node, step, attempt.number + 1)
             self.emit(started(attempt))
+
+    async def _execute(self, attempt: Attempt) -> Result:
+        try:
+            return await self._executor.run(attempt, self.emit)
+        except Exception as error:
+            return Result(task=attempt.task, outcome=Outcome.CRASHED, error=told(error))
 
     def _attempt(self, node: Node, step: Ask, number: int) -> Attempt:
         return Attempt(
@@ -174,11 +221,10 @@ class Core:
     async def _call(self, node: Node, step: Call) -> Result:
         begun = anyio.current_time()
         try:
-            value = await to_thread.run_sync(step.function)
+            value = await to_thread.run_sync(step.function, limiter=self._threads)
             result = Result(task=node.id, outcome=Outcome.OK, value=value, text=value if isinstance(value, str) else "")
         except Exception as error:
-            why = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
-            result = Result(task=node.id, outcome=Outcome.RAISED, error=why)
+            result = Result(task=node.id, outcome=Outcome.RAISED, error=told(error))
         result = replace(result, attempts=1, duration=anyio.current_time() - begun)
         self.emit(
             AttemptFinished(
@@ -187,56 +233,110 @@ class Core:
         )
         return result
 
+    def _cut_short(self, task: str) -> Result:
+        """The result of a task that is cancelled at work, with what its attempts and their messages have told."""
+        state, total = self.state.tasks[task], self._totals[task]
+        duration = max(time.time() - (state.started or time.time()), total.duration)
+        self.emit(
+            AttemptFinished(
+                task=task,
+                attempt=state.attempts,
+                outcome=Outcome.CANCELLED,
+                error="it was cancelled",
+                duration=duration - total.duration,
+            )
+        )
+        return replace(
+            total,
+            outcome=Outcome.CANCELLED,
+            error="it was cancelled",
+            session_id=state.session_id,
+            workspace=state.workspace,
+            usage=live_usage(state)
+            if live_usage(state).all_input_tokens > total.usage.all_input_tokens
+            else total.usage,
+            turns=max(state.turns, total.turns),
+            attempts=state.attempts,
+            duration=duration,
+            text="",
+            value=None,
+            message=None,
+        )
+
     def _sum_up(self, loop: str) -> Result:
         """A loop's result: the values of the parts that succeeded, in the items' order."""
         parts = [self.results[part] for part in self.state.tasks[loop].parts or ()]
         bad = [part for part in parts if not part.ok and part.outcome is not Outcome.SKIPPED]
+        names = ", ".join(part.task for part in bad[:5])
         return Result(
             task=loop,
             outcome=Outcome.PARTIAL if bad else Outcome.OK,
             value=[part.value for part in parts if part.ok],
-            error=f"{len(bad)} of {len(parts)} did not succeed: {', '.join(part.task for part in bad[:5])}"
-            if bad
-            else None,
+            error=f"{len(bad)} of {len(parts)} did not succeed: {names}" if bad else None,
         )
+
+    def _end(self, node: Node, result: Result) -> None:
+        """Takes a task's result; from now on nothing else can be its end."""
+        if node.id not in self._ending:
+            self._ending[node.id] = result
+            self._group.start_soon(self._finish, node, result)
 
     async def _finish(self, node: Node, result: Result) -> None:
         """Puts the result on disk, and only then tells anybody of it."""
-        if node.id in self._finishing:
-            return
-        self._finishing.add(node.id)
-        if node.kind == "agent":
-            result = with_signs_of_life(result, self.state.tasks[node.id], time.time())
-        event = TaskFinished(
-            task=node.id,
-            status=STATUS_OF.get(result.outcome, Status.FAILED),
-            result=result.to_json(),
-            loop=node.kind == "loop",
-        )
+        result, event = self._ending_of(node.id, result)
         self._journal.append(self.run, event)
         with anyio.CancelScope(shield=True):
             await self._journal.flush()
         self.results[node.id] = result
         self.state.apply(event, time.time())
-        self._ended[node.id].set()
         if self._fail_fast and event.status == Status.FAILED and not node.allow_failure:
             self.failure = self.failure or TaskFailed(f"task {node.id!r}: {result.outcome}: {result.error}")
-            self._group.cancel_scope.cancel()
+            self._group.cancel_scope.cancel()  # before anybody who waits for this task goes on
+        self._ended[node.id].set()
         self.pump()
+
+    def _ending_of(self, task: str, result: Result) -> tuple[Result, TaskFinished]:
+        """The result, and the event that tells it; a value that cannot be written down is a failure."""
+        try:
+            data = result.to_json()
+        except Exception as error:
+            why = f"its value cannot be written down: {told(error)}"
+            result = replace(result, outcome=Outcome.RAISED, value=None, message=None, error=why)
+            data = result.to_json()
+        status = STATUS_OF.get(result.outcome, Status.FAILED)
+        return result, TaskFinished(
+            task=task, status=status, result=data, loop=self.state.tasks[task].parts is not None
+        )
 
     async def conclude(self, status: str, wall: float) -> None:
         """Writes down how the run ended; what has not ended by now is cancelled, and such a run is not `done`."""
-        for task in self.state.tasks.values():
-            if task.status not in FINISHED:
-                result = self.results[task.id] = with_signs_of_life(cancelled(task.id), task, time.time())
-                self.emit(
-                    TaskFinished(
-                        task=task.id, status=Status.CANCELLED, result=result.to_json(), loop=task.kind == "loop"
+        self._stopped = True
+        try:
+            for task in self.state.tasks.values():
+                if task.status not in FINISHED:
+                    result = self._ending.get(task.id) or (
+                        self._cut_short(task.id) if task.id in self._totals else cancelled(task.id)
                     )
-                )
-        bad = self.state.counts[Status.FAILED] + self.state.counts[Status.CANCELLED]
-        self.emit(RunFinished(status="failed" if bad and status == "done" else status, wall=wall))
-        await self._journal.flush()
+                    self.results[task.id], event = self._ending_of(task.id, result)
+                    self.emit(event)
+            bad = self.state.counts[Status.FAILED] + self.state.counts[Status.CANCELLED]
+            self.emit(RunFinished(status="failed" if bad and status == "done" else status, wall=wall))
+            await self._journal.flush()
+        finally:
+            for task_id, ended in self._ended.items():
+                self.results.setdefault(task_id, cancelled(task_id))
+                ended.set()
+
+
+def added_event(node: Node) -> TaskAdded:
+    return TaskAdded(
+        task=node.id,
+        title=node.title,
+        task_kind=node.kind,
+        needs=list(node.needs),
+        parent=node.parent,
+        allow_failure=node.allow_failure,
+    )
 
 
 def started(attempt: Attempt) -> AttemptStarted:
@@ -270,10 +370,14 @@ def parsed(step: Ask, result: Result) -> Result:
         return result
     try:
         return replace(result, value=step.parse(result.value))
-    except ValueError as error:
-        return replace(
-            result, outcome=Outcome.INVALID_OUTPUT, value=None, error=f"its structured output is refused: {error}"
-        )
+    except Exception as error:
+        why = f"its structured output is refused: {error}"
+        return replace(result, outcome=Outcome.INVALID_OUTPUT, value=None, error=why)
+
+
+def live_usage(task: TaskState) -> Usage:
+    """What the messages of the task's attempts have told; input tokens are not told apart by cache."""
+    return Usage(input_tokens=task.input_tokens, output_tokens=task.output_tokens)
 
 
 def added(total: Result, last: Result, attempts: int) -> Result:
@@ -289,28 +393,9 @@ def added(total: Result, last: Result, attempts: int) -> Result:
 
 
 def cancelled(task: str) -> Result:
-    return Result(task=task, outcome=Outcome.CANCELLED, error="it was cancelled")
+    return Result(task=task, outcome=Outcome.CANCELLED, error="it was cancelled before it started")
 
 
-def with_signs_of_life(result: Result, task: TaskState, now: float) -> Result:
-    """The result of an attempt that was cut short, with what its messages told: its session, tokens and turns."""
-    if result.message is not None or not task.started:
-        return result
-    told = Usage(input_tokens=task.input_tokens, output_tokens=task.output_tokens)
-    return replace(
-        result,
-        session_id=result.session_id or task.session_id,
-        usage=told if result.usage == Usage() else result.usage,
-        turns=result.turns or task.turns,
-        attempts=result.attempts or task.attempts,
-        duration=result.duration or now - task.started,
-    )
-
-
-def skipped(task: str, reason: str) -> Result:
-    return Result(task=task, outcome=Outcome.SKIPPED, error=reason)
-
-
-def invalid(task: str, error: Exception) -> Result:
-    why = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
-    return Result(task=task, outcome=Outcome.INVALID_TASK, error=why)
+def told(error: Exception) -> str:
+    """What to say of an error: our own speak for themselves."""
+    return str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"

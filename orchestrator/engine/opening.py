@@ -4,8 +4,8 @@ import os
 import secrets
 import string
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +28,8 @@ from orchestrator.report import RunReport
 from orchestrator.settings import home, load
 from workspaces import WorkspaceSpec, providers
 
+LAST_SIGHT = 5.0
+"""Seconds that views have to show the end of a run that was broken off."""
 ID_LETTERS = string.ascii_lowercase + string.digits
 
 
@@ -87,6 +89,8 @@ async def open_run(
                 except BaseException:
                     watching.stop()
                     raise
+                if status != "done":
+                    watching.hurry()
         if core.failure:
             raise core.failure
 
@@ -94,12 +98,15 @@ async def open_run(
 async def run_plan(
     plan: Plan | LoadedPlan | str | Path,
     *,
+    agent: Agent | None = None,
+    workspace: WorkspaceSpec | str | Path = "here",
     limits: Limits | None = None,
     journal: Journal | str | Path | None = None,
     views: Sequence[View | str] = (),
     upstream: str | None = None,
     executor: Executor | None = None,
     fail_fast: bool = False,
+    directory: Path | None = None,
 ) -> RunReport:
     """Runs a plan from a file, or one made in Python, and reports on it; the arguments are those of `open_run`.
 
@@ -108,6 +115,9 @@ async def run_plan(
     loaded = await to_thread.run_sync(as_loaded, plan, Path.cwd())
     async with open_run(
         loaded.plan.name,
+        agent=agent,
+        workspace=workspace,
+        directory=directory,
         limits=limits or loaded.plan.limits,
         journal=journal,
         views=views,
@@ -146,12 +156,12 @@ def new_id(name: str) -> str:
 
 
 async def open_journal(stack: AsyncExitStack, journal: Journal | str | Path | None) -> Journal:
-    """The journal itself, one at a path, one by name, or the one in ORCHESTRATOR_HOME."""
-    if journal is None or isinstance(journal, Path) or (isinstance(journal, str) and "/" in journal):
+    """The journal itself, one at a path, `memory`, one as `module:Name`, or the one in ORCHESTRATOR_HOME."""
+    if isinstance(journal, str) and (journal == "memory" or ":" in journal):
+        return cast("Journal", await stack.enter_async_context(load("journal", journal)()))
+    if journal is None or isinstance(journal, str | Path):
         path = Path(journal).expanduser().absolute() if journal else home().journal
         return cast("Journal", await stack.enter_async_context(load("journal", "sqlite")(path)))
-    if isinstance(journal, str):
-        return cast("Journal", await stack.enter_async_context(load("journal", journal)()))
     return journal
 
 
@@ -181,16 +191,23 @@ class Watching:
 
     scopes: Sequence[anyio.CancelScope]
 
+    def hurry(self) -> None:
+        """Gives them a few seconds more: somebody wants to leave, and a view may wait for a reader that never reads."""
+        for scope in self.scopes:
+            scope.deadline = anyio.current_time() + LAST_SIGHT
+
     def stop(self) -> None:
         """Ends them now: the end that they wait for will never be written."""
         for scope in self.scopes:
             scope.cancel()
 
 
-async def show(view: View, feed: AsyncIterator[Sequence[Record]], scope: anyio.CancelScope) -> None:
+async def show(view: View, feed: AsyncGenerator[Sequence[Record], None], scope: anyio.CancelScope) -> None:
     """Shows the run to its end, whatever is cancelled; a view that fails is given up, and the run goes on."""
     try:
         with scope:
-            await view.show(feed)
+            async with aclosing(feed):
+                await view.show(feed)
     except Exception as error:
-        print(f"the view {type(view).__name__} failed and is off: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        with suppress(OSError):  # stderr may be what failed
+            print(f"the view {type(view).__name__} failed and is off: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201

@@ -1,7 +1,5 @@
 """A plan's tasks as nodes of a run: loops become parts, templates become prompts, when their turn comes."""
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -9,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.asking import Setting, anchored, title
+from orchestrator.engine.files import replace_file
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
 from orchestrator.plan.expand import items_of, make_scope, part_name
 from orchestrator.plan.graph import needs_of, order
 from orchestrator.plan.loading import LoadedPlan, load_plan, parse_plan
 from orchestrator.plan.model import Agent, Plan, TaskSpec
-from orchestrator.plan.render import evaluate, render
+from orchestrator.plan.render import TemplateError, evaluate, render
 from orchestrator.plan.views import LoopView, TaskView
 from orchestrator.task import Outcome, Result, plain
 from workspaces import WorkspaceSpec
@@ -100,8 +99,11 @@ class Planned:
         defaults = self.loaded.plan.defaults
         assert spec.prompt is not None
         agent = spec.agent or defaults.agent
+        prompt = render(spec.prompt, scope, f"{where}.prompt")
+        if not prompt.strip():
+            raise TemplateError(f"{where}.prompt: filled in, it is empty, expected what the agent is to do")
         return Ask(
-            prompt=render(spec.prompt, scope, f"{where}.prompt"),
+            prompt=prompt,
             agent=self.agent(agent),
             workspace=self.workspace(spec.workspace or defaults.workspace, scope, where),
             schema=spec.returns,
@@ -154,7 +156,7 @@ class TaskViews(Mapping[str, "TaskView | LoopView"]):
         return view(result) if self.specs[name].foreach is None else self.loop_view(name, result)
 
     def loop_view(self, name: str, loop: Result) -> LoopView:
-        parts = [(self.results[part_name(name, index)], item) for index, item in enumerate(self.done_for[name])]
+        parts = [(self.results[part_name(name, index)], item) for index, item in enumerate(self.done_for.get(name, ()))]
         good = [part for part, _ in parts if part.ok]
         bad = [(part, item) for part, item in parts if not part.ok and part.outcome is not Outcome.SKIPPED]
         return LoopView(
@@ -205,8 +207,5 @@ def filled(value: Any, scope: Mapping[str, Any], where: str) -> Any:
 def write_file(path: Path, text: str) -> str:
     """Writes the file whole or not at all, its folders too, and returns the text."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as part:
-        part.write(text)
-    os.chmod(part.name, 0o644)  # noqa: PTH101
-    os.replace(part.name, path)  # noqa: PTH105
+    replace_file(path, text)
     return text

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 from pydantic import BaseModel
 
 from orchestrator.errors import UsageError
+from orchestrator.plan.schema_checks import find_schema_fault
 
 Reading = tuple[Mapping[str, Any] | None, Callable[[Any], Any] | None]
 
@@ -44,8 +44,6 @@ def checked(schema: Any, where: str) -> Mapping[str, Any]:
     """The schema. Raises UsageError when it is not a valid one of an object."""
     if not isinstance(schema, Mapping):
         raise UsageError(f"{where}: expected a JSON schema (an object), found {type(schema).__name__}")
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise UsageError(f"{where}: this is no valid JSON schema: {error.json_path}: {error.message}") from error
+    if fault := find_schema_fault(schema):
+        raise UsageError(f"{where}: {fault}")
     return schema

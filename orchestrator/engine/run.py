@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import anyio
+from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from orchestrator.engine.asking import Setting, fill, title, to_node
+from orchestrator.engine.asking import Setting, fill, to_node
 from orchestrator.engine.core import Core
 from orchestrator.engine.planned import as_loaded, plan_nodes
+from orchestrator.engine.returns import to_reading
 from orchestrator.engine.steps import Call, Node
 from orchestrator.errors import UsageError, bare_errors
-from orchestrator.plan.fields import read_duration
 from orchestrator.plan.loading import LoadedPlan
 from orchestrator.plan.model import Agent, Plan
 from orchestrator.report import RunReport, report_of
@@ -104,13 +105,14 @@ class Run:
         timeout: float | str | None = None,
         retries: int | None = None,
         key: str | None = None,
+        rehearsal: Sequence[Mapping[str, Any]] | None = None,
     ) -> list[Result]:
         """One task per item, all at once within the run's limits; their results in the items' order.
 
         `prompt` is a template with `{}` or `{field}`s for an item's values, or a function from an item to a prompt or a
         Task. With `key` the tasks are called `key[0]`, `key[1]`, …
         """
-        same = _same(agent, workspace, returns, needs, timeout, retries, None)
+        same = _same(agent, workspace, returns, needs, timeout, retries, rehearsal)
         handles = self._submit_each(prompt, items, same, key or self._next("map"))
         return await _results(handles)
 
@@ -127,9 +129,10 @@ class Run:
         timeout: float | str | None = None,
         retries: int | None = None,
         key: str | None = None,
+        rehearsal: Sequence[Mapping[str, Any]] | None = None,
     ) -> AsyncIterator[MemoryObjectReceiveStream[Result]]:
         """As `map`, but a stream of the results, first finished first. Leaving the block early cancels the rest."""
-        same = _same(agent, workspace, returns, needs, timeout, retries, None)
+        same = _same(agent, workspace, returns, needs, timeout, retries, rehearsal)
         handles = self._submit_each(prompt, items, same, key or self._next("as-completed"))
         send, receive = anyio.create_memory_object_stream[Result](len(handles) + 1)
         try:
@@ -157,7 +160,7 @@ class Run:
                 raised.append(error)
                 raise
 
-        self._core.add([Node(id=name, title=title(repr(args)), kind="call", prepare=lambda: Call(run))])
+        self._core.add([Node(id=name, title=name, kind="call", prepare=lambda: Call(run))])
         (result,) = await _results([Handle(name, self._core)])
         if raised:
             raise raised[0]
@@ -170,9 +173,11 @@ class Run:
 
         Raises PlanError when the plan is wrong (nothing is started then).
         """
-        nodes = plan_nodes(as_loaded(plan, self._setting.directory), self._core.results, self._setting)
+        loaded = await to_thread.run_sync(as_loaded, plan, self._setting.directory)
+        nodes = plan_nodes(loaded, self._core.results, self._setting)
         self._core.add(nodes)
-        return {node.id: await self._core.wait(node.id) for node in nodes}
+        results = await _results([Handle(node.id, self._core) for node in nodes])
+        return {result.task: result for result in results}
 
     def report(self) -> RunReport:
         """The run so far."""
@@ -182,7 +187,11 @@ class Run:
         tasks = [
             replace(_task_for(prompt, item, index, same), key=f"{key}[{index}]") for index, item in enumerate(items)
         ]
-        nodes = [to_node(task, cast("str", task.key), self._setting) for task in tasks]
+        reading = to_reading(same.returns)  # once for all of them
+        nodes = [
+            to_node(task, cast("str", task.key), self._setting, reading if task.returns is same.returns else None)
+            for task in tasks
+        ]
         self._core.add(nodes)
         return [Handle(node.id, self._core) for node in nodes]
 
@@ -223,7 +232,7 @@ def _same(
         workspace=workspace,
         returns=returns,
         needs=tuple(need if isinstance(need, str) else need.task for need in needs),
-        timeout=None if timeout is None else read_duration(timeout),
+        timeout=timeout,
         retries=retries,
         rehearsal=None if rehearsal is None else tuple(rehearsal),
     )

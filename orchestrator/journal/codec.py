@@ -9,8 +9,9 @@ from orchestrator.events import FIELDS, KINDS, Event, Record
 
 
 def encode(event: Event) -> str:
-    """The event's fields as one JSON document."""
-    return json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"), default=str)
+    """The event's fields as one JSON document. What is no Unicode (half a surrogate pair) becomes `?`."""
+    text = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"), default=str)
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def decode(seq: int, at: float, run: str, kind: str, data: str) -> Record:

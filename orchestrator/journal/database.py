@@ -1,7 +1,9 @@
 """The one module that speaks to SQLite: opening, migrating, writing a batch, reading."""
 
+import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -10,6 +12,8 @@ from urllib.parse import quote
 
 from orchestrator.errors import JournalError
 
+PATIENCE = 30.0
+"""Seconds that one waits for another process that holds the journal."""
 Row = tuple[float, str, str, str]
 """at, run, kind, data"""
 
@@ -23,9 +27,10 @@ def connect(path: Path) -> sqlite3.Connection:
     """A connection that writes; the file and its folder are made if need be, and brought to this version's schema."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        connection = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # prompts and answers are the user's alone
+        connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            set_wal(connection)
             migrate(connection, path)
         except BaseException:
             connection.close()
@@ -35,18 +40,34 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def set_wal(connection: sqlite3.Connection) -> None:
+    """Turns on write-ahead logging. SQLite does not wait here for another process that does the same, so we do."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)  # in a thread of the journal's own
+
+
 def connect_to_read(path: Path) -> sqlite3.Connection:
     """A connection that cannot write. Raises JournalError when there is no journal yet."""
+    if path.is_dir():
+        raise JournalError(f"{path}: found a folder, expected a journal: set ORCHESTRATOR_HOME to another folder")
     if not path.exists():
         raise JournalError(
             f"{path}: there is no journal here yet: start a run, or set ORCHESTRATOR_HOME to where one is"
         )
     try:
         connection = sqlite3.connect(
-            f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=30.0, check_same_thread=False
+            f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=PATIENCE, check_same_thread=False
         )
         try:
-            check_version(connection, path)
+            if not check_version(connection, path):
+                raise JournalError(f"{path}: no run is in this journal yet")
         except BaseException:
             connection.close()
             raise
@@ -134,4 +155,7 @@ _ADVICE = {
     "not a database": "this file is no journal: move it away, or set ORCHESTRATOR_HOME to another folder",
     "malformed": "the journal is damaged: move it away, and try `sqlite3 journal.db .recover` to save what it held",
     "Not a directory": "set ORCHESTRATOR_HOME to a folder",
+    "File exists": "set ORCHESTRATOR_HOME to a folder",
+    "Is a directory": "check that the folder exists and is yours, or set ORCHESTRATOR_HOME to another",
+    "No such file": "check that the folder exists and is yours, or set ORCHESTRATOR_HOME to another",
 }

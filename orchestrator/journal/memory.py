@@ -1,7 +1,7 @@
 """A journal in memory: gone with its process."""
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,7 +32,7 @@ class MemoryJournal:
     async def read(self, run: str, after: int = 0) -> Sequence[Record]:
         return [record for record in self.records[after:] if record.run == run]
 
-    async def follow(self, run: str, after: int = 0) -> AsyncIterator[Sequence[Record]]:
+    async def follow(self, run: str, after: int = 0) -> AsyncGenerator[Sequence[Record], None]:
         while True:
             more, batch = self._more, await self.read(run, after)
             after = len(self.records)

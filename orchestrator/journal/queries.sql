@@ -12,7 +12,7 @@ SELECT
     begun.at                                      AS started,
     json_extract(ended.data, '$.wall')            AS wall_s,
     (SELECT count(*) FROM events WHERE kind = 'TaskAdded' AND run = begun.run
-        AND json_extract(data, '$.kind') <> 'loop') AS tasks,
+        AND json_extract(data, '$.task_kind') <> 'loop') AS tasks,
     (SELECT count(*) FROM events WHERE kind = 'TaskFinished' AND run = begun.run
         AND json_extract(data, '$.status') = 'done'
         AND NOT json_extract(data, '$.loop'))     AS ok,

@@ -1,7 +1,7 @@
 """A journal in one SQLite file: one batched writer, any number of readers in this process and others."""
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from sqlite3 import Connection
 from typing import Any
 
 import anyio
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from orchestrator.errors import JournalError, bare_errors
 from orchestrator.events import Event, Record, RunFinished
@@ -30,18 +30,22 @@ class SqliteJournal:
 
     async def read(self, run: str, after: int = 0) -> Sequence[Record]:
         """The run's records behind the sequence number `after` that are on disk now."""
+        records: list[Record] = []
         with self._reading() as connection:
-            return [record async for batch in self._batches(connection, run, after) for record in batch]
+            while batch := await self._batch(connection, run, after, CapacityLimiter(1)):
+                after = batch[-1].seq
+                records += batch
+        return records
 
-    async def follow(self, run: str, after: int = 0) -> AsyncIterator[Sequence[Record]]:
+    async def follow(self, run: str, after: int = 0) -> AsyncGenerator[Sequence[Record], None]:
         """Batches of the run's records as they come, from this process or another, ending with RunFinished."""
-        seen_version = None
+        seen_version, thread = None, CapacityLimiter(1)
         with self._reading() as connection:
             while True:
-                version = await to_thread.run_sync(_data_version, connection)
+                version = await to_thread.run_sync(_data_version, connection, limiter=thread)
                 if version != seen_version:
                     seen_version = version
-                    async for batch in self._batches(connection, run, after):
+                    while batch := await self._batch(connection, run, after, thread):
                         after = batch[-1].seq
                         yield batch
                         if isinstance(batch[-1].event, RunFinished):
@@ -62,14 +66,9 @@ class SqliteJournal:
         finally:
             connection.close()
 
-    async def _batches(self, connection: Connection, run: str, after: int) -> AsyncIterator[Sequence[Record]]:
-        while True:
-            rows = await to_thread.run_sync(database.read, connection, self.path, "read_run", run, after, BATCH)
-            if rows:
-                yield [decode(*row) for row in rows]
-                after = rows[-1][0]
-            if len(rows) < BATCH:
-                return
+    async def _batch(self, connection: Connection, run: str, after: int, thread: CapacityLimiter) -> Sequence[Record]:
+        read = partial(database.read, connection, self.path, "read_run", run, after, BATCH)
+        return [decode(*row) for row in await to_thread.run_sync(read, limiter=thread)]
 
 
 class SqliteWriter(SqliteJournal):
@@ -82,6 +81,7 @@ class SqliteWriter(SqliteJournal):
         self._durable = False
         self._appended = self._written = 0
         self._closing = False
+        self._thread = CapacityLimiter(1)  # of its own: others' blocking calls must not keep results from the disk
         self._wake = anyio.Event()
         self._progress = anyio.Event()
         self.failure: JournalError | None = None
@@ -115,10 +115,10 @@ class SqliteWriter(SqliteJournal):
         write = partial(database.write, self._connection, self.path, rows, durable)
         try:
             if rows and not self.failure:
-                await to_thread.run_sync(write)
+                await to_thread.run_sync(write, limiter=self._thread)
                 self._written += len(rows)
-        except JournalError as failure:
-            self.failure = failure  # what comes later would leave a hole, so nothing more is written
+        except Exception as error:  # what comes later would leave a hole, so nothing more is written
+            self.failure = error if isinstance(error, JournalError) else JournalError(f"{self.path}: {error!r}")
         finally:
             self._progress.set()
             self._progress = anyio.Event()

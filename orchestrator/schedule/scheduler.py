@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from orchestrator.state import FINISHED, RunState, TaskState
+from orchestrator.task import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Skip:
 
     task: TaskState
     reason: str
+    outcome: Outcome = Outcome.SKIPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def next_decision(state: RunState, concurrent: int, usd: float | None = None) ->
     if state.ready_free:
         return Start(state.ready_free.popleft())
     if state.ready and usd is not None and state.cost_usd >= usd:
-        return Skip(state.ready.popleft(), f"the run's budget of {usd:.2f} USD is spent")
+        return Skip(state.ready.popleft(), f"the run's budget of {usd:g} USD is spent", Outcome.BUDGET)
     if state.ready and state.places < concurrent:
         return Start(state.ready.popleft())
     return None

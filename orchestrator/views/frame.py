@@ -9,7 +9,7 @@ from rich.text import Text
 
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Status
-from orchestrator.views.words import SIGNS, clean, clock, dollars, plural, tokens
+from orchestrator.views.words import SIGNS, clean, clock, dollars, one_line, plural, tokens
 
 WIDE = 80
 """Columns from which turns, tokens and cost have room."""
@@ -27,16 +27,15 @@ class Room:
 
 def picture(state: RunState, run: str, now: float, room: Room) -> RenderableType:
     """Header, a row per running task, the last failures, counts and progress; never taller than the room."""
-    failed = (
-        [task for task in state.leaves() if task.status is Status.FAILED][-FAILURES:]
-        if state.counts[Status.FAILED]
-        else []
-    )
-    rows = max(room.height - 6 - len(failed), 1)
+    failed = [task for task in state.leaves() if task.status is Status.FAILED] if state.counts[Status.FAILED] else []
+    failed = failed[len(failed) - min(len(failed), FAILURES, max(room.height - 5, 0)) :]
+    rows = max(room.height - 5 - len(failed), 1)
     shown = list(state.running.values())
+    if len(shown) > rows > 1:
+        rows -= 1  # for the line that says so
     hidden = len(shown) - rows
     parts: list[RenderableType] = [header(state, run, now), running_table(shown[:rows], now, room.width)]
-    if hidden > 0:
+    if hidden > 0 and rows > 1:
         parts.append(Text(f"  … and {hidden} more at work", style="dim"))
     parts.extend(failure(task) for task in failed)
     parts += [counts(state), progress(state, now)]
@@ -81,7 +80,8 @@ def failure(task: TaskState) -> Text:
     return (
         line.append(f"{sign} ", colour)
         .append(task.id)
-        .append(clean(f"  {result.get('outcome')}: {result.get('error')}"), "dim")
+        .append("  ")
+        .append(one_line(f"{result.get('outcome')}: {result.get('error')}"), "dim")
     )
 
 

@@ -6,19 +6,19 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TextIO
 
 from orchestrator.events import Record
+from orchestrator.views.writing import LineWriter
 
 
 class JsonlView:
     """Writes `{"seq", "at", "run", "kind", …the event's fields}` per line."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+        self._writer = LineWriter(stream or sys.stderr)
 
     async def show(self, feed: AsyncIterator[Sequence[Record]]) -> None:
         """See `orchestrator.protocols.View`."""
         async for batch in feed:
-            for record in batch:
-                print(json.dumps(to_json(record), ensure_ascii=False), file=self._stream, flush=True)
+            await self._writer.write([json.dumps(to_json(record), ensure_ascii=False) for record in batch])
 
 
 def to_json(record: Record) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The lines view: a line per step, for logs, pipes and CI."""
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -16,32 +16,37 @@ from orchestrator.events import (
     TaskFinished,
 )
 from orchestrator.state import RunState
-from orchestrator.views.words import clean, dollars, plural, span, upstream_note
+from orchestrator.task import Status
+from orchestrator.views.words import dollars, one_line, plural, span
+from orchestrator.views.writing import LineWriter
 
 
 class LinesView:
     """Says what begins, ends and is tried again, with the time of day (UTC) and how far the run has come."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+        self._writer = LineWriter(stream or sys.stderr)
         self._state = RunState()
 
     async def show(self, feed: AsyncIterator[Sequence[Record]]) -> None:
         """See `orchestrator.protocols.View`."""
         async for batch in feed:
-            for record in batch:
-                self._state.apply(record.event, record.at)
-                if text := line(record.event, self._state, record.run):
-                    moment = datetime.fromtimestamp(record.at, UTC).strftime("%H:%M:%S")
-                    print(f"{moment} {text}", file=self._stream, flush=True)
+            await self._writer.write(list(self._lines(batch)))
+
+    def _lines(self, batch: Sequence[Record]) -> Iterator[str]:
+        for record in batch:
+            self._state.apply(record.event, record.at)
+            if text := line(record.event, self._state, record.run):
+                moment = datetime.fromtimestamp(record.at, UTC).strftime("%H:%M:%S")
+                yield f"{moment} {text}"
 
 
 def line(event: Event, state: RunState, run: str) -> str | None:
     """The event in a line; None for those that need none. `state` has it folded in already."""
     match event:
         case RunStarted():
-            note = upstream_note(event.upstream)
-            text = f"run {run}: {event.concurrent} at once" + (f" ({note})" if note else "")
+            about = f", {event.upstream} model" if event.upstream else ""
+            text = f"run {run}: {event.concurrent} at once{about}"
         case TaskExpanded():
             text = f"{event.task}: {plural(len(event.parts), 'item')}"
         case AttemptStarted():
@@ -54,11 +59,15 @@ def line(event: Event, state: RunState, run: str) -> str | None:
             text = f"run {run}: {event.status} after {span(event.wall)}"
         case _:
             return None
-    return clean(text)
+    return one_line(text)
 
 
 def _task_line(event: TaskFinished, state: RunState) -> str:
     result = event.result
-    figures = f"{span(result['duration'])}, {plural(result['turns'], 'turn')}, {dollars(result['cost_usd'])}"
-    why = f": {result['outcome']}: {' '.join(result['error'].split())}" if result["error"] else ""
-    return f"{event.task}: {event.status}{why} ({figures}) [{state.ended}/{state.total}]"
+    said = [event.task, event.status, *([result["outcome"]] if event.status == Status.FAILED else [])]
+    if result["error"]:
+        said.append(result["error"])
+    figures = f" ({span(result['duration'])}, {plural(result['turns'], 'turn')}, {dollars(result['cost_usd'])})"
+    return (
+        f"{': '.join(said)}{figures if result['attempts'] or result['duration'] else ''} [{state.ended}/{state.total}]"
+    )

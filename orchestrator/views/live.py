@@ -1,5 +1,6 @@
 """The live view: one picture in the terminal, redrawn in place."""
 
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 
@@ -25,7 +26,14 @@ class LiveView:
 
     async def show(self, feed: AsyncIterator[Sequence[Record]]) -> None:
         """See `orchestrator.protocols.View`."""
-        with Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop") as live:
+        piped = not sys.stdout.isatty()  # then what the script prints belongs there, and not above the picture
+        with Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            vertical_overflow="crop",
+            redirect_stdout=not piped,
+        ) as live:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._draw_forever, live)
                 async for batch in feed:

@@ -19,7 +19,10 @@ MOST_ROWS = 60
 
 def summary(report: RunReport, width: int) -> RenderableType:
     """Per task outcome, time, turns, tokens and cost; totals; the speed-up against one task after the other."""
-    parts: list[RenderableType] = [task_table(report, width), Text(totals(report), style="bold"), Text(timing(report))]
+    parts: list[RenderableType] = [task_table(report, width)] if listed(report) else []
+    if left_out := report.tasks - len(listed(report)):
+        parts.append(Text(f"{plural(left_out, 'task')} that succeeded not listed", style="dim"))
+    parts += [Text(totals(report), style="bold"), Text(timing(report))]
     parts.extend(Text(failure, style="red") for failure in failures(report))
     parts.extend(Text(note, style="dim") for note in notes(report))
     return Group(*parts)
@@ -59,7 +62,11 @@ def row(task: str, status: Status, result: Result | None, width: int) -> tuple[l
     if result is None:
         return [f"{sign} {task}", status.value, *[""] * (4 if width >= WIDE else 2)], colour, ""
     spent = tokens(result.usage.all_input_tokens + result.usage.output_tokens)
-    figures = [span(result.duration), str(result.turns), spent, dollars(result.cost_usd)]
+    figures = (
+        [span(result.duration), str(result.turns), spent, dollars(result.cost_usd)]
+        if result.attempts or result.duration
+        else [""] * 4
+    )
     gave = clean(" ".join((result.error or result.text).split()))
     shown = figures if width >= WIDE else [figures[0], figures[3]]
     return [f"{sign} {task}", result.outcome.value, *shown], colour, gave

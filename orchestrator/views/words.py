@@ -22,14 +22,14 @@ def clock(seconds: float) -> str:
 
 def span(seconds: float) -> str:
     """`0.4 s`, `12.5 s`, `3:20`."""
-    return f"{seconds:.1f} s" if seconds < 100 else clock(seconds)
+    return f"{seconds:.1f} s" if seconds < 99.95 else clock(round(seconds))
 
 
 def tokens(number: int) -> str:
     """`950`, `12.3k`, `1.25M`."""
     if number < 1_000:
         return str(number)
-    return f"{number / 1_000:.1f}k" if number < 1_000_000 else f"{number / 1_000_000:.2f}M"
+    return f"{number / 1_000:.1f}k" if number < 999_950 else f"{number / 1_000_000:.2f}M"
 
 
 def dollars(amount: float) -> str:
@@ -49,6 +49,11 @@ def upstream_note(upstream: str | None) -> str | None:
 def clean(text: str) -> str:
     """The text with control characters made visible: what an agent says must not steer the terminal."""
     return "".join(letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, with control characters made visible."""
+    return clean(" ".join(text.split()))
 
 
 def plural(number: int, noun: str) -> str:

@@ -121,7 +121,7 @@ async def test_a_budget_stops_launching(repository: Path) -> None:
         done = await run(repository, dict(os.environ) | dict(upstream.env), "--usd", "0.0003", "--concurrent", "1")
     assert done.returncode == 1
     tasks = json.loads(done.stdout)["tasks"]
-    assert any("budget" in (task.get("error") or "") for task in tasks if task["status"] == "skipped")
+    assert any("budget" in (task.get("error") or "") for task in tasks if task["status"] == "cancelled")
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -1,0 +1,51 @@
+"""The contract that every executor keeps.
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("check", CHECKS)
+async def test_contract(check):
+    await check(MyExecutor(), sample_attempt())
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from orchestrator.protocols import Executor
+from orchestrator.task import Attempt, Outcome
+from orchestrator.testing.running import PROMISES, Promise
+from orchestrator.testing.samples import Collected
+
+Check = Callable[[Executor, Attempt], Awaitable[None]]
+
+
+def _check(promise: Promise) -> Check:
+    async def check(executor: Executor, attempt: Attempt) -> None:
+        await promise(executor.run, attempt)
+
+    check.__name__, check.__doc__ = f"check_{promise.__name__}", promise.__doc__
+    return check
+
+
+async def check_ends_in_time(executor: Executor, attempt: Attempt) -> None:
+    """An attempt whose timeout is shorter than its work ends as a timeout, with a reason."""
+    result = await executor.run(replace(attempt, timeout=0.01), Collected())
+    assert result.outcome is Outcome.TIMEOUT, f"{result.outcome}: {result.error}"
+    assert result.error
+
+
+async def check_measures(executor: Executor, attempt: Attempt) -> None:
+    """A result tells how many seconds it took."""
+    result = await executor.run(attempt, Collected())
+    assert result.duration >= 0.01, f"duration is {result.duration}"
+
+
+CHECKS: tuple[Check, ...] = (*map(_check, PROMISES), check_ends_in_time, check_measures)
+"""What every executor promises, of an attempt that takes more than a hundredth of a second and succeeds."""
+
+
+async def check_executor(executor: Executor, attempt: Attempt) -> None:
+    """The whole contract, with an attempt that takes more than a hundredth of a second and succeeds.
+
+    Raises AssertionError with what was not kept.
+    """
+    for check in CHECKS:
+        await check(executor, attempt)

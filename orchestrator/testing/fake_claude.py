@@ -1,0 +1,257 @@
+"""A fake Claude CLI: speaks the real one's protocol with the SDK, and does what the prompt's first word says.
+
+    say TEXT             a turn and a good result (also for any other word)
+    answer JSON          the same, with JSON as structured output
+    env NAME             says the environment variable
+    argv                 says its arguments as a JSON list
+    cwd                  says its working directory
+    deny RULE            a good result, with a refused call of Bash
+    twice ONE | OTHER    two good results, one after the other
+    mixed ONE | OTHER    a good result and then a bad one
+    error KIND [STATUS] [TEXT]
+                         a bad result and exit code 1. KIND is a result's subtype (`error_max_turns`), a terminal reason
+                         (`prompt_too_long`), or an API error (`overloaded`); STATUS an HTTP status
+    unknown-session      exit code 1 while it starts, as for a session that is not there
+    nothing              a turn, then exit code 0 without a result
+    crash CODE           complains on stderr, then that exit code, without a result
+    kill NUMBER          ends itself with that signal
+    noise                lines on stdout that are no messages, and others of kinds nobody knows; then a good result
+    broken               a line of broken JSON
+    oversized BYTES      a line of that length
+    stderr TEXT          TEXT on stderr thirty times, then a good result
+    hang                 a turn that does not end
+    stubborn             the same, and SIGTERM is ignored
+    family               the same, with a grandchild in a session of its own: says its process id
+    orphan               such a grandchild, then a good result
+
+Named by ORCHESTRATOR_CLAUDE, it is run through the launcher and the SDK in place of the CLI. With FAKE_CLAUDE=CODE in
+its environment it ends with that exit code before it has said anything. The standard library is all it needs.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False  # `typing` has it too, but its import would be half of the start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MODEL = "claude-fake"
+
+
+def fake_claude_path(folder: "os.PathLike[str]") -> "Path":
+    """Writes the CLI into the folder, and gives its path, fit for ORCHESTRATOR_CLAUDE."""
+    from pathlib import Path  # noqa: PLC0415 - the CLI itself does without
+
+    path = Path(folder) / "claude"
+    path.write_text(f"#!{sys.executable} -IS\n{Path(__file__).read_text('utf-8')}", "utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def write(message: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def session() -> str:
+    """The id that the options ask for, as `--session-id ID` or `--session-id=ID`."""
+    flags = [part for argument in sys.argv for part in argument.split("=", 1)]
+    return flags[flags.index("--session-id") + 1] if "--session-id" in flags else "0"
+
+
+def init() -> None:
+    about = {"claude_code_version": "2.1.329", "cwd": os.getcwd(), "tools": ["Bash", "Read"], "model": MODEL}  # noqa: PTH109
+    write({"type": "system", "subtype": "init", "session_id": session(), "uuid": "1", **about})
+
+
+def assistant(text: str, error: str | None = None) -> None:
+    usage = {"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 2, "cache_creation_input_tokens": 1}
+    content = [{"type": "text", "text": text}]
+    body = {"id": "m", "role": "assistant", "model": MODEL, "content": content, "usage": usage}
+    told = {"error": error} if error else {}
+    write({"type": "assistant", "message": body, "session_id": session(), "parent_tool_use_id": None, **told})
+
+
+def result(text: str | None, **other: object) -> None:
+    """A result; a good one unless `other` says otherwise."""
+    good = {
+        "type": "result",
+        "subtype": "success",
+        "is_error": False,
+        "duration_ms": 3,
+        "duration_api_ms": 2,
+        "num_turns": 1,
+        "session_id": session(),
+        "result": text,
+        "stop_reason": "end_turn",
+        "total_cost_usd": 0.25,
+        "usage": {"input_tokens": 10, "output_tokens": 5},
+        "permission_denials": [],
+        "terminal_reason": "completed",
+        "uuid": "3",
+    }
+    write({**good, **other})
+
+
+def turn(text: str, **other: object) -> None:
+    assistant(text)
+    result(text, **other)
+
+
+def bad_result(words: str) -> None:
+    """`KIND [STATUS] [TEXT]`, as the CLI tells of it."""
+    kind, *rest = words.split(" ", 1)
+    status, _, text = (rest[0] if rest else "").partition(" ")
+    if not status.isdigit():
+        status, text = "0", " ".join(rest)
+    text = text or f"API Error: {kind}"
+    told = {"is_error": True, "api_error_status": int(status) or None}
+    if kind.startswith("error_"):
+        result(None, subtype=kind, terminal_reason=kind.removeprefix("error_"), errors=[text], **told)
+    elif status == "0":
+        result(text, terminal_reason=kind, **told)
+    else:
+        assistant(text, kind)
+        result(text, terminal_reason="api_error", **told)
+    sys.exit(1)
+
+
+def crash(code: str) -> None:
+    sys.stderr.write("fake: something broke\n")
+    sys.stderr.flush()
+    os._exit(int(code))
+
+
+def unknown_session(_: str) -> None:
+    text = "No conversation found with session ID: 0"
+    result(None, subtype="error_during_execution", is_error=True, errors=[text], num_turns=0)
+    sys.exit(1)
+
+
+def noise(_: str) -> None:
+    sys.stdout.write("\n[Debug] not a message\nnull\n[1, 2]\n")
+    write({"type": "of_tomorrow", "session_id": session()})
+    write({"type": "system", "subtype": "of_tomorrow", "session_id": session()})
+    turn("in spite of it all")
+
+
+def broken(_: str) -> None:
+    sys.stdout.write('{"type": "assistant", "message": {"content": [\n')
+    turn("too late")
+
+
+def oversized(size: str) -> None:
+    assistant("x" * int(size))
+    turn("after a long line")
+
+
+def stderr(text: str) -> None:
+    for number in range(30):
+        sys.stderr.write(f"{text} {number}\n")
+    sys.stderr.flush()
+    turn("with noise")
+
+
+def hang(_: str = "") -> None:
+    assistant("hangs")
+    while True:
+        time.sleep(60)
+
+
+def stubborn(_: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    hang()
+
+
+def grandchild() -> int:
+    """Starts one that outlives its parent, away from its group, as the CLI's Bash tool does. Gives its process id."""
+    code = "import os, time; os.setsid(); os.write(1, b'.'); os.close(1); time.sleep(600)"
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(writer, 1)
+        os.close(0)
+        os.closerange(3, 256)
+        os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", code])  # noqa: S606
+    os.close(writer)
+    os.read(reader, 1)
+    return child
+
+
+def family(_: str) -> None:
+    assistant(f"grandchild {grandchild()}")
+    hang()
+
+
+def kill(number: str) -> None:
+    os.kill(os.getpid(), int(number))
+    time.sleep(60)
+
+
+def answer(words: str) -> None:
+    turn(words, structured_output=json.loads(words))
+
+
+def pair(words: str, **second: object) -> None:
+    one, _, other = words.partition(" | ")
+    turn(one, total_cost_usd=0.25)
+    turn(other, total_cost_usd=0.5, **second)
+
+
+BEHAVIOURS: "dict[str, Callable[[str], None]]" = {
+    "say": turn,
+    "answer": answer,
+    "env": lambda name: turn(os.environ.get(name, "unset")),
+    "argv": lambda _: turn(json.dumps(sys.argv)),
+    "cwd": lambda _: turn(os.getcwd()),  # noqa: PTH109
+    "deny": lambda rule: turn(
+        "not allowed", permission_denials=[{"tool_name": "Bash", "tool_input": {"command": rule}}]
+    ),
+    "twice": pair,
+    "mixed": lambda words: pair(words, is_error=True),
+    "error": bad_result,
+    "unknown-session": unknown_session,
+    "nothing": lambda _: assistant("no result follows"),
+    "crash": crash,
+    "kill": kill,
+    "noise": noise,
+    "broken": broken,
+    "oversized": oversized,
+    "stderr": stderr,
+    "hang": hang,
+    "stubborn": stubborn,
+    "family": family,
+    "orphan": lambda _: turn(f"grandchild {grandchild()}"),
+}
+
+
+def prompt_of(message: dict[str, dict[str, list[dict[str, str]] | str]]) -> str:
+    content = message["message"]["content"]
+    return content if isinstance(content, str) else "".join(block.get("text", "") for block in content)
+
+
+def main() -> None:
+    """Answers control requests and user messages until standard input ends."""
+    if "FAKE_CLAUDE" in os.environ:
+        crash(os.environ["FAKE_CLAUDE"])
+    for line in sys.stdin:
+        message = json.loads(line)
+        if message["type"] == "control_request":
+            answered = {"subtype": "success", "request_id": message["request_id"], "response": {"commands": []}}
+            write({"type": "control_response", "response": answered})
+        elif message["type"] == "user":
+            prompt = prompt_of(message)
+            word, _, rest = prompt.partition(" ")
+            init()
+            behaviour = BEHAVIOURS.get(word)
+            turn(prompt) if behaviour is None else behaviour(rest)
+            if word == "nothing":
+                return
+
+
+if __name__ == "__main__":
+    main()

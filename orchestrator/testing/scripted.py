@@ -1,0 +1,125 @@
+"""Agents that play a script: no CLI, no API, and with a jumping clock no time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from orchestrator.events import AgentMessage
+from orchestrator.protocols import Emit
+from orchestrator.task import Attempt, Outcome, Result, Usage
+from orchestrator.work import run_in_time
+from workspaces import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a scripted agent gives for one attempt."""
+
+    text: str = "done"
+    value: Any = None
+    outcome: Outcome = Outcome.OK
+    seconds: float = 0.0
+    """How long it works, on the event loop's clock."""
+    cost_usd: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    turns: int = 1
+    error: str | None = None
+    """None: for an outcome other than ok, the text."""
+
+
+Script = Callable[[Attempt], Reply | str] | Mapping[str, Sequence[Reply | str]]
+"""A function from the attempt to its reply; or replies by task id, one per attempt: the last one also answers what
+comes after it, a task without any gets `Reply()`. A bare string is `Reply(text)`. What a function raises gets out."""
+
+PLAIN: Script = {}
+
+
+class ScriptedAgent:
+    """An AgentRunner. `attempts` has what it was asked, in order; `most_at_once` how many ran at the same time."""
+
+    def __init__(self, script: Script = PLAIN) -> None:
+        self.attempts: list[Attempt] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        self._script = script
+
+    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+        """Plays the attempt's reply. See `orchestrator.protocols.AgentRunner`."""
+        self.attempts.append(attempt)
+        reply = self._reply(attempt)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            emit(message(attempt, "SystemMessage", "thinking"))
+            await anyio.sleep(reply.seconds)
+        finally:
+            self.at_once -= 1
+        for turn in range(reply.turns):
+            usage = reply.usage if turn == 0 else Usage()
+            emit(message(attempt, "AssistantMessage", reply.text, turns=1, usage=usage))
+        emit(message(attempt, "ResultMessage", "finishing"))
+        return to_result(attempt, reply)
+
+    def _reply(self, attempt: Attempt) -> Reply:
+        if callable(self._script):
+            reply = self._script(attempt)
+        else:
+            replies = self._script.get(attempt.task) or [Reply()]
+            reply = replies[min(attempt.number, len(replies)) - 1]
+        return Reply(reply) if isinstance(reply, str) else reply
+
+
+class ScriptedExecutor:
+    """An Executor whose agents play a script, under the attempts' timeouts and in no workspace."""
+
+    def __init__(self, script: Script = PLAIN) -> None:
+        self.agent = ScriptedAgent(script)
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """What was asked, in order."""
+        return self.agent.attempts
+
+    @property
+    def most_at_once(self) -> int:
+        """How many ran at the same time."""
+        return self.agent.most_at_once
+
+    async def run(self, attempt: Attempt, emit: Emit) -> Result:
+        """Plays the attempt's reply. See `orchestrator.protocols.Executor`."""
+        begun = anyio.current_time()
+        result = await run_in_time(attempt, Workspace(path=Path.cwd()), emit, self.agent)
+        return replace(result, duration=anyio.current_time() - begun)
+
+
+def message(attempt: Attempt, kind: str, doing: str, *, turns: int = 0, usage: Usage | None = None) -> AgentMessage:
+    """A message of the agent's stream, as the real one's are written down."""
+    usage = usage or Usage()
+    return AgentMessage(
+        task=attempt.task,
+        attempt=attempt.number,
+        type=kind,
+        doing=doing,
+        turns=turns,
+        input_tokens=usage.all_input_tokens,
+        output_tokens=usage.output_tokens,
+        data={"content": [{"block": "TextBlock", "text": doing}]} if kind == "AssistantMessage" else {},
+    )
+
+
+def to_result(attempt: Attempt, reply: Reply) -> Result:
+    """The reply as the attempt's result."""
+    return Result(
+        task=attempt.task,
+        outcome=reply.outcome,
+        text=reply.text,
+        value=reply.value,
+        session_id=attempt.session_id,
+        usage=reply.usage,
+        cost_usd=reply.cost_usd,
+        turns=reply.turns,
+        error=None if reply.outcome.ok else reply.error or reply.text,
+    )

@@ -1,0 +1,168 @@
+"""The command line as users run it, in processes of their own, with a home of their own."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOREIGN = ("ANTHROPIC_", "CLAUDE", "GIT_", "ORCHESTRATOR_", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
+"""Beginnings of variables of the developer's own that no command under test may see."""
+PATIENCE = 60.0
+"""Seconds after which whatever a test waits for is held to have failed."""
+
+Finished = subprocess.CompletedProcess[str]
+
+
+@dataclass(frozen=True)
+class Cli:
+    """The command line, run in `place` with everything that it keeps below `home`."""
+
+    place: Path
+    home: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of every command."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        ours = {
+            "HOME": self.home,
+            "XDG_CONFIG_HOME": self.home / ".config",
+            "XDG_DATA_HOME": self.home / ".local/share",
+            "ORCHESTRATOR_HOME": self.home / "orchestrator",
+            "GIT_CONFIG_GLOBAL": self.home / "gitconfig",
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+        return kept | {name: str(value) for name, value in ours.items()} | dict(self.variables)
+
+    def with_variables(self, **variables: str) -> "Cli":
+        """The same with further environment variables."""
+        return Cli(self.place, self.home, {**self.variables, **variables})
+
+    def __call__(self, *arguments: str | Path) -> Finished:
+        """Runs a command to its end."""
+        return self.finish(self.start(*arguments))
+
+    def start(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
+        """A command that goes on in the background."""
+        return self.start_python("-m", "orchestrator", *arguments, **how)
+
+    def start_python(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
+        """A Python program that goes on in the background."""
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(
+            [sys.executable, *map(str, arguments)], cwd=self.place, env=self.env, text=True, **{**pipes, **how}
+        )
+
+    def finish(self, process: subprocess.Popen[str]) -> Finished:
+        """What the process gave; one that takes longer than PATIENCE is killed."""
+        try:
+            out, err = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            pytest.fail(f"{process.args!r} did not end in {PATIENCE} s; it printed {out}\n{err}")
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def json(self, *arguments: str | Path) -> Any:
+        """What the command prints with `--json`."""
+        done = self(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def plan(self, text: str, name: str = "plan.yaml") -> Path:
+        """A plan file in the place."""
+        path = self.place / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def repository(self) -> None:
+        """Makes the place a git repository with one commit."""
+        (self.place / "README.md").write_text("# Kettle\n\nInstall it with pip. It needs Python 3.11.\n")
+        for words in ("init --quiet", "add --all", "commit --quiet --message first"):
+            subprocess.run(["git", *words.split()], cwd=self.place, env=self.env, check=True, timeout=PATIENCE)
+
+    def git(self, *arguments: str) -> str:
+        """What git prints about the place."""
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.place, env=self.env, check=True, timeout=PATIENCE, text=True, stdout=-1
+        )
+        return done.stdout
+
+    def journal_has_run(self) -> bool:
+        """Whether a run was begun."""
+        path = self.home / "orchestrator" / "journal.db"
+        if not path.exists():
+            return False
+        with closing(sqlite3.connect(path)) as connection:
+            return bool(connection.execute("SELECT count(*) FROM events").fetchone() != (0,))
+
+
+def make_cli(folder: Path) -> Cli:
+    """A command line in an empty place below `folder`."""
+    place, home = folder / "place", folder / "home"
+    place.mkdir()
+    home.mkdir()
+    (home / "gitconfig").write_text(
+        "[user]\nname = Tester\nemail = tester@localhost\n[init]\ndefaultBranch = main\n", encoding="utf-8"
+    )
+    return Cli(place, home)
+
+
+def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """What the condition gives, once that is true. Fails the test when it does not become so in time."""
+    deadline = time.monotonic() + patience
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {patience:g} s for {what}")
+        time.sleep(0.05)
+    return found
+
+
+def leased(home: Path) -> list[int]:
+    """Live processes that have a lease, and were started by a command of this home."""
+    return [pid for pid in live_pids() if is_leased(pid, home)]
+
+
+def live_pids() -> Iterator[int]:
+    """All processes that are no zombies."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state = entry.joinpath("stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if state != "Z":
+                yield int(entry.name)
+
+
+def is_leased(pid: int, home: Path) -> bool:
+    """Whether the process's environment names a lease and this home."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return f"HOME={home}".encode() in environment and any(
+        each.startswith(b"ORCHESTRATOR_LEASE=") for each in environment
+    )
+
+
+@contextmanager
+def running(cli: Cli, *arguments: str | Path, **how: Any) -> Iterator[subprocess.Popen[str]]:
+    """A command in the background, killed at the end of the block if it has not ended by then."""
+    process = cli.start(*arguments, **how)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -1,0 +1,172 @@
+"""Every file in examples/ runs by the command that stands in it, with the offline model, and gives what it says."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import Cli
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TESTED = {
+    "doc_audit/audit.py",
+    "doc_audit/plan.yaml",
+    "doc_audit/questions.schema.json",
+    "doc_audit/verdict.schema.json",
+    "feature_team.yaml",
+    "five_agents.py",
+    "specialists.py",
+    "timing.py",
+}
+
+SECTIONS = {
+    "README.md": ("Kettle", "Installation", "First steps", "Upgrading"),
+    "docs/configuration.md": ("Configuration", "Options", "Credentials"),
+    "docs/operation.md": ("Commands", "Errors", "Performance", "Limits", "Contributing"),
+}
+
+
+@pytest.fixture
+def docs(cli: Cli) -> Path:
+    """A folder of documentation."""
+    folder = cli.place / "documents"
+    for name, headings in SECTIONS.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(f"## {each}\n\nThe {each.lower()} of kettle: set it to 30.\n" for each in headings))
+    return folder
+
+
+def test_no_example_is_untested() -> None:
+    """Every file in the folder has a test here, or belongs to an example that has one."""
+    found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*") if path.is_file()}
+    assert {name for name in found if "__pycache__" not in name} == TESTED
+
+
+def test_each_says_how_it_is_run() -> None:
+    """A script and a plan name their own command near their top."""
+    for name in TESTED:
+        if not name.endswith(".json"):
+            head = "\n".join((EXAMPLES / name).read_text().splitlines()[:8])
+            assert f"examples/{name}" in head, name
+            assert "--offline" in head, name
+
+
+def rows_of(report: str) -> list[list[str]]:
+    """The cells of the rows that are no headings."""
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in report.splitlines()]
+    return [row for row in rows if len(row) == 6 and row[0] not in ("category", "---")]
+
+
+def check_report(report: str) -> None:
+    """50 different questions, each with a verdict whose evidence is in the documents, and totals that fit."""
+    rows = rows_of(report)
+    assert len(rows) == 50
+    assert len({row[1] for row in rows}) == 50, "the questions differ"
+    assert len({row[0] for row in rows}) == 8
+    assert {row[2] for row in rows} <= {"yes", "partial", "no"}
+    assert len({row[2] for row in rows}) > 1, "the verdicts differ"
+    assert all(1 <= int(row[3]) <= 10 for row in rows)
+    for row in rows:
+        assert re.fullmatch(r"none|(README|docs/\w+)\.md:\d+", row[5]), row
+    for answer in ("yes", "partial", "no"):
+        counted = sum(row[2] == answer for row in rows)
+        assert re.search(rf"^\| {answer} \| {counted} \|", report, re.MULTILINE), answer
+
+
+def test_doc_audit_plan(cli: Cli, docs: Path) -> None:
+    """The plan asks 50 questions in 8 categories, checks each, and writes the report; at most 10 work at once."""
+    plan = EXAMPLES / "doc_audit" / "plan.yaml"
+    done = cli("run", plan, "--offline", "--set", f"vars.docs={docs}", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert (data["totals"]["tasks"], data["totals"]["ok"]) == (59, 59)
+    check_report((cli.place / "doc-audit.md").read_text())
+    assert most_at_once(done.stderr) <= 10
+    assert most_at_once(done.stderr) > 5
+
+
+def most_at_once(lines: str) -> int:
+    """How many tasks were at work at the same time, by the lines view."""
+    now = most = 0
+    for line in lines.splitlines():
+        now += line.endswith(": started") - bool(re.search(r": (done|failed) \(", line))
+        most = max(most, now)
+    return most
+
+
+def test_doc_audit_script(cli: Cli, docs: Path) -> None:
+    """The script does the same, and writes its report where it is told."""
+    done = cli.finish(cli.start_python(EXAMPLES / "doc_audit" / "audit.py", docs, cli.place / "report.md", "--offline"))
+    assert done.returncode == 0, done.stderr
+    assert "58 tasks, 0 failed" in done.stderr
+    report = (cli.place / "report.md").read_text()
+    assert "50 of 50 questions checked" in report
+    check_report(report)
+
+
+def test_doc_audit_script_without_documents(cli: Cli) -> None:
+    """The script without a folder says how it is used, and ends with 2."""
+    done = cli.finish(cli.start_python(EXAMPLES / "doc_audit" / "audit.py", "--offline"))
+    assert done.returncode == 2
+    assert "audit.py DOCS" in done.stderr
+
+
+def test_five_agents(cli: Cli) -> None:
+    """Five questions have five answers, in the order of the questions; the sums are right, the files are those here."""
+    (cli.place / "README.md").write_text("# Kettle\n\nPython 3.11 is needed.\n\n## Licence\n\nThe licence is MIT.\n")
+    done = cli.finish(cli.start_python(EXAMPLES / "five_agents.py", "--offline"))
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = done.stdout.strip()
+    places = [answers.index(text) for text in ("17 * 23?", "Which files", "Python version", "licence", "2 ** 10?")]
+    assert places == sorted(places)
+    for part in ("391", "README.md", "3.11", "MIT", "1024"):
+        assert part in answers, answers
+
+
+def test_specialists(cli: Cli) -> None:
+    """Each specialist is listed with time, cost and the file that it made, and nothing is written here."""
+    done = cli.finish(cli.start_python(EXAMPLES / "specialists.py", "--offline"))
+    assert (done.returncode, done.stderr) == (0, "")
+    for name, file in (("poet", "poem"), ("mathematician", "product"), ("chef", "soup"), ("translator", "greetings")):
+        assert re.search(rf"^{name} +ok +\d+\.\d s +\$\d\.\d{{4}}  {file}\.txt$", done.stdout, re.MULTILINE), (
+            done.stdout
+        )
+    assert re.search(r"\d+\.\d s for \d+\.\d s of work, \$\d", done.stdout)
+    assert list(cli.place.iterdir()) == []
+
+
+def test_timing(cli: Cli) -> None:
+    """Five at once are at least 2.5 times as fast as one after the other, and the words for it are right."""
+    done = cli.finish(cli.start_python(EXAMPLES / "timing.py", "--offline"))
+    assert (done.returncode, done.stderr) == (0, "")
+    one = re.search(r"^sequential +([\d.]+) s +([\d.]+) s +SEQUENTIAL$", done.stdout, re.MULTILINE)
+    many = re.search(r"^parallel +([\d.]+) s +([\d.]+) s +(PARALLEL|PARTIAL)$", done.stdout, re.MULTILINE)
+    assert one is not None, done.stdout
+    assert many is not None, done.stdout
+    assert float(one[1]) >= 15, "each of the five waits for 3 s"
+    assert float(many[1]) < float(one[1]) / 2.5
+    ratio = re.search(r"^([\d.]+) times as fast with 5 at once: efficiency (\d+)%$", done.stdout, re.MULTILINE)
+    assert ratio is not None, done.stdout
+    assert float(ratio[1]) == pytest.approx(float(one[1]) / float(many[1]), abs=0.1)
+
+
+def test_feature_team(cli: Cli) -> None:
+    """Twelve tasks leave two branches with one file each and a report that names them; the rest is unchanged."""
+    cli.repository()
+    shutil.copy(EXAMPLES / "feature_team.yaml", cli.home)
+    done = cli("run", cli.home / "feature_team.yaml", "--offline", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["totals"]["ok"] == data["totals"]["tasks"] == 12
+    tasks = {task["id"]: task for task in data["tasks"]}
+    for name, file in (("code", "version_option.py"), ("tests", "test_version_option.py")):
+        branch = f"orchestrator/{data['run']}/{name}"
+        assert tasks[name]["workspace"]["branch"] == branch
+        assert cli.git("diff", "--name-only", "main", branch).split() == [file]
+    assert isinstance(tasks["verdict"]["value"]["ready"], bool)
+    report = (cli.place / "feature-team.md").read_text()
+    assert f"orchestrator/{data['run']}/code" in report
+    assert f"orchestrator/{data['run']}/tests" in report
+    assert cli.git("status", "--porcelain").split() == ["??", "feature-team.md"]

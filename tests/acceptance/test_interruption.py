@@ -1,0 +1,187 @@
+"""Interruptions: what was finished is kept, nothing goes on running, and the user is told where the work is."""
+
+import json
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_line import Cli, leased, running, wait_until
+
+LONG = """
+name: long
+limits: {concurrent: 4}
+agents: {worker: {tools: [Bash, Write], allow: [Bash]}}
+defaults: {agent: worker}
+tasks:
+  quick: {prompt: "What is 6 * 7?"}
+  change:
+    workspace: worktree
+    prompt: "Work."
+    rehearsal:
+      - write: {path: half.txt, text: "half done\\n"}
+      - bash: "setsid sleep 61 & sleep 60"
+      - say: "never said"
+  late: {needs: [change], prompt: "Never asked."}
+"""
+
+
+@pytest.fixture
+def at_work(cli: Cli) -> Iterator[tuple[Cli, subprocess.Popen[str]]]:
+    """A run with one task done, and one that has written a file and runs a command, in a worktree."""
+    cli.repository()
+    cli.plan(LONG)
+    with running(cli, "run", "plan.yaml", "--offline") as process:
+        wait_until(lambda: files_of(cli) and sleepers(cli) == 2 and statuses(cli).get("quick") == "done", "both tasks")
+        yield cli, process
+    wait_until(lambda: not leased(cli.home), "the end of all agents", 10)
+
+
+def files_of(cli: Cli) -> list[Path]:
+    """The half-done file in the task's worktree."""
+    return list((cli.home / "orchestrator" / "workspaces").glob("**/half.txt"))
+
+
+def sleepers(cli: Cli) -> int:
+    """How many of the two commands of the task run."""
+    commands = [Path(f"/proc/{pid}/cmdline") for pid in leased(cli.home)]
+    return sum(is_sleep(path) for path in commands)
+
+
+def is_sleep(path: Path) -> bool:
+    try:
+        return path.read_bytes().startswith((b"sleep\0", b"/usr/bin/sleep\0"))
+    except OSError:
+        return False
+
+
+def statuses(cli: Cli) -> dict[str, str]:
+    """The status of each task, from another process."""
+    done = cli("show", "--json")
+    return {task["id"]: task["status"] for task in json.loads(done.stdout)["tasks"]} if done.returncode == 0 else {}
+
+
+def guards(cli: Cli) -> list[str]:
+    """Temporary folders of the orchestrator whose guard has not cleaned up yet."""
+    return [path.name for path in Path(cli.variables["TMPDIR"]).glob("orchestrator-*")]
+
+
+@pytest.fixture
+def cli(cli: Cli) -> Iterator[Cli]:
+    """A command line whose temporary files can be counted."""
+    with tempfile.TemporaryDirectory(prefix="it-", dir="/tmp") as folder:  # the CLI's sockets need a short path
+        yield cli.with_variables(TMPDIR=folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_one_signal_ends_in_good_order(at_work: tuple[Cli, subprocess.Popen[str]], number: signal.Signals) -> None:
+    """One signal ends the run within seconds with 130: results and half-done work are kept, no process is left."""
+    cli, process = at_work
+    sent = time.monotonic()
+    process.send_signal(number)
+    done = cli.finish(process)
+    assert time.monotonic() - sent < 8
+    assert done.returncode == 130
+    assert leased(cli.home) == []
+    assert guards(cli) == []
+
+    assert "stopping: what has finished is kept; once more stops at once" in done.stderr
+    assert "interrupted: what had finished is kept: orchestrator show long-" in done.stderr
+    assert "✓ quick" in done.stdout
+
+    data = cli.json("show")
+    tasks = {task["id"]: task for task in data["tasks"]}
+    assert data["status"] == "cancelled"
+    assert [tasks[name]["status"] for name in ("quick", "change", "late")] == ["done", "cancelled", "cancelled"]
+    assert "42" in tasks["quick"]["text"]
+
+    branch = f"orchestrator/{data['run']}/change"
+    assert cli.git("show", f"{branch}:half.txt") == "half done\n"
+    assert len(cli.git("worktree", "list").splitlines()) == 1
+    assert files_of(cli) == []
+
+
+def test_kept_work_is_named(at_work: tuple[Cli, subprocess.Popen[str]]) -> None:
+    """The summary of an interrupted run names the branch that the half-done work is on, and so does the task."""
+    cli, process = at_work
+    process.send_signal(signal.SIGINT)
+    done = cli.finish(process)
+    run = cli.json("show")["run"]
+    assert f"orchestrator/{run}/change" in done.stdout
+    assert cli.json("show", run, "change")["workspace"]["branch"] == f"orchestrator/{run}/change"
+
+
+def test_json_of_an_interrupted_run(cli: Cli) -> None:
+    """An interrupted run still gives its one document on stdout."""
+    cli.repository()
+    cli.plan(LONG)
+    with running(cli, "run", "plan.yaml", "--offline", "--json", "-") as process:
+        wait_until(lambda: statuses(cli).get("quick") == "done", "the quick task")
+        process.send_signal(signal.SIGINT)
+        done = cli.finish(process)
+    assert done.returncode == 130
+    assert json.loads(done.stdout)["status"] == "cancelled"
+
+
+def test_a_second_signal_ends_at_once(at_work: tuple[Cli, subprocess.Popen[str]]) -> None:
+    """A second Ctrl-C does not wait for anything; the guard then ends what runs and removes what is temporary."""
+    cli, process = at_work
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    wait_until(lambda: "stopping" in process.stderr.readline(), "the first answer")  # type: ignore[union-attr]
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    code = process.wait(10)
+    assert (code, time.monotonic() - sent < 1) == (130, True)
+    wait_until(lambda: not leased(cli.home) and not guards(cli), "the guard's work", 6)
+
+
+def test_a_killed_orchestrator_leaves_nobody(at_work: tuple[Cli, subprocess.Popen[str]]) -> None:
+    """After SIGKILL no agent and none of its commands is left within 5 s; the run is shown as interrupted."""
+    cli, process = at_work
+    process.kill()
+    process.wait()
+    wait_until(lambda: not leased(cli.home), "the end of all agents", 5)
+    wait_until(lambda: not guards(cli), "the guard's end", 5)
+    row = cli.json("runs")[0]
+    assert (row["name"], row["status"]) == ("long", "interrupted")
+    data = cli.json("show")
+    assert data["status"] == "interrupted"
+    assert {task["id"]: task["status"] for task in data["tasks"]}["quick"] == "done"
+    assert [path.read_text() for path in files_of(cli)] == ["half done\n"]
+
+
+def test_following_a_killed_run_ends(at_work: tuple[Cli, subprocess.Popen[str]]) -> None:
+    """`logs --follow` does not wait for the end of a run whose process was killed."""
+    cli, process = at_work
+    with running(cli, "logs", "--follow") as logs:
+        assert logs.stdout is not None
+        logs.stdout.readline()
+        process.kill()
+        process.wait()
+        assert cli.finish(logs).returncode == 0
+
+
+def test_a_follower_is_interrupted(at_work: tuple[Cli, subprocess.Popen[str]]) -> None:
+    """Ctrl-C on `logs --follow` ends it with 130 and without a traceback, and the run goes on."""
+    cli, process = at_work
+    with running(cli, "logs", "--follow") as logs:
+        assert logs.stdout is not None
+        logs.stdout.readline()
+        logs.send_signal(signal.SIGINT)
+        done = cli.finish(logs)
+    assert (done.returncode, done.stderr) == (130, "")
+    assert process.poll() is None
+
+
+def test_the_next_run_is_unharmed(at_work: tuple[Cli, subprocess.Popen[str]]) -> None:
+    """After a killed run another run of the same plan starts in the same place, and ends well."""
+    cli, process = at_work
+    process.kill()
+    process.wait()
+    cli.plan(LONG.replace("setsid sleep 61 & sleep 60", "true"))
+    done = cli("run", "plan.yaml", "--offline")
+    assert done.returncode == 0, done.stderr

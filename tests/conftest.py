@@ -1,0 +1,107 @@
+"""What all tests share: a home of their own, event loops, and a full run that cannot pass by testing less."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.testing import jumping
+
+KINDS = ("unit", "contracts", "properties", "processes", "acceptance")
+"""The folders of tests that a full run has to enter."""
+
+LONGEST = 60.0
+"""Seconds that a test may take."""
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def apart_from_the_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with a git identity; no variable of the developer's own Claude, git or orchestrator reaches a test."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(("ANTHROPIC_", "CLAUDE", "GIT_", "ORCHESTRATOR_")):
+            monkeypatch.delenv(name)
+    config = home / "gitconfig"
+    config.write_text("[user]\nname = Tester\nemail = tester@localhost\n[init]\ndefaultBranch = main\n")
+    variables = {
+        "HOME": home,
+        "XDG_CONFIG_HOME": home / ".config",
+        "XDG_DATA_HOME": home / ".local/share",
+        "ORCHESTRATOR_HOME": home / "orchestrator",
+        "GIT_CONFIG_GLOBAL": config,
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(value))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def ends_in_time() -> Iterator[None]:
+    """A test that hangs fails, also where it is shielded from every cancellation."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError(f"the test took longer than {LONGEST} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """Both event loops. Unit and contract tests have a clock that jumps over every wait; the others need real time."""
+    jumps = kind_of(request.path) in ("unit", "contracts")
+    return jumping(request.param) if jumps else request.param
+
+
+def kind_of(path: Path) -> str | None:
+    """The folder below `tests` that a test is in."""
+    return path.relative_to(TESTS).parts[0] if path.is_relative_to(TESTS) else None
+
+
+ran: Counter[str | None] = Counter()
+skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call":
+        ran[kind_of(TESTS.parent / report.fspath)] += 1
+    if report.skipped and not hasattr(report, "wasxfail"):
+        skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skipped test proves nothing, so it counts as failed; and so does a kind of tests that ran none."""
+    if os.environ.get("CI") and (said := shortcomings(is_full_run(session.config))):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print("\n" + "\n".join(said))
+
+
+def is_full_run(config: pytest.Config) -> bool:
+    """Whether all tests were asked for, and not a choice of them."""
+    chosen = (
+        config.option.keyword
+        or config.option.markexpr
+        or getattr(config.option, "lf", False)
+        or config.option.collectonly
+    )
+    whole = {str(TESTS), str(TESTS.parent)}
+    asked = {str((config.invocation_params.dir / each.partition("::")[0]).resolve()) for each in config.args}
+    return not chosen and "::" not in "".join(config.args) and bool(asked & whole)
+
+
+def shortcomings(full_run: bool) -> list[str]:
+    """What makes the run less than it seems."""
+    none = [kind for kind in KINDS if full_run and not ran[kind]]
+    return [*(f"CI: skipped: {each}" for each in skipped), *(f"CI: no test ran in tests/{kind}" for kind in none)]

@@ -1,0 +1,138 @@
+"""The executors keep the contract: the local one with a scripted agent, and the scripted one, made for tests."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestrator.events import WorkspaceOpened
+from orchestrator.executors.local import LocalExecutor
+from orchestrator.plan.model import Agent
+from orchestrator.protocols import Emit, Executor
+from orchestrator.task import Attempt, Outcome, Result
+from orchestrator.testing import Reply, ScriptedAgent, ScriptedExecutor, check_executor
+from orchestrator.testing.executors import CHECKS, Check
+from orchestrator.testing.samples import Collected
+from workspaces import Workspace, WorkspaceError, WorkspaceSpec, providers
+from workspaces.testing import FakeWorkspaces
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def attempt() -> Attempt:
+    return Attempt(
+        run="check-1",
+        task="one",
+        number=1,
+        prompt="Work.",
+        agent=Agent(),
+        workspace=WorkspaceSpec(kind="directory"),
+        session_id="5a0c7f9e-0000-4000-8000-000000000001",
+    )
+
+
+@pytest.fixture(params=["local", "scripted"])
+def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Executor:
+    def reply(_: Attempt) -> Reply:
+        return Reply("done", seconds=2.0)
+
+    if request.param == "scripted":
+        return ScriptedExecutor(reply)
+    return LocalExecutor(ScriptedAgent(reply), providers(tmp_path))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+async def test_executor_keeps(executor: Executor, attempt: Attempt, check: Check) -> None:
+    """Each executor keeps each promise."""
+    await check(executor, attempt)
+
+
+async def test_whole_executor_contract_in_one_call(executor: Executor, attempt: Attempt) -> None:
+    """`check_executor` runs all of it on one executor."""
+    await check_executor(executor, attempt)
+
+
+class Mixes:
+    """Gives everybody the first one's result."""
+
+    def __init__(self) -> None:
+        self.inner = ScriptedExecutor()
+        self.first: Result | None = None
+
+    async def run(self, attempt: Attempt, emit: Emit) -> Result:
+        self.first = self.first or await self.inner.run(attempt, emit)
+        return self.first
+
+
+class Swallows:
+    """Makes a result of a cancellation."""
+
+    async def run(self, attempt: Attempt, emit: Emit) -> Result:
+        try:
+            return await ScriptedExecutor(lambda _: Reply(seconds=1.0)).run(attempt, emit)
+        except BaseException:
+            return Result(task=attempt.task, outcome=Outcome.CANCELLED)
+
+
+@pytest.mark.parametrize("bad", [Mixes, Swallows])
+async def test_executor_contract_finds(bad: type[Executor], attempt: Attempt) -> None:
+    """The suite fails for an executor that mixes up results, and for one that swallows a cancellation."""
+    with pytest.raises((AssertionError, BaseExceptionGroup)):
+        await check_executor(bad(), attempt)
+
+
+async def test_local_executor_tells_of_an_unknown_kind_of_workspace(tmp_path: Path, attempt: Attempt) -> None:
+    """A kind that no provider has is a result that says which there are, and the agent is not asked."""
+    agent = ScriptedAgent()
+    result = await LocalExecutor(agent, {"fake": FakeWorkspaces(tmp_path)}).run(attempt, Collected())
+    assert result.outcome is Outcome.WORKSPACE
+    assert "expected one of fake" in (result.error or "")
+    assert not agent.attempts
+
+
+async def test_local_executor_tells_of_a_workspace_that_cannot_be_made(tmp_path: Path, attempt: Attempt) -> None:
+    """A workspace that is refused is a result with the provider's words."""
+    workspaces = FakeWorkspaces(tmp_path)
+    workspaces.refuses.add("check-1/one")
+    result = await LocalExecutor(ScriptedAgent(), {"directory": workspaces}).run(attempt, Collected())
+    assert result.outcome is Outcome.WORKSPACE
+    assert "refused" in (result.error or "")
+    assert result.workspace is None
+
+
+class Writer(ScriptedAgent):
+    """Leaves a file behind."""
+
+    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+        (workspace.path / "new.txt").write_text("x")
+        return await super().run(attempt, workspace, emit)
+
+
+async def test_local_executor_tells_where_the_work_is(tmp_path: Path, attempt: Attempt) -> None:
+    """The result, and an event before the agent's first, name the workspace; the result also what changed there."""
+    events = Collected()
+    result = await LocalExecutor(Writer(), {"directory": FakeWorkspaces(tmp_path)}).run(attempt, events)
+    assert result.workspace is not None
+    assert result.workspace.changed == ("new.txt",)
+    assert isinstance(events[0], WorkspaceOpened)
+    assert events[0].path == result.workspace.path
+
+
+async def test_local_executor_keeps_what_the_agent_gave_when_the_work_cannot_be_put_away(
+    tmp_path: Path, attempt: Attempt
+) -> None:
+    """A good answer whose work could not be put away is no success, but its words and costs are there."""
+
+    class Sticky(FakeWorkspaces):
+        @asynccontextmanager
+        async def open(self, spec: WorkspaceSpec, name: str) -> AsyncIterator[Workspace]:
+            async with super().open(spec, name) as workspace:
+                yield workspace
+            raise WorkspaceError("The disk is full.")
+
+    agent = ScriptedAgent(lambda _: Reply("done", cost_usd=0.5))
+    result = await LocalExecutor(agent, {"directory": Sticky(tmp_path)}).run(attempt, Collected())
+    assert (result.outcome, result.text, result.cost_usd) == (Outcome.WORKSPACE, "done", 0.5)
+    assert "The disk is full." in (result.error or "")

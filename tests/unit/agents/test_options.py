@@ -1,0 +1,135 @@
+"""An attempt's options, as the SDK is given them."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.agents.options import environment, to_options
+from orchestrator.agents.process import Den
+from orchestrator.plan.model import Agent
+from orchestrator.task import Attempt
+from workspaces import WorkspaceSpec
+
+DEN = Den(Path("/den"))
+
+
+class Upstream:
+    """Points CLIs at a server of ours."""
+
+    env = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:1", "ANTHROPIC_API_KEY": "none"}  # noqa: RUF012
+
+    def announce(self, attempt: Attempt) -> None:
+        """Nobody listens."""
+
+
+def attempt(kind: str = "here", schema: Any = None, **agent: Any) -> Attempt:
+    spec = WorkspaceSpec(kind=kind)
+    return Attempt(
+        run="r", task="t", number=1, prompt="p", agent=Agent(**agent), workspace=spec, session_id="s", schema=schema
+    )
+
+
+def options(kind: str = "here", schema: Any = None, upstream: Any = None, **agent: Any) -> Any:
+    return to_options(attempt(kind, schema, **agent), Path("/place"), DEN, upstream, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "mode"),
+    [
+        ("here", None, "dontAsk"),
+        ("directory", None, "acceptEdits"),
+        ("worktree", None, "acceptEdits"),
+        ("here", "bypassPermissions", "bypassPermissions"),
+        ("worktree", "plan", "plan"),
+    ],
+)
+def test_permission_mode(kind: str, own: str | None, mode: str) -> None:
+    """In a place of its own an agent may edit; the agent's own mode comes first."""
+    assert options(kind, permission_mode=own).permission_mode == mode
+
+
+def test_tools() -> None:
+    """An agent has the tools that its options name, and those alone."""
+    named = options(tools=["Read"], allow=["Bash(ls)"], deny=["Read(/etc/*)"])
+    assert (named.tools, named.allowed_tools, named.disallowed_tools) == (["Read"], ["Bash(ls)"], ["Read(/etc/*)"])
+    assert "Bash" in options().tools
+    assert "Agent" not in options().tools
+
+
+def test_the_default_tools_start_no_agents() -> None:
+    """With the CLI's own set, tools that start or wake agents are off unless `allow` names them."""
+    default = options(tools="default")
+    assert default.tools == {"type": "preset", "preset": "claude_code"}
+    assert {"Agent", "Workflow", "SendMessage", "ScheduleWakeup"} <= set(default.disallowed_tools)
+    allowed = options(tools="default", allow=["Agent(explorer)"])
+    assert "Agent" not in allowed.disallowed_tools
+    assert "Workflow" in allowed.disallowed_tools
+
+
+def test_nothing_of_the_workspaces_mcp_servers(tmp_path: Path) -> None:
+    """Only the servers that the agent names are started; a mapping goes into a private file, as it may hold secrets."""
+    assert options().strict_mcp_config is True
+    assert options().mcp_servers == {}
+    assert options(mcp_servers="servers.json").mcp_servers == "servers.json"
+    given = to_options(attempt(mcp_servers={"a": {"command": "b"}}), tmp_path, Den(tmp_path), None, lambda _: None)
+    assert json.loads(Path(given.mcp_servers).read_text()) == {"mcpServers": {"a": {"command": "b"}}}
+
+
+def test_system_prompt() -> None:
+    """Claude Code's own prompt, the same in every directory; or the agent's, with what is to be added."""
+    preset = {"type": "preset", "preset": "claude_code", "exclude_dynamic_sections": True}
+    assert options().system_prompt == preset
+    assert options(append_system="More.").system_prompt == preset | {"append": "More."}
+    assert options(system="Mine.").system_prompt == "Mine."
+    assert options(system="Mine.", append_system="More.").system_prompt == "Mine.\n\nMore."
+
+
+def test_limits_and_shape() -> None:
+    """Limits, model, session, schema and the size of a line are handed on."""
+    made = options(schema={"type": "object"}, model="opus", max_turns=3, usd=0.5, effort="low", settings=["user"])
+    assert (made.model, made.max_turns, made.max_budget_usd, made.effort) == ("opus", 3, 0.5, "low")
+    assert (made.session_id, made.cwd, made.setting_sources) == ("s", Path("/place"), ["user"])
+    assert made.output_format == {"type": "json_schema", "schema": {"type": "object"}}
+    assert made.max_buffer_size >= 64 * 1024 * 1024
+    assert made.cli_path == Path("/den/claude")
+    assert options().output_format is None
+
+
+def test_the_sandbox_is_never_silently_off() -> None:
+    """A sandbox that is asked for and not possible is refused by the CLI."""
+    assert options().sandbox is None
+    assert options(sandbox=True).sandbox == {"enabled": True, "failIfUnavailable": True}
+
+
+def test_environment_without_an_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's account stays; the agent's own variables win over the quiet ones, never over the lease."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "user")
+    made = environment(attempt(env={"DISABLE_AUTOUPDATER": "0", "ORCHESTRATOR_LEASE": "x", "A": "b"}), DEN, None)
+    assert (made["DISABLE_AUTOUPDATER"], made["A"]) == ("0", "b")
+    assert made["ORCHESTRATOR_LEASE"] == "/den/s.lease"
+    assert made["ORCHESTRATOR_PARENT"] == str(os.getpid())
+    assert "ANTHROPIC_API_KEY" not in made
+    assert made["ORCHESTRATOR_DROP"] == ""
+
+
+def test_environment_with_an_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an upstream of ours nothing of the user's account reaches the CLI, and its settings stay out."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "user")
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "user")
+    monkeypatch.setenv("CLAUDE_CODE_USE_BEDROCK", "1")
+    monkeypatch.setenv("CLAUDE_CODE_KEPT", "user")
+    made = environment(attempt(env={"CLAUDE_CODE_KEPT": "agent"}), DEN, Upstream())
+    assert made["ANTHROPIC_API_KEY"] == "none"
+    assert made["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1"
+    assert made["CLAUDE_CONFIG_DIR"] == "/den/config"
+    assert made["CLAUDE_CODE_KEPT"] == "agent"
+    assert set(made["ORCHESTRATOR_DROP"].split()) == {"ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK"}
+
+
+def test_an_agent_cannot_leave_its_upstream() -> None:
+    """An agent's own variables do not lead it past the upstream."""
+    made = environment(attempt(env={"ANTHROPIC_BASE_URL": "http://elsewhere"}), DEN, Upstream())
+    assert made["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1"

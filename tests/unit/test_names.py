@@ -1,0 +1,24 @@
+"""The front door."""
+
+import subprocess
+import sys
+
+import orchestrator
+
+
+def test_public_names() -> None:
+    """Each public name can be had, and they are sorted."""
+    assert all(hasattr(orchestrator, name) for name in orchestrator.__all__)
+    assert list(orchestrator.__all__) == sorted(orchestrator.__all__)
+
+
+def test_an_unknown_name() -> None:
+    """A name that is not public is an AttributeError, as of any module."""
+    assert not hasattr(orchestrator, "nonsense")
+
+
+def test_importing_does_nothing() -> None:
+    """The package's import pulls in neither the SDK nor anything else that is slow."""
+    code = "import orchestrator, sys; print([m for m in ('claude_agent_sdk', 'pydantic', 'anyio') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,168 @@
+"""The summary at the end of a run."""
+
+import re
+
+import pytest
+from drawing import STEERING, Story, begun, controls, drawn, plain, widest
+
+from orchestrator.task import Outcome, Usage, WorkspaceInfo
+from orchestrator.views.summary import summary
+
+
+def lines_of(story: Story, width: int = 100) -> list[str]:
+    return plain(drawn(summary(story.report, width), width))
+
+
+def many(count: int, failed: int = 0) -> Story:
+    """A run of so many tasks with long names and words, of which the last ones failed."""
+    names = [f"a-rather-long-name-of-a-task-{index}" for index in range(count)]
+    story = Story().tasks(names)
+    for index, name in enumerate(names):
+        bad = index >= count - failed
+        story.start(name).end(
+            name,
+            Outcome.BAD_REQUEST if bad else Outcome.OK,
+            text="Word for word. " * 30,
+            error="no such luck" if bad else None,
+        )
+    return story.close("failed" if failed else "done")
+
+
+@pytest.mark.parametrize("width", [100, 60])
+@pytest.mark.parametrize(("count", "failed"), [(0, 0), (1, 0), (1, 1), (70, 0), (70, 3)])
+def test_it_keeps_to_its_width(width: int, count: int, failed: int) -> None:
+    """No line is wider than the terminal, with no, one or many tasks."""
+    lines = lines_of(many(count, failed), width)
+    assert widest(lines) <= width
+    assert any(f"{count} task" in line for line in lines)
+
+
+def test_a_row() -> None:
+    """A task's row has sign, name, outcome, time, turns, tokens, cost and what it gave."""
+    lines = lines_of(Story().tasks(["check"]).start("check").end("check").close())
+    assert re.fullmatch(r"task +outcome +time +turns +tokens +cost +what it gave", lines[0])
+    assert re.fullmatch(r"✓ check +ok +10\.0 s +2 +3\.0k +\$0\.0200 +All is well\.", lines[1])
+
+
+def test_a_narrow_row() -> None:
+    """In 60 columns turns and tokens give way."""
+    lines = lines_of(Story().tasks(["check"]).start("check").end("check").close(), 60)
+    assert re.fullmatch(r"task +outcome +time +cost +what it gave", lines[0])
+    assert re.fullmatch(r"✓ check +ok +10\.0 s +\$0\.0200 +All is well\.", lines[1])
+
+
+def test_a_row_takes_one_line() -> None:
+    """A long answer of many lines is cut, in one line."""
+    lines = lines_of(Story().tasks(["a"]).start("a").end("a", text="one\ntwo\n\nthree " * 50).close())
+    assert lines[1].endswith("…")
+    assert "one two three" in lines[1]
+    assert lines[2].startswith("1 task")
+
+
+def test_only_what_failed_of_very_many() -> None:
+    """Of 70 tasks only those that did not succeed are listed; of 60 all are."""
+    rows = [line for line in lines_of(many(70, failed=3)) if line[:2] in ("✓ ", "✗ ")]
+    assert len(rows) == 3
+    assert all("bad_request" in row for row in rows)
+    assert len([line for line in lines_of(many(60)) if line.startswith("✓ ")]) == 60
+
+
+def test_it_says_that_rows_are_left_out() -> None:
+    """Where tasks that succeeded are not listed, a line says so with their number; no heading stands over nothing."""
+    lines = lines_of(many(70))
+    assert any("70" in line and re.search(r"not (listed|shown)", line) for line in lines)
+    assert not lines[0].startswith("task ")
+
+
+def test_totals() -> None:
+    """The totals count each status that there is, and add up tokens and cost."""
+    story = Story().tasks(list("abcd")).start("a").end("a").start("b").end("b", Outcome.CRASHED, error="no")
+    story.end("c", Outcome.SKIPPED, usage=Usage(), cost_usd=0.0).end(
+        "d", Outcome.CANCELLED, usage=Usage(), cost_usd=0.0
+    )
+    lines = lines_of(story.close("failed"))
+    assert "4 tasks: 1 ok, 1 failed, 1 skipped, 1 cancelled · 6.0k tokens in, 80 out · $0.0400" in lines
+    assert "wall 20.0 s, sum of tasks 20.0 s: 1.0x as fast as one after the other (SEQUENTIAL)" in lines
+
+
+def test_what_was_cached() -> None:
+    """Of tokens from the prompt cache the share is told."""
+    usage = Usage(input_tokens=250, cache_read_tokens=750)
+    lines = lines_of(Story().tasks(["a"]).start("a").end("a", usage=usage).close())
+    assert any("1.0k tokens in (75% cached), 0 out" in line for line in lines)
+
+
+def test_a_loop_is_no_row() -> None:
+    """The parts of a loop are rows, the loop is none, and it is not counted."""
+    story = Story().loop("each", 2)
+    for part in ("each[0]", "each[1]"):
+        story.start(part).end(part)
+    lines = lines_of(story.close())
+    assert [line.split()[1] for line in lines if line.startswith("✓")] == ["each[0]", "each[1]"]
+    assert any(line.startswith("2 tasks: 2 ok") for line in lines)
+
+
+def test_causes_are_told_in_full() -> None:
+    """A cause that has no room in the row is given in full below, once for all tasks that it befell."""
+    cause = "API Error: 400 " + "because " * 30 + "END"
+    story = Story().tasks(list("abcde"))
+    for name in "abcde":
+        story.start(name).end(name, Outcome.BAD_REQUEST, error=cause)
+    text = " ".join(lines_of(story.close("failed"), 60))
+    assert text.count("END") == 1
+    assert "a, b, c and 2 more: bad_request: API Error: 400" in text
+
+
+def test_refused_calls_are_named() -> None:
+    """Each refused call is named once, with the tasks that wanted it and what would let it through."""
+    story = Story().tasks(["a", "b"])
+    for name in ("a", "b"):
+        story.start(name).end(name, denials=("Bash(touch x)", "Bash(touch x)"))
+    lines = lines_of(story.close())
+    assert [line for line in lines if line.startswith("refused")] == [
+        "refused: Bash(touch x) in a, b (let it through with the agent's `allow`)"
+    ]
+
+
+def test_branches_are_named() -> None:
+    """A branch that holds work is named with the number of its files; one that holds none is not."""
+    kept = WorkspaceInfo(kind="worktree", path="/x", branch="orchestrator/r/a", commit="c", changed=("one",))
+    empty = WorkspaceInfo(kind="worktree", path="/x", branch="orchestrator/r/b")
+    story = Story().tasks(["a", "b"]).start("a").end("a", workspace=kept).start("b").end("b", workspace=empty).close()
+    text = "\n".join(lines_of(story))
+    assert "a: 1 file changed on branch orchestrator/r/a" in text
+    assert "orchestrator/r/b" not in text
+
+
+def test_where_figures_come_from_and_where_to_go() -> None:
+    """The offline model is named as such, an account is not, and the last line is the command that shows more."""
+    lines = lines_of(Story().tasks(["a"]).start("a").end("a").close())
+    assert any("nothing was paid" in line for line in lines)
+    assert lines[-1] == "more: orchestrator show audit-abc123"
+    assert "nothing was paid" not in "\n".join(lines_of(Story(begun(upstream=None)).close()))
+
+
+def test_a_run_that_goes_on() -> None:
+    """Tasks that run or wait have rows too, with their status in the place of an outcome."""
+    lines = lines_of(Story().tasks(["a", "b"]).start("a"))
+    assert re.fullmatch(r"▶ a +running", lines[1])
+    assert re.fullmatch(r"· b +pending", lines[2])
+    assert any(line.startswith("2 tasks: 0 ok, 1 pending, 1 running") for line in lines)
+
+
+@pytest.mark.parametrize("width", [100, 60])
+def test_agents_do_not_steer_it(width: int) -> None:
+    """Control characters from answers, errors and refused calls do not get through; nor does markup."""
+    story = Story().tasks(["a", "b"]).start("a").end("a", text=STEERING, denials=(STEERING,))
+    story.start("b").end("b", Outcome.CRASHED, error=STEERING).close("failed")
+    raw = "\n".join(drawn(summary(story.report, width), width))
+    assert controls(raw) == []
+    assert raw.count("evil") == 4
+    assert "[bold]" in raw
+
+
+def test_it_has_colours_only_where_they_are_wanted() -> None:
+    """Outcomes are coloured in a terminal, and not under NO_COLOR."""
+    report = many(2, failed=1).report
+    assert "\x1b[32m" in "".join(drawn(summary(report, 100), 100, colour=True))
+    assert "\x1b[32m" not in "".join(drawn(summary(report, 100), 100))
