@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from rich.console import Console
@@ -49,3 +50,8 @@ def check_target(target: str | None) -> None:
         raise UsageError(f"--json {target}: found a folder, expected a file")
     if not path.parent.is_dir():
         raise UsageError(f"--json {target}: there is no folder {path.parent}")
+    try:
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(f"--json {target}: no file can be made in {path.parent}: {error.strerror}") from error

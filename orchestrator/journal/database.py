@@ -63,7 +63,11 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
         )
     try:
         connection = sqlite3.connect(
-            f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=PATIENCE, check_same_thread=False
+            f"file:{quote(str(path))}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=PATIENCE,
+            check_same_thread=False,
         )
         try:
             if not check_version(connection, path):
