@@ -46,6 +46,6 @@ class WorkspaceProvider(Protocol):
         """A workspace for the task `name` (`<run>/<task>`), put away on leaving the block, however it is left.
 
         Raises WorkspaceError when it cannot be made, and then leaves nothing half-made; or when it cannot be put away,
-        and then says where the task's work is: leaving never loses any.
+        and then says where the task's work is: leaving never loses any, but for files that git ignores (worktree).
         """
         ...
