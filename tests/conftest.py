@@ -42,6 +42,13 @@ def apart_from_the_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     return home
 
 
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """A suite that a shell runs in the background inherits an ignored SIGINT, and so would every process it starts."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def ends_in_time() -> Iterator[None]:
     """A test that hangs fails, also where it is shielded from every cancellation."""
