@@ -14,8 +14,9 @@ from orchestrator.testing import jumping
 KINDS = ("unit", "contracts", "properties", "processes", "acceptance")
 """The folders of tests that a full run has to enter."""
 
-LONGEST = 60.0
-"""Seconds that a test may take."""
+LONGEST = {"acceptance": 120.0}
+"""Seconds that a test of a kind may take; acceptance tests are whole runs with real CLI processes."""
+LONGEST_OF_OTHERS = 60.0
 
 TESTS = Path(__file__).parent
 
@@ -50,14 +51,15 @@ def interruptible() -> None:
 
 
 @pytest.fixture(autouse=True)
-def ends_in_time() -> Iterator[None]:
+def ends_in_time(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that hangs fails, also where it is shielded from every cancellation."""
+    longest = LONGEST.get(kind_of(request.path) or "", LONGEST_OF_OTHERS)
 
     def give_up(*_: object) -> None:
-        raise TimeoutError(f"the test took longer than {LONGEST} s")
+        raise TimeoutError(f"the test took longer than {longest} s")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, LONGEST, 1.0)
+    signal.setitimer(signal.ITIMER_REAL, longest, 1.0)
     try:
         yield
     finally:
