@@ -34,7 +34,7 @@ def _judge(path: Path, most: int) -> None:
 
 def _decode(data: bytes) -> str:
     if b"\0" in data:
-        raise ValueError("the file is not text: found a NUL byte")
+        raise ValueError("the file is not text: found a NUL byte, expected UTF-8 text")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

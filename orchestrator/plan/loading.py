@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -60,7 +60,8 @@ def check(plan: Plan) -> list[Fault]:
 
 def _build(source: Source, directory: Path) -> Plan:
     if not isinstance(source.data, dict):
-        raise PlanError([source.fault((), f"found {describe(source.data)}, expected a plan: a mapping with tasks")])
+        found = source.fault((), f"found {describe(source.data)}, expected a plan: a mapping with tasks")
+        raise PlanError(source.faults or [found])
     context = {"directory": directory}
     try:
         plan = Plan.model_validate(source.data, context=context)
@@ -68,9 +69,15 @@ def _build(source: Source, directory: Path) -> Plan:
     except ValidationError as error:
         findings = list(explain(error))
         faults = _place(source, [*findings, *_check_rest(source.data, findings, context)])
-    if faults:
-        raise PlanError(faults)
+    if source.faults or faults:
+        raise PlanError([*source.faults, *(each for each in faults if not _follows(each, source.faults))])
     return plan
+
+
+def _follows(fault: Fault, from_yaml: Sequence[Fault]) -> bool:
+    """Whether a fault may be there only because YAML at or below its place could not be read."""
+    below = [each.path[len(fault.path) :] for each in from_yaml if each.path.startswith(fault.path)]
+    return any(rest[:1] in ("", ".", "[") for rest in below)
 
 
 def _place(source: Source, findings: Any) -> list[Fault]:

@@ -50,6 +50,8 @@ class Source:
     """Where the text of a `|` block begins: the line after its key's."""
     settings: Mapping[words.Path, str] = field(default_factory=dict)
     """What was set from outside, by path, and how: those values stand in no file."""
+    faults: Sequence[Fault] = ()
+    """What is wrong with it as YAML where the rest could still be read."""
 
     def fault(self, path: words.Path, what: str, line_in_text: int = 1) -> Fault:
         """A fault at `path`, or at the nearest outer value that has a place."""
@@ -64,31 +66,36 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """The plan file at `path`. Raises PlanError for a file or a YAML text that cannot be read."""
+    """The plan file at `path`, with its `faults`. Raises PlanError for a file or a YAML text that cannot be read."""
     try:
         text = read_text(path, MOST_BYTES)
     except ValueError as error:
         raise PlanError([Fault(str(path), 0, "", str(error))]) from None
-    return parse_source(text, str(path))
+    return _parse(text, str(path), _LOADER)
 
 
 def parse_source(text: str, file: str, loader: Any = _LOADER) -> Source:
     """The YAML document in `text`. Raises PlanError with everything that is wrong with it as YAML."""
+    source = _parse(text, file, loader)
+    if source.faults:
+        raise PlanError(source.faults)
+    return source
+
+
+def _parse(text: str, file: str, loader: Any) -> Source:
     walk = _Walk(file, text)
     try:
         data = walk.document(yaml.parse(text, Loader=loader))
     except _UnreadableError:
-        data = None
+        raise PlanError(walk.faults) from None
     except yaml.YAMLError as error:
         fault = _syntax_fault(file, text, error)
         # What the walk says of a line is nearer to the cause than what the parser makes of the rest of it.
-        if fault.line not in {known.line for known in walk.faults}:
-            walk.faults.append(fault)
+        nearer = fault.line in {known.line for known in walk.faults}
+        raise PlanError(walk.faults if nearer else [*walk.faults, fault]) from None
     except UnicodeEncodeError:
-        walk.faults.append(Fault(file, 0, "", "the text has characters that are not Unicode"))
-    if walk.faults:
-        raise PlanError(list(dict.fromkeys(walk.faults)))
-    return Source(file, data, walk.lines, walk.texts)
+        raise PlanError([Fault(file, 0, "", "the text has characters that are not Unicode")]) from None
+    return Source(file, data, walk.lines, walk.texts, faults=tuple(dict.fromkeys(walk.faults)))
 
 
 class _UnreadableError(Exception):
@@ -126,7 +133,7 @@ class _Walk:
                 data, _ = self._node(next(events), (), 1)
         if documents == 0:
             what = "the file is empty" if self.empty else "the file holds nothing but comments"
-            self.faults.append(Fault(self.file, 0, "", f"{what}, expected a plan: a mapping with tasks"))
+            raise PlanError([Fault(self.file, 0, "", f"{what}, expected a plan: a mapping with tasks")])
         return data
 
     def _node(self, event: Event, path: words.Path, depth: int) -> tuple[Any, int]:

@@ -224,6 +224,29 @@ def test_files_that_are_none(tmp_path):
     assert "NUL" in faults("a\0b")[0]
 
 
+def test_what_is_wrong_as_yaml_hides_nothing_else(write):
+    """Duplicate keys, tags and lost aliases are told with the other faults, and nothing that follows from them is."""
+    found = faults(
+        write(
+            "tasks:\n"
+            "  a: {prompt: hi, timeout: soon}\n"
+            "  b: {prompt: *nobody}\n"
+            "  b: {prompt: hi}\n"
+            "  bb: {needs: [c]}\n"
+            "  d: {? [prompt] : hi}\n"
+        )
+    )
+    places = [(fault.split(": ")[0][-1], fault.split(": ")[1]) for fault in found]
+    assert places == [
+        ("2", "tasks.a.timeout"),
+        ("3", "tasks.b.prompt"),
+        ("4", "tasks.b"),
+        ("5", "tasks.bb"),
+        ("5", "tasks.bb.needs[0]"),
+        ("6", "tasks.d"),
+    ]
+
+
 def test_all_faults_at_once(write):
     """Faults of values, names, templates and circles come together, sorted by line, and none follows from another."""
     found = faults(
