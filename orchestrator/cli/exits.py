@@ -1,5 +1,6 @@
 """Errors to exit codes: 2 for the user's, 3 for ours, 130 for an interruption."""
 
+import errno
 import os
 import sys
 import time
@@ -11,25 +12,43 @@ from orchestrator.errors import InternalError, OrchestratorError
 from orchestrator.settings import home
 
 OK, SOME_FAILED, WRONG_INPUT, OUR_FAULT, INTERRUPTED = 0, 1, 2, 3, 130
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def guarded(command: Callable[[], int]) -> int:
     """The command's exit code; what it raises is told on stderr."""
+    code = _carry_out(command)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try again on its way out, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code if isinstance(error, BrokenPipeError) else _no_room(error)
+    return code
+
+
+def _carry_out(command: Callable[[], int]) -> int:
     try:
         return command()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough of it; without this Python complains once more on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
-    except InternalError as error:
-        return _crashed(error)
+        return OK  # whoever read our output has enough of it
     except OrchestratorError as error:
+        if isinstance(error, InternalError):
+            return _crashed(error)
         print(error, file=sys.stderr)
         return WRONG_INPUT
     except Exception as error:
-        return _crashed(error)
+        return _no_room(error) if isinstance(error, OSError) and error.errno in NO_ROOM else _crashed(error)
+
+
+def _no_room(error: OSError) -> int:
+    print(
+        f"{error.filename or 'the output'} cannot be written: {error.strerror}; make room and try again",
+        file=sys.stderr,
+    )
+    return WRONG_INPUT
 
 
 def _crashed(error: Exception) -> int:

@@ -382,7 +382,15 @@ def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
 class TestOutput:
     @pytest.mark.parametrize(
         "command",
-        [("show",), ("runs",), ("logs",), ("show", "--json"), ("logs", "--json"), ("plan", "schema")],
+        [
+            ("show",),
+            ("runs",),
+            ("runs", "--json"),
+            ("logs",),
+            ("show", "--json"),
+            ("logs", "--json"),
+            ("plan", "schema"),
+        ],
         ids=" ".join,
     )
     def test_a_reader_that_leaves_is_no_error(self, mixed: Mixed, command: tuple[str, ...]) -> None:
@@ -407,6 +415,14 @@ class TestOutput:
         process.stderr.close()
         assert json.loads((cli.place / "result.json").read_text())["status"] == "done"
         assert process.returncode == 0
+
+    @pytest.mark.parametrize("command", [("show",), ("runs", "--json"), ("logs",)], ids=" ".join)
+    def test_output_onto_a_full_disk(self, mixed: Mixed, command: tuple[str, ...]) -> None:
+        """What cannot be written ends with 2 and says why, once."""
+        with Path("/dev/full").open("w") as full:
+            process = mixed.cli.start(*command, stdout=full)
+            _, err = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, err.count("No space left on device"), len(err.splitlines())) == (2, 1, 1)
 
     def test_head_gets_its_line(self, mixed: Mixed) -> None:
         """`… | head -1` prints one line, and nothing is on stderr."""
