@@ -8,6 +8,7 @@ OrchestratorError
 └── InternalError         a fault of ours
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,4 +73,18 @@ def bare_errors() -> Iterator[None]:
             lone = lone.exceptions[0]
         if lone is group:
             raise
+        if not isinstance(lone, Exception) and (cancelled := _asyncio_is_ending()):
+            # SystemExit is on its way out already. Raised a second time it would break off asyncio's own clean-up,
+            # and threads would be left that keep the program from ending.
+            raise cancelled from group
         raise lone from lone.__cause__
+
+
+def _asyncio_is_ending() -> BaseException | None:
+    """What to raise in an asyncio task that asyncio itself has cancelled; None anywhere else."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        task = asyncio and asyncio.current_task()
+    except RuntimeError:  # trio
+        return None
+    return asyncio.CancelledError() if asyncio and task and task.cancelling() else None

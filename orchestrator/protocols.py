@@ -46,8 +46,11 @@ class Journal(Protocol):
         """The run's records behind `after` that are kept now."""
         ...
 
-    async def runs(self) -> Sequence[Mapping[str, Any]]:
-        """A row per run, newest first: run, name, status, started (Unix s), wall_s, tasks, ok, failed, pid, plan."""
+    async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
+        """A row per run, newest first; with `wanted` of those whose id begins so or that are called so.
+
+        Its keys: run, name, status, started (Unix s), wall_s, tasks, ok, failed, pid, plan.
+        """
         ...
 
 

@@ -70,6 +70,19 @@ class Outcome(StrEnum):
         """Whether this is the one success."""
         return self is Outcome.OK
 
+    @property
+    def status(self) -> Status:
+        """Where a task stands whose last attempt ended so."""
+        return _STATUSES.get(self, Status.FAILED)
+
+
+_STATUSES = {
+    Outcome.OK: Status.DONE,
+    Outcome.SKIPPED: Status.SKIPPED,
+    Outcome.CANCELLED: Status.CANCELLED,
+    Outcome.BUDGET: Status.CANCELLED,
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
@@ -188,7 +201,7 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - a table, a row per return
 class Task:
     """One piece of work for one agent, as `Run.submit` takes it."""
 
-    prompt: str
+    prompt: str = field(kw_only=False)
     agent: Agent | None = None
     workspace: WorkspaceSpec | str | Path | None = None
     """`here`, `directory`, `worktree`, a path (work there), or a full `WorkspaceSpec`."""

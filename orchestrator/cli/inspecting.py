@@ -25,6 +25,7 @@ from orchestrator.views.summary import summary
 from orchestrator.views.words import clean, dollars, plural, span, tokens
 
 Row = Mapping[str, Any]
+SUGGESTIONS = 5
 WIDE = 80
 """Columns from which every figure of a run has room."""
 
@@ -65,7 +66,7 @@ def show(run: str | None, task: str | None, as_json: bool) -> int:
     if task not in report.statuses and task not in report.results:
         raise UsageError(f"run {report.run} has no task {task!r}; it has {', '.join(list(report.statuses)[:20])}")
     result = report.results.get(task)
-    status = report.statuses.get(task) or (Status.DONE if result and result.ok else Status.FAILED)
+    status = report.statuses.get(task) or (result.outcome.status if result else Status.PENDING)
     if as_json:
         data = result.to_json() if result else {}
         print_json({"id": task, "status": status} | {name: value for name, value in data.items() if name != "task"})
@@ -104,7 +105,7 @@ async def _logs(run: str | None, task: str | None, follow: bool, as_json: bool) 
 def _check_task(records: Sequence[Record], run: str, task: str) -> None:
     """Raises UsageError for a task that the run does not have."""
     names = [record.event.task for record in records if isinstance(record.event, TaskAdded)]
-    if task not in names:
+    if task not in names and task.partition("[")[0] not in names:  # the parts of a loop come later
         raise UsageError(f"run {run} has no task {task!r}; it has {', '.join(names[:20])}")
 
 
@@ -137,16 +138,17 @@ async def find_run(journal: SqliteJournal, run: str | None) -> Row:
 
     Raises UsageError when there is none.
     """
-    rows = await journal.runs()
-    if not rows:
+    newest = await journal.runs(SUGGESTIONS)
+    if not newest:
         raise UsageError(f"{journal.path}: no run is in this journal yet")
     if run is None:
-        return rows[0]
+        return newest[0]
+    rows = await journal.runs(wanted=run)
     beginning = [row for row in rows if str(row["run"]).startswith(run)]
     exact = [row for row in rows if row["run"] == run] or [row for row in rows if row["name"] == run]
     if found := exact or (beginning if len(beginning) == 1 else []):
         return found[0]
-    close = ", ".join(str(row["run"]) for row in (beginning or rows)[:5])
+    close = ", ".join(str(row["run"]) for row in (beginning or newest)[:SUGGESTIONS])
     what = "more than one run begins so" if beginning else "no such run"
     raise UsageError(f"run {run!r}: {what}; expected an id or a name, as {close}")
 

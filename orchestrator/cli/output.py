@@ -48,6 +48,8 @@ def check_target(target: str | None) -> None:
     path = Path(target).absolute()
     if path.is_dir():
         raise UsageError(f"--json {target}: found a folder, expected a file")
+    if path.exists() and not path.is_file():
+        return  # a pipe or a device
     if not path.parent.is_dir():
         raise UsageError(f"--json {target}: there is no folder {path.parent}")
     try:

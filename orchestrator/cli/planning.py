@@ -9,6 +9,7 @@ from rich.tree import Tree
 
 from orchestrator.cli.output import console, print_json
 from orchestrator.cli.running import to_overrides
+from orchestrator.errors import PlanError
 from orchestrator.plan.graph import Node, tree
 from orchestrator.plan.loading import LoadedPlan, load_plan
 from orchestrator.plan.schema import plan_schema
@@ -16,7 +17,12 @@ from orchestrator.plan.schema import plan_schema
 
 def check(path: str, settings: Sequence[str], as_json: bool) -> int:
     """Reads the plan; its faults, if any, are raised."""
-    loaded = load_plan(path, to_overrides(settings))
+    try:
+        loaded = load_plan(path, to_overrides(settings))
+    except PlanError as error:
+        if as_json:
+            print_json({"ok": False, "faults": [asdict(fault) for fault in error.faults]})
+        raise
     if as_json:
         print_json({"ok": True, "name": loaded.plan.name, "tasks": len(loaded.plan.tasks)})
     else:

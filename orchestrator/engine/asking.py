@@ -1,5 +1,6 @@
 """From what a script says to what the engine runs: prompts, names, workspaces."""
 
+import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from orchestrator.task import Task, plain
 from workspaces import WorkspaceSpec
 
 TITLE = 80
+KEY = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]{1,200}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +38,15 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
 
     Raises UsageError when the task is not complete or not valid.
     """
+    if not isinstance(name, str) or not KEY.fullmatch(name):
+        raise UsageError(f"key: found {name!r}, expected 1 to 200 printable characters, as 'check-setup'")
     if not isinstance(task.prompt, str) or not task.prompt.strip():
         raise UsageError(f"task {name!r}: its prompt is empty")
     if not isinstance(task.agent, Agent | None):
         raise UsageError(f"task {name!r}: agent: found {task.agent!r}, expected an Agent, as Agent(model='sonnet')")
-    schema, parse = reading or to_reading(task.returns)
+    if task.retries is not None and (type(task.retries) is not int or task.retries < 0):
+        raise UsageError(f"task {name!r}: retries: found {task.retries!r}, expected a whole number, 0 or more")
+    schema, parse = reading or to_reading(task.returns, setting.directory)
     step = Ask(
         prompt=task.prompt,
         agent=task.agent or setting.agent,
@@ -99,7 +105,7 @@ def fill(template: str, item: Any, index: int) -> str:
     Raises UsageError when the item lacks one. An item's own braces are left alone; `{{` and `}}` stand for single ones.
     """
     fields = plain(item) if isinstance(item, Mapping | BaseModel) or hasattr(item, "__dataclass_fields__") else {}
-    known = fields | {"item": item, "index": index}
+    known = {"item": item, "index": index} | fields
     try:
         wanted = {name.split(".")[0].split("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name}
     except ValueError as error:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import anyio
@@ -11,7 +12,7 @@ from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
-from orchestrator.errors import OrchestratorError, TaskFailed, UsageError
+from orchestrator.errors import JournalError, OrchestratorError, TaskFailed, UsageError
 from orchestrator.events import (
     AttemptFinished,
     AttemptStarted,
@@ -30,12 +31,6 @@ from orchestrator.task import Attempt, Outcome, Result, Status, Usage
 
 CALLS = 40
 """How many blocking functions of a run are at work at once."""
-STATUS_OF = {
-    Outcome.OK: Status.DONE,
-    Outcome.SKIPPED: Status.SKIPPED,
-    Outcome.CANCELLED: Status.CANCELLED,
-    Outcome.BUDGET: Status.CANCELLED,
-}
 
 
 class Core:
@@ -57,6 +52,8 @@ class Core:
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._totals: dict[str, Result] = {}
         """What the attempts of a task at work have come to so far."""
+        self._begun: dict[str, float] = {}
+        """When the attempt that is at work began, by task, on the event loop's clock."""
         self._ending: dict[str, Result] = {}
         """Results on their way to the disk, or there."""
         self._ended: dict[str, anyio.Event] = {}
@@ -175,7 +172,8 @@ class Core:
         """Attempts until one succeeds or another cannot help; the result has the sums over all of them."""
         task = self.state.tasks[node.id]
         while True:
-            before, begun = live_usage(task), anyio.current_time()
+            before = live_usage(task)
+            begun = self._begun[node.id] = anyio.current_time()
             last = parsed(step, await self._execute(attempt))
             if last.usage == Usage():
                 last = replace(last, usage=live_usage(task) - before)
@@ -185,6 +183,7 @@ class Core:
             if self._limits.usd is not None and self.state.cost_usd + last.cost_usd >= self._limits.usd:
                 wait = None
             self.emit(finished(attempt, last, wait))
+            del self._begun[node.id]
             if wait is None:
                 return total
             await anyio.sleep(wait)
@@ -219,11 +218,11 @@ class Core:
         return agent.model_copy(update={"usd": min(left, agent.usd or left)})
 
     async def _call(self, node: Node, step: Call) -> Result:
-        begun = anyio.current_time()
-        try:
-            value = await to_thread.run_sync(step.function, limiter=self._threads)
+        begun = self._begun[node.id] = anyio.current_time()
+        value, error = await to_thread.run_sync(caught, step.function, limiter=self._threads)
+        if error is None:
             result = Result(task=node.id, outcome=Outcome.OK, value=value, text=value if isinstance(value, str) else "")
-        except Exception as error:
+        else:
             result = Result(task=node.id, outcome=Outcome.RAISED, error=told(error))
         result = replace(result, attempts=1, duration=anyio.current_time() - begun)
         self.emit(
@@ -236,16 +235,19 @@ class Core:
     def _cut_short(self, task: str) -> Result:
         """The result of a task that is cancelled at work, with what its attempts and their messages have told."""
         state, total = self.state.tasks[task], self._totals[task]
-        duration = max(time.time() - (state.started or time.time()), total.duration)
-        self.emit(
-            AttemptFinished(
-                task=task,
-                attempt=state.attempts,
-                outcome=Outcome.CANCELLED,
-                error="it was cancelled",
-                duration=duration - total.duration,
+        duration = total.duration
+        if task in self._begun:  # and not waiting for its next attempt
+            last = anyio.current_time() - self._begun.pop(task)
+            duration += last
+            self.emit(
+                AttemptFinished(
+                    task=task,
+                    attempt=state.attempts,
+                    outcome=Outcome.CANCELLED,
+                    error="it was cancelled",
+                    duration=last,
+                )
             )
-        )
         return replace(
             total,
             outcome=Outcome.CANCELLED,
@@ -262,6 +264,14 @@ class Core:
             value=None,
             message=None,
         )
+
+    def _broken_off(self, task: TaskState) -> Result:
+        """The result of a task that the run's end has overtaken."""
+        if task.id in self._totals:
+            return self._cut_short(task.id)
+        if any(self.state.tasks[part].started for part in task.parts or ()):
+            return cancelled(task.id, "it was cancelled")
+        return cancelled(task.id)
 
     def _sum_up(self, loop: str) -> Result:
         """A loop's result: the values of the parts that succeeded, in the items' order."""
@@ -283,8 +293,7 @@ class Core:
 
     async def _finish(self, node: Node, result: Result) -> None:
         """Puts the result on disk, and only then tells anybody of it."""
-        result, event = self._ending_of(node.id, result)
-        self._journal.append(self.run, event)
+        result, event = self._write_ending(node.id, result)
         with anyio.CancelScope(shield=True):
             await self._journal.flush()
         self.results[node.id] = result
@@ -295,18 +304,26 @@ class Core:
         self._ended[node.id].set()
         self.pump()
 
-    def _ending_of(self, task: str, result: Result) -> tuple[Result, TaskFinished]:
-        """The result, and the event that tells it; a value that cannot be written down is a failure."""
+    def _write_ending(self, task: str, result: Result) -> tuple[Result, TaskFinished]:
+        """Appends the event that tells the result; a value that cannot be written down is a failure."""
         try:
-            data = result.to_json()
+            return result, self._append_ending(task, result)
+        except JournalError:
+            raise
         except Exception as error:
             why = f"its value cannot be written down: {told(error)}"
             result = replace(result, outcome=Outcome.RAISED, value=None, message=None, error=why)
-            data = result.to_json()
-        status = STATUS_OF.get(result.outcome, Status.FAILED)
-        return result, TaskFinished(
-            task=task, status=status, result=data, loop=self.state.tasks[task].parts is not None
+            return result, self._append_ending(task, result)
+
+    def _append_ending(self, task: str, result: Result) -> TaskFinished:
+        event = TaskFinished(
+            task=task,
+            status=result.outcome.status,
+            result=result.to_json(),
+            loop=self.state.tasks[task].parts is not None,
         )
+        self._journal.append(self.run, event)
+        return event
 
     async def conclude(self, status: str, wall: float) -> None:
         """Writes down how the run ended; what has not ended by now is cancelled, and such a run is not `done`."""
@@ -314,11 +331,9 @@ class Core:
         try:
             for task in self.state.tasks.values():
                 if task.status not in FINISHED:
-                    result = self._ending.get(task.id) or (
-                        self._cut_short(task.id) if task.id in self._totals else cancelled(task.id)
-                    )
-                    self.results[task.id], event = self._ending_of(task.id, result)
-                    self.emit(event)
+                    result = self._ending.get(task.id) or self._broken_off(task)
+                    self.results[task.id], event = self._write_ending(task.id, result)
+                    self.state.apply(event, time.time())
             bad = self.state.counts[Status.FAILED] + self.state.counts[Status.CANCELLED]
             self.emit(RunFinished(status="failed" if bad and status == "done" else status, wall=wall))
             await self._journal.flush()
@@ -392,10 +407,18 @@ def added(total: Result, last: Result, attempts: int) -> Result:
     )
 
 
-def cancelled(task: str) -> Result:
-    return Result(task=task, outcome=Outcome.CANCELLED, error="it was cancelled before it started")
+def cancelled(task: str, why: str = "it was cancelled before it started") -> Result:
+    return Result(task=task, outcome=Outcome.CANCELLED, error=why)
 
 
-def told(error: Exception) -> str:
+def caught(function: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    """What the function gives, or raises: `sys.exit` in a thread of ours must not end the event loop."""
+    try:
+        return function(), None
+    except BaseException as error:
+        return None, error
+
+
+def told(error: BaseException) -> str:
     """What to say of an error: our own speak for themselves."""
     return str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"

@@ -8,8 +8,13 @@ from pathlib import Path
 def replace_file(path: Path, text: str) -> None:
     """Puts the text in the file's place at once: readers see the old file or the new one, and a failure leaves the old.
 
-    The file keeps its mode; a new one gets what the umask leaves of 0666. Raises OSError.
+    The file keeps its mode; a new one gets what the umask leaves of 0666. A link stays one: what it points to is
+    replaced. A pipe or a device is written to. Raises OSError.
     """
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_text(text, "utf-8", errors="replace")
+        return
     number, part = tempfile.mkstemp(dir=path.absolute().parent)
     try:
         with open(number, "w", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - it is open already

@@ -19,7 +19,7 @@ from orchestrator.engine.asking import Setting, to_workspace
 from orchestrator.engine.core import Core
 from orchestrator.engine.planned import as_loaded
 from orchestrator.engine.run import Run
-from orchestrator.errors import bare_errors
+from orchestrator.errors import UsageError, bare_errors
 from orchestrator.events import Record, RunStarted
 from orchestrator.plan.loading import LoadedPlan
 from orchestrator.plan.model import Agent, Limits, Plan
@@ -41,7 +41,7 @@ async def open_run(
     limits: Limits | None = None,
     workspace: WorkspaceSpec | str | Path = "here",
     journal: Journal | str | Path | None = None,
-    views: Sequence[View | str] = (),
+    views: Sequence[View | str] | str = (),
     upstream: str | None = None,
     executor: Executor | None = None,
     fail_fast: bool = False,
@@ -64,7 +64,8 @@ async def open_run(
     """
     directory = (directory or Path.cwd()).absolute()
     setting = to_setting(agent or Agent(), workspace, directory)
-    limits = limits or Limits()
+    limits = check_limits(limits)
+    views = [views] if isinstance(views, str) else views
     shown = [load("views", view)() if isinstance(view, str) else view for view in views]
     started = begin(name or "run", limits, upstream, plan, directory)
     async with AsyncExitStack() as stack:
@@ -79,7 +80,7 @@ async def open_run(
                     core.emit(started)
                     yield Run(started.name, core, setting)
             status = "done"
-        except anyio.get_cancelled_exc_class():
+        except (anyio.get_cancelled_exc_class(), KeyboardInterrupt, SystemExit):
             status = "cancelled"
             raise
         finally:
@@ -102,7 +103,7 @@ async def run_plan(
     workspace: WorkspaceSpec | str | Path = "here",
     limits: Limits | None = None,
     journal: Journal | str | Path | None = None,
-    views: Sequence[View | str] = (),
+    views: Sequence[View | str] | str = (),
     upstream: str | None = None,
     executor: Executor | None = None,
     fail_fast: bool = False,
@@ -128,6 +129,13 @@ async def run_plan(
     ) as run:
         await run.plan(loaded)
     return run.report()
+
+
+def check_limits(limits: Limits | None) -> Limits:
+    """The limits, or those of a run that names none. Raises UsageError for anything else."""
+    if limits is not None and not isinstance(limits, Limits):
+        raise UsageError(f"limits: found {limits!r}, expected Limits, as Limits(concurrent=10)")
+    return limits or Limits()
 
 
 def to_setting(agent: Agent, workspace: WorkspaceSpec | str | Path, directory: Path) -> Setting:
@@ -157,7 +165,7 @@ def new_id(name: str) -> str:
 
 async def open_journal(stack: AsyncExitStack, journal: Journal | str | Path | None) -> Journal:
     """The journal itself, one at a path, `memory`, one as `module:Name`, or the one in ORCHESTRATOR_HOME."""
-    if isinstance(journal, str) and (journal == "memory" or ":" in journal):
+    if isinstance(journal, str) and (journal == "memory" or (":" in journal and os.sep not in journal)):
         return cast("Journal", await stack.enter_async_context(load("journal", journal)()))
     if journal is None or isinstance(journal, str | Path):
         path = Path(journal).expanduser().absolute() if journal else home().journal

@@ -13,8 +13,8 @@ from orchestrator.plan.schema_checks import find_schema_fault
 Reading = tuple[Mapping[str, Any] | None, Callable[[Any], Any] | None]
 
 
-def to_reading(returns: Any) -> Reading:
-    """The JSON schema, and what makes a value of the answer (None: it stays plain data).
+def to_reading(returns: Any, directory: Path) -> Reading:
+    """The JSON schema, and what makes a value of the answer (None: it stays plain data); a path starts at `directory`.
 
     Raises UsageError for anything else, for a file that cannot be read, and for a schema that is none.
     """
@@ -23,7 +23,7 @@ def to_reading(returns: Any) -> Reading:
     if isinstance(returns, type) and issubclass(returns, BaseModel):
         return returns.model_json_schema(), returns.model_validate
     if isinstance(returns, str | Path):
-        return checked(read_json(Path(returns)), str(returns)), None
+        return checked(read_json(directory / Path(returns).expanduser()), str(returns)), None
     if isinstance(returns, Mapping):
         return checked(returns, "returns"), None
     found = type(returns).__name__

@@ -1,5 +1,6 @@
 """Run: what a script holds while its agents work."""
 
+import inspect
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -71,7 +72,9 @@ class Run:
 
         Raises UsageError when the task is not valid.
         """
-        name = task.key or self._next("agent")
+        if not isinstance(task, Task):
+            raise UsageError(f"submit: found {type(task).__name__}, expected a Task, as Task('What is here?')")
+        name = self._next("agent") if task.key is None else task.key
         self._core.add([to_node(task, name, self._setting)])
         return Handle(name, self._core)
 
@@ -151,12 +154,14 @@ class Run:
     async def call(self, function: Callable[..., Value], *args: Any, key: str | None = None, **kwargs: Any) -> Value:
         """Runs a blocking function in a thread beside the agents, journaled like a task. Raises what it raises."""
         name = key or self._next(getattr(function, "__name__", "call").strip("<>"))
-        raised: list[Exception] = []
+        if inspect.iscoroutinefunction(function):
+            raise UsageError(f"call {name!r}: it is an async function, expected a blocking one: await it instead")
+        raised: list[BaseException] = []
 
         def run() -> Value:
             try:
                 return function(*args, **kwargs)
-            except Exception as error:
+            except BaseException as error:
                 raised.append(error)
                 raise
 
@@ -187,7 +192,7 @@ class Run:
         tasks = [
             replace(_task_for(prompt, item, index, same), key=f"{key}[{index}]") for index, item in enumerate(items)
         ]
-        reading = to_reading(same.returns)  # once for all of them
+        reading = to_reading(same.returns, self._setting.directory)  # once for all of them
         nodes = [
             to_node(task, cast("str", task.key), self._setting, reading if task.returns is same.returns else None)
             for task in tasks

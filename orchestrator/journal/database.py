@@ -4,7 +4,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,9 @@ def write(connection: sqlite3.Connection, path: Path, rows: Sequence[Row], durab
         raise explained(error, path) from error
 
 
-def read(connection: sqlite3.Connection, path: Path, query: str, *arguments: Any) -> list[Any]:
+def read(
+    connection: sqlite3.Connection, path: Path, query: str, arguments: Sequence[Any] | Mapping[str, Any]
+) -> list[Any]:
     """All rows of a named query."""
     try:
         return connection.execute(QUERIES[query], arguments).fetchall()

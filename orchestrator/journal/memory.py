@@ -43,9 +43,9 @@ class MemoryJournal:
             else:
                 await more.wait()
 
-    async def runs(self, limit: int = 1000) -> Sequence[Mapping[str, Any]]:
-        names = dict.fromkeys(record.run for record in self.records)
-        return [self._row(run) for run in reversed(names)][:limit]
+    async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
+        rows = [self._row(run) for run in reversed(dict.fromkeys(record.run for record in self.records))]
+        return [row for row in rows if row["run"].startswith(wanted) or row["name"] == wanted][:limit]
 
     def _row(self, run: str) -> Mapping[str, Any]:
         state = RunState()

@@ -25,8 +25,12 @@ SELECT
     json_extract(begun.data, '$.plan')            AS plan,
     json_extract(begun.data, '$.pid')             AS pid,
     json_extract(begun.data, '$.process_started') AS process_started
-FROM events AS begun
+FROM (
+    SELECT seq, run, at, data FROM events
+    WHERE kind = 'RunStarted'
+        AND (substr(run, 1, length(:wanted)) = :wanted OR json_extract(data, '$.name') = :wanted)
+    ORDER BY seq DESC
+    LIMIT :most
+) AS begun
 LEFT JOIN events AS ended ON ended.kind = 'RunFinished' AND ended.run = begun.run
-WHERE begun.kind = 'RunStarted'
-ORDER BY begun.seq DESC
-LIMIT ?;
+ORDER BY begun.seq DESC;

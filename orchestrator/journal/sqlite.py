@@ -1,11 +1,13 @@
 """A journal in one SQLite file: one batched writer, any number of readers in this process and others."""
 
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
+from threading import Lock
 from typing import Any
 
 import anyio
@@ -52,10 +54,11 @@ class SqliteJournal:
                             return
                 await anyio.sleep(POLL)
 
-    async def runs(self, limit: int = 1000) -> Sequence[Mapping[str, Any]]:
-        """A row per run, newest first."""
+    async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
+        """A row per run, newest first; with `wanted` of the runs whose id begins so or that are called so."""
+        arguments = {"most": limit, "wanted": wanted}
         with self._reading() as connection:
-            rows = await to_thread.run_sync(database.read, connection, self.path, "list_runs", limit)
+            rows = await to_thread.run_sync(database.read, connection, self.path, "list_runs", arguments)
         return [dict(zip(_RUN_COLUMNS, row, strict=True)) for row in rows]
 
     @contextmanager
@@ -67,7 +70,7 @@ class SqliteJournal:
             connection.close()
 
     async def _batch(self, connection: Connection, run: str, after: int, thread: CapacityLimiter) -> Sequence[Record]:
-        read = partial(database.read, connection, self.path, "read_run", run, after, BATCH)
+        read = partial(database.read, connection, self.path, "read_run", (run, after, BATCH))
         return [decode(*row) for row in await to_thread.run_sync(read, limiter=thread)]
 
 
@@ -77,19 +80,19 @@ class SqliteWriter(SqliteJournal):
     def __init__(self, path: Path, connection: Connection) -> None:
         super().__init__(path)
         self._connection = connection
-        self._pending: list[database.Row] = []
-        self._durable = False
+        self._pending: deque[tuple[database.Row, bool]] = deque()
         self._appended = self._written = 0
         self._closing = False
         self._thread = CapacityLimiter(1)  # of its own: others' blocking calls must not keep results from the disk
+        self._lock = Lock()
+        self._broken_off = False
         self._wake = anyio.Event()
         self._progress = anyio.Event()
         self.failure: JournalError | None = None
 
     def append(self, run: str, event: Event) -> None:
         """Takes the event; `flush` tells when it is on disk."""
-        self._pending.append((time.time(), run, type(event).__name__, encode(event)))
-        self._durable |= event.durable
+        self._pending.append(((time.time(), run, type(event).__name__, encode(event)), event.durable))
         self._appended += 1
         self._wake.set()
 
@@ -97,31 +100,47 @@ class SqliteWriter(SqliteJournal):
         """Returns once all that was appended so far is on disk. Raises JournalError."""
         target = self._appended
         while self._written < target:
+            if self._broken_off:
+                self._write_pending()
             if self.failure:
                 raise self.failure
-            await self._progress.wait()
+            if not self._broken_off:
+                await self._progress.wait()
 
     async def write_until_closed(self) -> None:
-        """Writes what is appended, all that has gathered at once, until `close`; no cancellation stops it."""
-        with anyio.CancelScope(shield=True):
-            while self._pending or not self._closing:
-                await self._wake.wait()
-                self._wake = anyio.Event()
-                await self._write_pending()
+        """Writes what is appended, all that has gathered at once, until `close`; no cancellation stops it.
 
-    async def _write_pending(self) -> None:
-        rows, self._pending = self._pending, []
-        durable, self._durable = self._durable, False
-        write = partial(database.write, self._connection, self.path, rows, durable)
+        But for one: when SystemExit gets out of an asyncio task, asyncio cancels every task and heeds no shield. What
+        comes after that is written by whoever flushes.
+        """
         try:
-            if rows and not self.failure:
-                await to_thread.run_sync(write, limiter=self._thread)
+            with anyio.CancelScope(shield=True):
+                while self._pending or not self._closing:
+                    await self._wake.wait()
+                    self._wake = anyio.Event()
+                    await to_thread.run_sync(self._write_pending, limiter=self._thread)
+                    self._tell_progress()
+        except BaseException:
+            self._broken_off = True
+            self._write_pending()
+            self._tell_progress()
+            raise
+
+    def _write_pending(self) -> None:
+        with self._lock:  # a thread that nobody waits for any more may still be writing
+            taken = [self._pending.popleft() for _ in range(len(self._pending))]
+            if not taken or self.failure:
+                return  # what comes after a failure would leave a hole
+            rows, durable = [row for row, _ in taken], any(durable for _, durable in taken)
+            try:
+                database.write(self._connection, self.path, rows, durable)
                 self._written += len(rows)
-        except Exception as error:  # what comes later would leave a hole, so nothing more is written
-            self.failure = error if isinstance(error, JournalError) else JournalError(f"{self.path}: {error!r}")
-        finally:
-            self._progress.set()
-            self._progress = anyio.Event()
+            except Exception as error:
+                self.failure = error if isinstance(error, JournalError) else JournalError(f"{self.path}: {error!r}")
+
+    def _tell_progress(self) -> None:
+        self._progress.set()
+        self._progress = anyio.Event()
 
     def close(self) -> None:
         """Lets `write_until_closed` end once all is written."""
@@ -145,6 +164,7 @@ async def open_sqlite(path: Path) -> AsyncIterator[SqliteWriter]:
                     yield journal
                 finally:
                     journal.close()
+        await journal.flush()
         if journal.failure:
             raise journal.failure
     finally:

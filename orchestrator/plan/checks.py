@@ -76,8 +76,9 @@ def _check_circles(plan: Plan) -> Iterator[Finding]:
     needs = {name: tuple(need for need in wanted if need != name) for name, wanted in all_needs(plan).items()}
     for circle in find_cycles(needs):
         names = listed((*circle, circle[0]), most=50).replace(", ", " -> ")
+        what = f"{circle[0]} needs {circle[1]}" if len(circle) > 1 else "it needs itself"
         path = ("tasks", circle[0], "needs") if plan.tasks[circle[0]].needs else ("tasks", circle[0])
-        yield Finding(path, f"the tasks wait for each other in a circle: {names}, expected none (-> reads: needs)")
+        yield Finding(path, f"the tasks wait for each other in a circle: {names} ({what}), expected none")
 
 
 def _check_defaults(plan: Plan, dropped: AbstractSet[Path]) -> Iterator[Finding]:

@@ -146,6 +146,13 @@ async def check_lists_runs(journal: Journal) -> None:
     assert oldest["failed"] == state.counts[Status.FAILED]
     assert abs(oldest["cost_usd"] - state.cost_usd) < 1e-9
     assert oldest["started"] == state.started_at
+    for wanted, found in {
+        "listed-1": ["listed-1"],
+        "second": ["listed-2"],
+        "listed-": ["listed-2", "listed-1"],
+    }.items():
+        assert [row["run"] for row in await journal.runs(wanted=wanted)] == found, f"wrong runs for {wanted!r}"
+    assert [row["run"] for row in await journal.runs(1, "listed-")] == ["listed-2"]
 
 
 CHECKS: tuple[Check, ...] = (

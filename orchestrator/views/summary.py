@@ -13,6 +13,7 @@ from orchestrator.views.words import SIGNS, clean, dollars, plural, span, tokens
 WIDE = 70
 """Columns from which turns and tokens have room."""
 LEAST_GAVE = 12
+PARALLEL = {"PARALLEL": "fully parallel", "PARTIAL": "partly parallel", "SEQUENTIAL": "sequential"}
 MOST_ROWS = 60
 """Beyond that only tasks that did not succeed are listed one by one."""
 
@@ -83,8 +84,11 @@ def totals(report: RunReport) -> str:
 
 
 def timing(report: RunReport) -> str:
+    """`wall 5.2 s, sum of tasks 16.9 s: 3.3x as fast as one after the other (partly parallel)`"""
+    if report.tasks < 2 or report.speedup < 1:
+        return f"wall {span(report.wall_s)}"
     times = f"{span(report.wall_s)}, sum of tasks {span(report.sum_s)}"
-    return f"wall {times}: {report.speedup:.1f}x as fast as one after the other ({report.parallel})"
+    return f"wall {times}: {report.speedup:.1f}x as fast as one after the other ({PARALLEL[report.parallel]})"
 
 
 def failures(report: RunReport) -> list[str]:

@@ -30,8 +30,9 @@ class Runs(SqliteJournal):
         super().__init__(Path("/somewhere/journal.db"))
         self.names = names
 
-    async def runs(self, limit: int = 1000) -> Sequence[Mapping[str, Any]]:
-        return [{"run": run, "name": name} for run, name in self.names]
+    async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
+        rows = [{"run": run, "name": name} for run, name in self.names]
+        return [row for row in rows if row["run"].startswith(wanted) or row["name"] == wanted][:limit]
 
 
 @pytest.mark.anyio

@@ -82,7 +82,7 @@ def test_totals() -> None:
     )
     lines = lines_of(story.close("failed"))
     assert "4 tasks: 1 ok, 1 failed, 1 skipped, 1 cancelled · 6.0k tokens in, 80 out · $0.0400" in lines
-    assert "wall 20.0 s, sum of tasks 20.0 s: 1.0x as fast as one after the other (SEQUENTIAL)" in lines
+    assert "wall 20.0 s, sum of tasks 20.0 s: 1.0x as fast as one after the other (sequential)" in lines
 
 
 def test_what_was_cached() -> None:
