@@ -44,8 +44,8 @@ class Verdict(BaseModel):
     evidence: str = Field(description="file:line of the best passage; 'none' when there is none")
 
 
-async def audit(docs: Path, offline: bool) -> tuple[list[dict[str, str]], list[Result]]:
-    """The questions, each with its category, and their checks."""
+async def audit(docs: Path, offline: bool) -> tuple[list[dict[str, str]], list[Result], int]:
+    """The questions, each with its category, their checks, and how many tasks failed."""
     async with open_run(
         "doc-audit",
         agent=Agent(tools=("Read", "Glob", "Grep"), max_turns=30),
@@ -67,7 +67,7 @@ async def audit(docs: Path, offline: bool) -> tuple[list[dict[str, str]], list[R
     print(
         f"{report.tasks} tasks, {report.failed} failed, {report.wall_s:.1f} s, {report.speedup:.1f}x", file=sys.stderr
     )
-    return questions, checks
+    return questions, checks, report.failed
 
 
 def to_markdown(questions: list[dict[str, str]], checks: list[Result]) -> str:
@@ -94,16 +94,22 @@ def to_markdown(questions: list[dict[str, str]], checks: list[Result]) -> str:
 
 def main() -> int:
     words = [word for word in sys.argv[1:] if word != "--offline"]
-    if not 1 <= len(words) <= 2 or not Path(words[0]).is_dir():
+    if not 1 <= len(words) <= 2:
         print(__doc__, file=sys.stderr)
         return 2
-    questions, checks = anyio.run(audit, Path(words[0]), "--offline" in sys.argv)
+    if not Path(words[0]).is_dir():
+        print(f"{words[0]}: found no folder, expected the one with the documentation", file=sys.stderr)
+        return 2
+    questions, checks, failed = anyio.run(audit, Path(words[0]), "--offline" in sys.argv)
+    if not any(check.ok for check in checks):
+        print("nothing was checked, so there is no report", file=sys.stderr)
+        return 1
     text = to_markdown(questions, checks)
     if len(words) == 2:
         Path(words[1]).write_text(text, encoding="utf-8")
     else:
         print(text)
-    return 0 if questions and all(check.ok for check in checks) else 1
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

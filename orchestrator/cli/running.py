@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from orchestrator.cli import exits
 from orchestrator.cli.output import check_target, console, write_json
+from orchestrator.engine.files import replace_file
 from orchestrator.engine.opening import open_run
 from orchestrator.errors import TaskFailed, UsageError, bare_errors
 from orchestrator.plan.loading import LoadedPlan, load_plan
@@ -49,7 +50,7 @@ def demo(options: Options) -> int:
     """Audits the documentation of the current directory, or a small one of its own, with the offline model."""
     with resources.as_file(resources.files("orchestrator.cli").joinpath("demo")) as folder:
         found = next((path for pattern in DOCS for path in Path.cwd().glob(pattern)), None)
-        docs = Path.cwd() if found else folder / "docs"
+        docs = Path.cwd() if found else unpacked(folder / "docs", home().path / "demo" / "lantern")
         report = home().path / "demo" / "audit.md"
         loaded = load_plan(folder / "plan.yaml", {"vars.docs": quoted(docs), "vars.report": quoted(report)})
         print(
@@ -61,6 +62,14 @@ def demo(options: Options) -> int:
             stream = sys.stderr if options.json == "-" else sys.stdout
             print(f"\nthe report ({report}):\n\n{report.read_text('utf-8')}", file=stream)
         return code
+
+
+def unpacked(samples: Path, place: Path) -> Path:
+    """The folder `place`, with the sample documents in it. Packed, they are no documents of this project's."""
+    place.mkdir(parents=True, exist_ok=True)
+    for sample in samples.iterdir():
+        replace_file(place / sample.stem, sample.read_text("utf-8"))
+    return place
 
 
 def quoted(path: Path) -> str:

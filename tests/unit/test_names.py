@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import orchestrator
 
@@ -22,3 +24,13 @@ def test_importing_does_nothing() -> None:
     code = "import orchestrator, sys; print([m for m in ('claude_agent_sdk', 'pydantic', 'anyio') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_data_file_is_packed() -> None:
+    """Each file below the packages that is no Python is among the package data that a wheel gets."""
+    root = Path(orchestrator.__file__).parent.parent
+    patterns = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    for package, globs in patterns.items():
+        packed = {path for pattern in globs for path in (root / package).glob(pattern) if path.is_file()}
+        there = {path for path in (root / package).rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+        assert sorted(there - packed) == []
