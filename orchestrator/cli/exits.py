@@ -21,9 +21,7 @@ def guarded(command: Callable[[], int]) -> int:
     try:
         sys.stdout.flush()
     except OSError as error:
-        # Python would try again on its way out, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return code if isinstance(error, BrokenPipeError) else _no_room(error)
+        return _forget_stdout(code) if isinstance(error, BrokenPipeError) else _no_room(error)
     return code
 
 
@@ -33,7 +31,7 @@ def _carry_out(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        return OK  # whoever read our output has enough of it
+        return _forget_stdout(OK)  # whoever read our output has enough of it
     except OrchestratorError as error:
         if isinstance(error, InternalError):
             return _crashed(error)
@@ -43,12 +41,18 @@ def _carry_out(command: Callable[[], int]) -> int:
         return _no_room(error) if isinstance(error, OSError) and error.errno in NO_ROOM else _crashed(error)
 
 
+def _forget_stdout(code: int) -> int:
+    """The code; what is still to be written goes nowhere, or Python would try again on its way out, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
 def _no_room(error: OSError) -> int:
     print(
         f"{error.filename or 'the output'} cannot be written: {error.strerror}; make room and try again",
         file=sys.stderr,
     )
-    return WRONG_INPUT
+    return WRONG_INPUT if error.filename else _forget_stdout(WRONG_INPUT)
 
 
 def _crashed(error: Exception) -> int:
