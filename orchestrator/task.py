@@ -1,11 +1,11 @@
 """What is to be done, and what came of it: plain data, the same on every machine and in the journal."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
@@ -197,6 +197,15 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - a table, a row per return
     return str(value)
 
 
+class HasTask(Protocol):
+    """What stands for a task of a run: a handle, a result."""
+
+    @property
+    def task(self) -> str:
+        """The task's id."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One piece of work for one agent, as `Run.submit` takes it."""
@@ -207,15 +216,15 @@ class Task:
     """`here`, `directory`, `worktree`, a path (work there), or a full `WorkspaceSpec`."""
     returns: Any = None
     """A pydantic model, a JSON schema, or a path to one; None for text."""
-    needs: tuple[str, ...] = ()
-    """Ids of tasks of this run that must be done first."""
+    needs: Sequence[str | HasTask] = ()
+    """Tasks of this run that must be done first: ids, handles or results."""
     timeout: float | str | None = None
     """For one attempt: seconds, or a time as `10m`."""
     retries: int | None = None
     key: str | None = None
     """The task's id in this run; made from a counter when None."""
-    rehearsal: tuple[Mapping[str, Any], ...] | None = None
-    """What the offline model does for this task."""
+    rehearsal: Sequence[Mapping[str, Any]] | None = None
+    """What the offline model does for this task, a step per reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

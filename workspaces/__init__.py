@@ -1,7 +1,16 @@
 """Directories for agents to work in: made, kept apart, and put away without losing anything."""
 
 from workspaces.protocol import Workspace, WorkspaceError, WorkspaceProvider, WorkspaceSpec
-from workspaces.registry import providers
+from workspaces.registry import is_kind, kinds, providers
 from workspaces.worktrees import base_commit
 
-__all__ = ["Workspace", "WorkspaceError", "WorkspaceProvider", "WorkspaceSpec", "base_commit", "providers"]
+__all__ = [
+    "Workspace",
+    "WorkspaceError",
+    "WorkspaceProvider",
+    "WorkspaceSpec",
+    "base_commit",
+    "is_kind",
+    "kinds",
+    "providers",
+]

@@ -33,6 +33,16 @@ def providers(home: Path) -> Mapping[str, WorkspaceProvider]:
     return _Providers(home)
 
 
+def kinds() -> list[str]:
+    """The kinds that have a provider, built in or installed; `module:Name` is one too."""
+    return sorted({*BUILT_IN, *entry_points(group=GROUP).names})
+
+
+def is_kind(name: str) -> bool:
+    """Whether there is such a kind; of `module:Name` only its form is judged, and nothing is loaded."""
+    return name in BUILT_IN or ":" in name or name in kinds()
+
+
 class _Providers(Mapping[str, WorkspaceProvider]):
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -44,10 +54,10 @@ class _Providers(Mapping[str, WorkspaceProvider]):
         return self._made[kind]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*BUILT_IN, *entry_points(group=GROUP).names}))
+        return iter(kinds())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(kinds())
 
     def _make(self, kind: str) -> WorkspaceProvider:
         target = BUILT_IN.get(kind) or _find_entry(kind) or (kind if ":" in kind else None)

@@ -116,7 +116,7 @@ def plan_show(plan: PlanFile, settings: Settings = None, json: AsJson = False) -
 
 
 @plan_app.command("schema")
-def plan_schema() -> None:
+def plan_schema(json: AsJson = True) -> None:
     """Print the JSON schema of plan files."""
     _do("planning:schema")
 

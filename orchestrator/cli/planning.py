@@ -13,6 +13,7 @@ from orchestrator.errors import PlanError
 from orchestrator.plan.graph import Node, tree
 from orchestrator.plan.loading import LoadedPlan, load_plan
 from orchestrator.plan.schema import plan_schema
+from orchestrator.views.words import plural
 
 
 def check(path: str, settings: Sequence[str], as_json: bool) -> int:
@@ -26,7 +27,7 @@ def check(path: str, settings: Sequence[str], as_json: bool) -> int:
     if as_json:
         print_json({"ok": True, "name": loaded.plan.name, "tasks": len(loaded.plan.tasks)})
     else:
-        print(f"{path}: the plan {loaded.plan.name!r} is good: {len(loaded.plan.tasks)} tasks")
+        print(f"{path}: the plan {loaded.plan.name!r} is good: {plural(len(loaded.plan.tasks), 'task')}")
     return 0
 
 
@@ -50,7 +51,9 @@ def schema() -> int:
 def picture(loaded: LoadedPlan, nodes: Mapping[str, Node]) -> RenderableType:
     """The graph as a tree."""
     limits = loaded.plan.limits
-    root = Tree(Text.assemble((loaded.plan.name, "bold"), f" · {len(nodes)} tasks · {limits.concurrent} at once"))
+    root = Tree(
+        Text.assemble((loaded.plan.name, "bold"), f" · {plural(len(nodes), 'task')} · {limits.concurrent} at once")
+    )
     places: dict[str | None, Tree] = {None: root}
     # A task hangs below one that was defined anywhere in the file, so go by level.
     for node in sorted(nodes.values(), key=lambda node: node.level):

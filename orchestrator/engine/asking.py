@@ -2,10 +2,10 @@
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -14,7 +14,10 @@ from orchestrator.engine.steps import Ask, Node
 from orchestrator.errors import UsageError
 from orchestrator.plan.fields import read_duration
 from orchestrator.plan.model import Agent
-from orchestrator.task import Task, plain
+from orchestrator.plan.places import check_kind
+from orchestrator.plan.rehearsal import check_step
+from orchestrator.plan.words import describe
+from orchestrator.task import HasTask, Task, plain
 from workspaces import WorkspaceSpec
 
 TITLE = 80
@@ -46,18 +49,48 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
         raise UsageError(f"task {name!r}: agent: found {task.agent!r}, expected an Agent, as Agent(model='sonnet')")
     if task.retries is not None and (type(task.retries) is not int or task.retries < 0):
         raise UsageError(f"task {name!r}: retries: found {task.retries!r}, expected a whole number, 0 or more")
+    rehearsal = to_steps(task.rehearsal, name)
     schema, parse = reading or to_reading(task.returns, setting.directory)
+    try:
+        workspace = to_workspace(task.workspace, setting)
+    except UsageError as error:
+        raise UsageError(f"task {name!r}: {error}") from error
     step = Ask(
         prompt=task.prompt,
         agent=task.agent or setting.agent,
-        workspace=to_workspace(task.workspace, setting),
+        workspace=workspace,
         schema=schema,
         parse=parse,
         timeout=setting.timeout if task.timeout is None else to_seconds(task.timeout, name),
         retries=setting.retries if task.retries is None else task.retries,
-        rehearsal=task.rehearsal,
+        rehearsal=rehearsal,
     )
-    return Node(id=name, title=title(task.prompt), kind="agent", prepare=lambda: step, needs=task.needs)
+    needs = to_ids(task.needs, name)
+    return Node(id=name, title=title(task.prompt), kind="agent", prepare=lambda: step, needs=needs)
+
+
+def to_ids(needs: Sequence[str | HasTask], name: str) -> tuple[str, ...]:
+    """The ids of the tasks that are named, by themselves or by their handles. Raises UsageError for anything else."""
+    if isinstance(needs, str) or not isinstance(needs, Sequence):
+        raise UsageError(f"task {name!r}: needs: found {describe(needs)}, expected a list of ids or handles")
+    ids = [need if isinstance(need, str) else getattr(need, "task", None) for need in needs]
+    if wrong := [need for need, task in zip(needs, ids, strict=True) if not isinstance(task, str)]:
+        raise UsageError(f"task {name!r}: needs: found {describe(wrong[0])}, expected the id or handle of a task")
+    return tuple(cast("list[str]", ids))
+
+
+def to_steps(rehearsal: Sequence[Mapping[str, Any]] | None, name: str) -> tuple[Mapping[str, Any], ...] | None:
+    """The steps as they stand. Raises UsageError for what is no list of steps."""
+    if rehearsal is None:
+        return None
+    if isinstance(rehearsal, str | Mapping) or not isinstance(rehearsal, Sequence):
+        raise UsageError(f"task {name!r}: rehearsal: found {describe(rehearsal)}, expected a list of steps")
+    for index, step in enumerate(rehearsal):
+        try:
+            check_step(step)
+        except ValueError as error:
+            raise UsageError(f"task {name!r}: rehearsal[{index}]: {error}") from error
+    return tuple(rehearsal)
 
 
 def to_seconds(timeout: float | str, name: str) -> float:
@@ -89,6 +122,10 @@ def to_workspace(workspace: WorkspaceSpec | str | Path | None, setting: Setting)
             spec = WorkspaceSpec(kind=workspace)
         case _:
             raise UsageError(f"workspace: found {workspace!r}, expected a kind, a path or a WorkspaceSpec")
+    try:
+        check_kind(spec.kind)
+    except ValueError as error:
+        raise UsageError(f"workspace: {error}") from error
     return anchored(spec, setting.directory)
 
 

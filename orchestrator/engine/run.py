@@ -22,7 +22,7 @@ from orchestrator.errors import UsageError, bare_errors
 from orchestrator.plan.loading import LoadedPlan
 from orchestrator.plan.model import Agent, Plan
 from orchestrator.report import RunReport, report_of
-from orchestrator.task import Result, Task
+from orchestrator.task import HasTask, Result, Task
 from workspaces import WorkspaceSpec
 
 Value = TypeVar("Value")
@@ -45,7 +45,6 @@ class Handle:
         self._core.cancel(self.task)
 
 
-Need = str | Handle | Result
 Prompt = str | Callable[[Any], str | Task]
 """A template with `{}` or `{field}`s for an item's values, or a function from an item to a prompt or a Task."""
 
@@ -85,7 +84,7 @@ class Run:
         agent: Agent | None = None,
         workspace: WorkspaceSpec | str | Path | None = None,
         returns: Any = None,
-        needs: Sequence[Need] = (),
+        needs: Sequence[str | HasTask] = (),
         timeout: float | str | None = None,
         retries: int | None = None,
         key: str | None = None,
@@ -104,7 +103,7 @@ class Run:
         agent: Agent | None = None,
         workspace: WorkspaceSpec | str | Path | None = None,
         returns: Any = None,
-        needs: Sequence[Need] = (),
+        needs: Sequence[str | HasTask] = (),
         timeout: float | str | None = None,
         retries: int | None = None,
         key: str | None = None,
@@ -128,7 +127,7 @@ class Run:
         agent: Agent | None = None,
         workspace: WorkspaceSpec | str | Path | None = None,
         returns: Any = None,
-        needs: Sequence[Need] = (),
+        needs: Sequence[str | HasTask] = (),
         timeout: float | str | None = None,
         retries: int | None = None,
         key: str | None = None,
@@ -225,7 +224,7 @@ def _same(
     agent: Agent | None,
     workspace: WorkspaceSpec | str | Path | None,
     returns: Any,
-    needs: Sequence[Need],
+    needs: Sequence[str | HasTask],
     timeout: float | str | None,
     retries: int | None,
     rehearsal: Sequence[Mapping[str, Any]] | None,
@@ -236,10 +235,10 @@ def _same(
         agent=agent,
         workspace=workspace,
         returns=returns,
-        needs=tuple(need if isinstance(need, str) else need.task for need in needs),
+        needs=needs,
         timeout=timeout,
         retries=retries,
-        rehearsal=None if rehearsal is None else tuple(rehearsal),
+        rehearsal=rehearsal,
     )
 
 

@@ -28,6 +28,8 @@ class ApiError(Exception):
     """What it says; the API's usual words for the status when None."""
     retry_after: float | None = None
     """Seconds, for the header of that name."""
+    final: bool = False
+    """Tells the CLI not to send the request again (`x-should-retry: false`, which the CLI heeds for every status)."""
 
     def body(self, request_id: str) -> dict[str, Any]:
         """The JSON body that goes with the status."""
@@ -39,4 +41,6 @@ class ApiError(Exception):
         headers = {"request-id": request_id}
         if self.retry_after is not None:
             headers["retry-after"] = f"{self.retry_after:g}"
+        if self.final:
+            headers["x-should-retry"] = "false"
         return headers

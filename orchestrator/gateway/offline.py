@@ -90,6 +90,8 @@ class OfflineModel:
             return Move(error=ApiError(400, str(error)))
 
         def spend(index: int, fail: Fail) -> bool:
+            if fail.attempts is not None:
+                return attempt.number <= fail.attempts
             key = (attempt.run, attempt.task, index)
             self._failures[key] += 1
             return self._failures[key] <= fail.times

@@ -104,7 +104,8 @@ class _Player:
     def _checked(self, move: Move) -> Move:
         for index, fail, wait in self.fails:
             if self.spend(index, fail):
-                return Move(wait=wait, error=ApiError(fail.status, fail.message, fail.retry_after))
+                error = ApiError(fail.status, fail.message, fail.retry_after, final=fail.attempts is not None)
+                return Move(wait=wait, error=error)
         return move
 
     def _pass(self, name: str) -> Use | None:

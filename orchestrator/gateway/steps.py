@@ -51,8 +51,11 @@ class Fail:
     retry_after: float | None = None
     """Seconds."""
     times: int = 1
-    """How many requests fail, counted over all attempts of the task. The CLI sends a request again by itself: after a
-    400 twice, with fewer features, after a 404 once, after others on its schedule."""
+    """How many requests fail, counted over all attempts of the task. The CLI sends a request again by itself, how often
+    and how soon depends on the status, the CLI and its environment."""
+    attempts: int | None = None
+    """How many attempts of the task fail here, in place of `times`: in each of them no request is answered otherwise,
+    and the CLI is told not to send it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +88,23 @@ def _parse_step(where: str, step: Any) -> Step:
 
 def _parse_fail(where: str, value: Any) -> Fail:
     given = value if isinstance(value, Mapping) else {"status": value}
-    _only(where, given, ("status",), ("message", "retry_after", "times"))
-    status, times = given["status"], given.get("times", 1)
+    _only(where, given, ("status",), ("message", "retry_after", "times", "attempts"))
+    status, times, attempts = given["status"], given.get("times", 1), given.get("attempts")
     if not _is_whole(status) or not 400 <= status <= 599:
         raise ValueError(f"{where}: {status!r} is not an HTTP status from 400 to 599")
     if not _is_whole(times) or times < 1:
         raise ValueError(f"{where}.times: {times!r} is not a whole number from 1")
+    if attempts is not None and (not _is_whole(attempts) or attempts < 1):
+        raise ValueError(f"{where}.attempts: {attempts!r} is not a whole number from 1")
+    if attempts is not None and "times" in given:
+        raise ValueError(f"{where}: times and attempts are both given; expected one of them")
     message, delay = given.get("message"), given.get("retry_after")
     return Fail(
         status,
         None if message is None else _text(f"{where}.message", message),
         None if delay is None else _number(f"{where}.retry_after", delay),
         times,
+        attempts,
     )
 
 

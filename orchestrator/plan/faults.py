@@ -22,9 +22,9 @@ _EXPECTED: dict[str, str] = {
     "tuple_type": "a list",
 }
 _BOUNDS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "greater_than": lambda context: f"more than {context['gt']}",
-    "greater_than_equal": lambda context: f"{context['ge']} or more",
-    "less_than_equal": lambda context: f"{context['le']} or less",
+    "greater_than": lambda context: f"more than {context['gt']:g}",
+    "greater_than_equal": lambda context: f"{context['ge']:g} or more",
+    "less_than_equal": lambda context: f"{context['le']:g} or less",
     "missing": lambda context: "a mapping of what is to be done",
     "too_short": lambda context: "at least one entry",
     "literal_error": lambda context: f"one of {context['expected']}".replace("'", "").replace(" or ", ", "),

@@ -3,6 +3,8 @@
 import stat
 from pathlib import Path
 
+from orchestrator.plan.words import did_you_mean
+
 
 def read_text(path: Path, most: int) -> str:
     """The text of a UTF-8 file of at most `most` bytes. Raises ValueError that says what is wrong with it."""
@@ -11,12 +13,21 @@ def read_text(path: Path, most: int) -> str:
         with path.open("rb") as file:
             data = file.read(most + 1)
     except FileNotFoundError:
-        raise ValueError("there is no such file") from None
+        raise ValueError(f"there is no such file{_near(path)}") from None
     except OSError as error:
         raise ValueError(f"the file cannot be read: {error.strerror or error}") from None
     if len(data) > most:
         raise ValueError(f"the file is larger than {most / 1e6:g} MB, the most that is read")
     return _decode(data)
+
+
+def _near(path: Path) -> str:
+    """A file beside that has almost this name, or the directory that is missing as well."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+    except OSError:
+        return f": nor is there a directory {path.parent}"
+    return did_you_mean(path.name, names)
 
 
 def _judge(path: Path, most: int) -> None:

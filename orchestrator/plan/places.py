@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
-from orchestrator.plan.words import describe
-from workspaces import WorkspaceSpec
+from orchestrator.plan.words import describe, did_you_mean, listed
+from workspaces import WorkspaceSpec, is_kind, kinds
 
 
 class WorkspaceKeys(BaseModel):
@@ -36,7 +36,17 @@ def _spread(value: Any) -> Any:
     raise ValueError(f"found {describe(value)}, expected here, directory, worktree or a mapping of kind, path and base")
 
 
+def check_kind(kind: str) -> None:
+    """Raises ValueError for a kind of workspace that nobody provides."""
+    if not is_kind(kind):
+        known = kinds()
+        raise ValueError(
+            f"found {describe(kind)}{did_you_mean(kind, known)}, expected one of {listed(known)}, or module:Name"
+        )
+
+
 def _gather(keys: WorkspaceKeys) -> WorkspaceSpec:
+    check_kind(keys.kind)
     if keys.base is not None and keys.kind in ("here", "directory"):
         raise ValueError(f"found base with kind {keys.kind}; only a worktree starts from a commit")
     return WorkspaceSpec(kind=keys.kind, path=keys.path, base=keys.base)

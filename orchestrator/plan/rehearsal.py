@@ -62,11 +62,17 @@ def _fail(value: Any) -> str | None:
         for key, given in value.items()
         if not _FAIL[key][1](given)
     )
-    return next(wrong, None)
+    if fault := next(wrong, None):
+        return fault
+    return "found both times and attempts, expected one of them" if {"times", "attempts"} <= set(value) else None
 
 
 def _is_status(value: Any) -> bool:
     return isinstance(value, int) and 400 <= value <= 599
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and value >= 1 and value is not True
 
 
 def _is_number(value: Any) -> bool:
@@ -77,7 +83,8 @@ _FAIL: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "status": ("a status from 400 to 599", _is_status),
     "message": ("text", lambda value: isinstance(value, str)),
     "retry_after": ("seconds, 0 or more", lambda value: _is_number(value) and value >= 0),
-    "times": ("a whole number, 1 or more", lambda value: isinstance(value, int) and value >= 1 and value is not True),
+    "times": ("a whole number, 1 or more", _is_count),
+    "attempts": ("a whole number, 1 or more", _is_count),
 }
 _STEPS: dict[str, Callable[[Any], str | None]] = {
     "say": _text,
@@ -98,9 +105,10 @@ def _mapping(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
 _TEXT = {"type": "string"}
 _SECONDS = {"type": "number", "minimum": 0}
 _STATUS = {"type": "integer", "minimum": 400, "maximum": 599}
-_FAILURE = _mapping(
-    ("status",), status=_STATUS, message=_TEXT, retry_after=_SECONDS, times={"type": "integer", "minimum": 1}
-)
+_COUNT = {"type": "integer", "minimum": 1}
+_FAILURE = _mapping(("status",), status=_STATUS, message=_TEXT, retry_after=_SECONDS, times=_COUNT, attempts=_COUNT) | {
+    "not": {"required": ["times", "attempts"]}
+}
 _STEP_SCHEMA = _mapping(
     (),
     say=_TEXT,

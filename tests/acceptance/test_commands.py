@@ -57,7 +57,7 @@ defaults: {agent: quiet, retries: 0}
 agents: {quiet: {tools: []}}
 tasks:
   good: {prompt: "What is 2 + 2?"}
-  bad: {prompt: "Fail.", rehearsal: [{fail: {status: 400, message: no such luck, times: 9}}]}
+  bad: {prompt: "Fail.", rehearsal: [{fail: {status: 400, message: no such luck, attempts: 1}}]}
   after: {needs: [bad], prompt: "Never asked."}
   later: {needs: [after], prompt: "Never asked either."}
 """

@@ -27,7 +27,7 @@ agents: {q: {tools: [Read]}}
 defaults: {agent: q, retries: 0}
 tasks:
   first: {prompt: "What is 6 * 7?"}
-  broken: {prompt: "Fail.", rehearsal: [{fail: {status: 400, message: no such luck, times: 9}}]}
+  broken: {prompt: "Fail.", rehearsal: [{fail: {status: 400, message: no such luck, attempts: 1}}]}
   slow:
     needs: [first]
     foreach: [1, 2, 3, 4]

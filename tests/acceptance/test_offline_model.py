@@ -164,7 +164,16 @@ async def test_an_overload_is_retried_by_the_cli(agents: Agents) -> None:
 async def test_a_refusal_of_the_api_ends_the_run(agents: Agents) -> None:
     """A rehearsed 400 is the CLI's error, with the words of the step."""
     with pytest.raises(ResultError, match="no such luck"):
-        await agents.rehearse({"fail": {"status": 400, "message": "no such luck", "times": 9}}, tools=[])
+        await agents.rehearse({"fail": {"status": 400, "message": "no such luck", "attempts": 1}}, tools=[])
+
+
+@pytest.mark.parametrize("sandbox", ["", "yes"])
+async def test_a_failed_attempt_is_over_at_once(agents: Agents, monkeypatch: pytest.MonkeyPatch, sandbox: str) -> None:
+    """`fail` with `attempts` ends the attempt without the CLI's own retries, which in a sandbox go on for minutes."""
+    monkeypatch.setenv("IS_SANDBOX", sandbox)
+    with pytest.raises(ResultError, match="Overloaded"):
+        await agents.rehearse({"fail": {"status": 529, "attempts": 1}}, tools=[])
+    assert agents.retried == []
 
 
 async def test_an_answer_is_given_and_a_missing_one_filled(agents: Agents) -> None:

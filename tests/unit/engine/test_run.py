@@ -17,6 +17,7 @@ from orchestrator import Agent, Outcome, Status, Task, TaskFailed, UsageError, o
 from orchestrator.events import AttemptFinished, AttemptStarted, RunFinished, RunStarted, TaskFinished
 from orchestrator.task import Attempt
 from orchestrator.testing import Reply, ScriptedExecutor
+from workspaces import WorkspaceSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -459,6 +460,12 @@ async def test_map_with_a_function() -> None:
         (Task(prompt="x", returns={"type": "nonsense"}), "not a valid JSON schema"),
         (Task(prompt="x", returns="missing.json"), "missing.json"),
         (Task(prompt="x", workspace=5), "workspace: found 5"),  # type: ignore[arg-type]
+        (Task(prompt="x", workspace="nope"), "workspace: found the text 'nope', expected one of directory, here"),
+        (Task(prompt="x", workspace=WorkspaceSpec(kind="worktre")), r"did you mean worktree\?"),
+        (Task(prompt="x", needs="taken"), "needs: found the text 'taken', expected a list of ids or handles"),
+        (Task(prompt="x", needs=(5,)), "needs: found the number 5, expected the id or handle"),  # type: ignore[arg-type]
+        (Task(prompt="x", rehearsal=({"sai": 1},)), r"rehearsal\[0\]: found the text 'sai' \(did you mean say\?\)"),
+        (Task(prompt="x", rehearsal={"say": "a"}), "rehearsal: found a mapping, expected a list of steps"),  # type: ignore[arg-type]
     ],
 )
 async def test_wrong_tasks_are_refused(task: Task, words: str) -> None:
@@ -469,6 +476,17 @@ async def test_wrong_tasks_are_refused(task: Task, words: str) -> None:
         with pytest.raises(UsageError, match=words):
             run.submit(task)
     assert list(stage.statuses) == ["taken"]
+
+
+async def test_needs_by_id_handle_and_result() -> None:
+    """What a task needs is named by its id, by its handle, or by its result."""
+    stage = Stage()
+    async with stage.open() as run:
+        one = run.submit(Task("one"))
+        two = run.submit(Task("two", needs=[one]))
+        three = run.submit(Task("three", needs=(await two.result(), one.task)))
+        assert (await three.result()).ok
+    assert [attempt.prompt for attempt in stage.executor.attempts] == ["one", "two", "three"]
 
 
 async def test_a_batch_is_added_whole_or_not_at_all() -> None:

@@ -67,6 +67,19 @@ async def test_failures_are_counted_over_the_attempts_of_a_task(tmp_path: Path) 
     assert await Talk(tmp_path, (), model=model, session="s3").ask("go") == "fine"
 
 
+async def test_attempts_fail_whole(tmp_path: Path) -> None:
+    """`attempts` fails every request of so many attempts, not to be sent again; then the steps go on."""
+    steps: list[Mapping[str, Any]] = [{"fail": {"status": 529, "attempts": 2}}, {"say": "fine"}]
+    model = OfflineModel()
+    for number in (1, 2, 3):
+        model.announce(make_attempt("go", steps, session_id=f"s{number}", number=number))
+    for session in ("s1", "s1", "s1", "s2"):
+        with pytest.raises(ApiError) as caught:
+            await Talk(tmp_path, (), model=model, session=session).ask("go")
+        assert caught.value.headers("r")["x-should-retry"] == "false"
+    assert await Talk(tmp_path, (), model=model, session="s3").ask("go") == "fine"
+
+
 async def test_a_failure_between_tools_leaves_what_was_done(tmp_path: Path) -> None:
     """A failure behind a tool call is met when that call has its result, and the steps go on behind it."""
     talk = rehearse(tmp_path, {"bash": "one"}, {"fail": 529}, {"bash": "two"}, {"say": "end"})
@@ -148,6 +161,8 @@ def test_steps_are_parsed() -> None:
         ([{"edit": {"path": "a", "old": "b", "new": "c", "all": 1}}], r"rehearsal\[0\]\.edit: 'all' is not known"),
         ([{"fail": 200}], r"rehearsal\[0\]\.fail: 200 is not an HTTP status from 400 to 599"),
         ([{"fail": {"status": 500, "times": 0}}], r"rehearsal\[0\]\.fail\.times: 0 is not a whole number from 1"),
+        ([{"fail": {"status": 500, "attempts": True}}], r"fail\.attempts: True is not a whole number from 1"),
+        ([{"fail": {"status": 500, "attempts": 1, "times": 1}}], "fail: times and attempts are both given"),
         ([{"wait": -1}], r"rehearsal\[0\]\.wait: -1 is not a number of seconds"),
         ([{"answer": 3}], r"rehearsal\[0\]\.answer: 3 is not a mapping"),
     ],

@@ -192,7 +192,24 @@ def test_a_byte_order_mark_is_no_fault(write):
         ),
         ("tasks: {a: {prompt: x, rehearsal: [{fail: {times: 1}}]}}", "fail: status is missing"),
         ("tasks: {a: {prompt: x, rehearsal: [{fail: {status: 429, times: 0}}]}}", "fail: times: found the number 0"),
+        (
+            "tasks: {a: {prompt: x, rehearsal: [{fail: {status: 429, attempts: true}}]}}",
+            "fail: attempts: found true, expected a whole number, 1 or more",
+        ),
+        (
+            "tasks: {a: {prompt: x, rehearsal: [{fail: {status: 429, attempts: 1, times: 1}}]}}",
+            "fail: found both times and attempts, expected one of them",
+        ),
         ("tasks: {a: {prompt: x, rehearsal: [{fail: {status: 429, tries: 0}}]}}", "fail: found the key tries"),
+        (
+            "tasks: {a: {prompt: x, workspace: nope}}",
+            "tasks.a.workspace: found the text 'nope', expected one of directory",
+        ),
+        ("tasks: {a: {prompt: x, workspace: {kind: worktre}}}", "'worktre' (did you mean worktree?), expected one of"),
+        (
+            "defaults: {workspace: nope}\ntasks: {a: {prompt: x}}",
+            "plan.yaml:1: defaults.workspace: found the text 'nope'",
+        ),
         ("tasks: {a: {prompt: x, rehearsal: [{wait: soon}]}}", "wait: found the text 'soon', expected seconds"),
         ("name: a b\ntasks: {a: {prompt: x}}", "plan.yaml:1: name: found the text 'a b', expected letters"),
         ("tasks:\n", "plan.yaml:1: tasks: found nothing, expected a mapping"),
@@ -217,6 +234,11 @@ def test_files_that_are_none(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "knot").symlink_to(tmp_path / "knot")
     assert faults(tmp_path / "no.yaml") == [f"{tmp_path}/no.yaml: there is no such file"]
+    (tmp_path / "now.yaml").touch()
+    assert faults(tmp_path / "no.yaml")[0].endswith("there is no such file (did you mean now.yaml?)")
+    assert faults(tmp_path / "a" / "no.yaml")[0].endswith(
+        f"there is no such file: nor is there a directory {tmp_path}/a"
+    )
     assert faults(tmp_path) == [f"{tmp_path}: found a directory, expected a file"]
     assert faults(tmp_path / "pipe") == [f"{tmp_path}/pipe: found a pipe or a device, expected a file"]
     assert "cannot be read" in faults(tmp_path / "knot")[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import workspaces
-from workspaces import WorkspaceError, WorkspaceProvider, providers
+from workspaces import WorkspaceError, WorkspaceProvider, is_kind, kinds, providers
 from workspaces.testing import FakeWorkspaces
 
 
@@ -38,6 +38,8 @@ def test_an_entry_point(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert isinstance(found["fake"], FakeWorkspaces)
     assert not isinstance(found["here"], FakeWorkspaces)
     assert "fake" in list(found)
+    assert "fake" in kinds()
+    assert is_kind("fake")
 
 
 def test_module_and_name(home: Path) -> None:
@@ -51,6 +53,7 @@ def test_an_unknown_kind(home: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"^There is no workspace kind 'wortree'. Known are .*worktree"):
         found["wortree"]
     assert "wortree" not in found
+    assert not is_kind("wortree")
     assert found.get("wortree") is None
 
 
@@ -63,7 +66,8 @@ def test_a_provider_that_cannot_be_loaded(home: Path, kind: str) -> None:
 
 def test_public_names() -> None:
     """The public names are these, sorted."""
-    names = ["Workspace", "WorkspaceError", "WorkspaceProvider", "WorkspaceSpec", "base_commit", "providers"]
+    types = ["Workspace", "WorkspaceError", "WorkspaceProvider", "WorkspaceSpec"]
+    names = [*types, "base_commit", "is_kind", "kinds", "providers"]
     assert workspaces.__all__ == names == sorted(names)
 
 
