@@ -49,7 +49,7 @@ class Journal(Protocol):
     async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
         """A row per run, newest first; with `wanted` of those whose id begins so or that are called so.
 
-        Its keys: run, name, status, started (Unix s), wall_s, tasks, ok, failed, pid, plan.
+        Its keys: run, name, status, started and last_event (Unix s), wall_s, tasks, ok, failed, pid, plan.
         """
         ...
 

@@ -19,7 +19,7 @@ class RunReport:
     results: Mapping[str, Result]
     """By task id, in the order in which they were added, parts behind their loop; a loop has the list of its values."""
     statuses: Mapping[str, Status]
-    """By task id; loops are left out."""
+    """By task id; loops are left out. In a run whose process died, what was at work then is `cancelled`."""
     wall_s: float
     sum_s: float
     """Seconds of work, summed over all attempts."""
@@ -120,8 +120,8 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         name=begun.name if begun else run,
         status=ended.status if ended else "running" if alive else "interrupted",
         results={task.id: Result.from_json(task.result) for task in ordered(state) if task.result is not None},
-        statuses={task.id: task.status for task in ordered(state) if task.counts},
-        wall_s=ended.wall if ended else (now if alive else last_sign(state)) - state.started_at,
+        statuses={task.id: _status(task, going=ended is not None or alive) for task in ordered(state) if task.counts},
+        wall_s=ended.wall if ended else (now if alive else state.last_at) - state.started_at,
         sum_s=state.sum_s,
         longest_s=max((_seconds(task) for task in state.leaves()), default=0.0),
         upstream=begun.upstream if begun else None,
@@ -137,10 +137,9 @@ def ordered(state: RunState) -> Iterator[TaskState]:
         waiting.extend(state.tasks[part] for part in reversed(task.parts or ()) if part in state.tasks)
 
 
-def last_sign(state: RunState) -> float:
-    """Unix time of the last start or end of a task."""
-    times = [at for task in state.tasks.values() for at in (task.started, task.finished) if at]
-    return max(times, default=state.started_at)
+def _status(task: TaskState, *, going: bool) -> Status:
+    """Where nothing goes on any more, no task is running."""
+    return task.status if going or task.status is not Status.RUNNING else Status.CANCELLED
 
 
 def _seconds(task: TaskState) -> float:

@@ -76,6 +76,8 @@ class RunState:
 
     started: RunStarted | None = None
     started_at: float = 0.0
+    last_at: float = 0.0
+    """Unix time of the last event, s."""
     finished: RunFinished | None = None
     tasks: dict[str, TaskState] = field(default_factory=dict)
     running: dict[str, TaskState] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class RunState:
 
     def apply(self, event: Event, at: float) -> None:
         """Folds one event in; `at` is its Unix time in seconds."""
+        self.last_at = at
         _FOLDS[type(event)](self, event, at)
 
     def apply_all(self, records: Iterable[Record]) -> None:

@@ -1,6 +1,7 @@
 """The command line: names, options and help; what a command does is imported when it is called."""
 
 import io
+import signal
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -137,4 +138,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter is no reason to lose a result
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, also while modules are imported
     app()

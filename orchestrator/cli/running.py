@@ -25,6 +25,8 @@ from orchestrator.settings import home, load
 from orchestrator.views.summary import summary
 
 SHOW_CURSOR = b"\x1b[?25h"
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""SIGHUP comes when the terminal is closed or the connection drops, unless `nohup` has it ignored."""
 DOCS = ("*.md", "*.rst", "docs/**/*.md", "docs/**/*.rst")
 
 
@@ -142,16 +144,28 @@ async def _run(loaded: LoadedPlan, options: Options) -> tuple[RunReport | None, 
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
-    """The first Ctrl-C or SIGTERM cancels the run in good order; a second ends us, and the guard our agents."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    """The first Ctrl-C, SIGTERM or SIGHUP cancels the run in good order; a second ends us, and the guard our agents."""
+    terminals = [stream.fileno() for stream in (sys.stdout, sys.stderr) if stream.isatty()]
+    heeded = [each for each in STOPPING if signal.getsignal(each) is not signal.SIG_IGN or each is signal.SIGINT]
+    with anyio.open_signal_receiver(*heeded) as signals:
         task_status.started()
-        async for _ in signals:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                forget(terminals)
             if scope.cancel_called:
                 if sys.stderr.isatty():
                     os.write(sys.stderr.fileno(), SHOW_CURSOR)
                 os._exit(exits.INTERRUPTED)
             print("stopping: what has finished is kept; once more stops at once", file=sys.stderr)
             scope.cancel()
+
+
+def forget(terminals: Sequence[int]) -> None:
+    """What would be written to a terminal that is gone, goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for terminal in terminals:
+        os.dup2(nowhere, terminal)
+    os.close(nowhere)
 
 
 def choose_views(name: str | None) -> list[View]:

@@ -17,15 +17,16 @@ def say_answer(conversation: Conversation, evidence: Evidence) -> str:
 
 def say_found(evidence: Evidence) -> str:
     """The lines that were found, each with its `file:line`; or the files; or that there was nothing."""
-    words = ", ".join(evidence.topic.words) or "nothing in particular"
+    words = ", ".join(evidence.topic.words)
     if evidence.lines:
         quotes = "\n".join(f"- {line.place}: {line.text.strip()}" for line in evidence.lines[:_QUOTES])
         lacking = f"\nNot found there: {', '.join(evidence.missing)}." if evidence.missing else ""
         return f"About {words}, these lines say most:\n{quotes}{lacking}"
     if evidence.listed:
         files = ", ".join(evidence.listed[: 4 * _QUOTES])
-        return f"{len(evidence.listed)} files are here: {files}."
-    return f"Nothing was found about {words}."
+        number = len(evidence.listed)
+        return f"{'1 file is' if number == 1 else f'{number} files are'} here: {files}."
+    return f"Nothing was found about {words}." if words else "There are no files here."
 
 
 def _calculated(conversation: Conversation) -> str:

@@ -56,6 +56,7 @@ class MemoryJournal:
             "name": begun.name if begun else None,
             "status": ended.status if ended else None,
             "started": state.started_at,
+            "last_event": state.last_at,
             "wall_s": ended.wall if ended else None,
             "tasks": state.total,
             "ok": state.counts[Status.DONE],

@@ -10,6 +10,7 @@ SELECT
     json_extract(begun.data, '$.name')            AS name,
     json_extract(ended.data, '$.status')          AS status,
     begun.at                                      AS started,
+    (SELECT at FROM events WHERE run = begun.run ORDER BY seq DESC LIMIT 1) AS last_event,
     json_extract(ended.data, '$.wall')            AS wall_s,
     (SELECT count(*) FROM events WHERE kind = 'TaskAdded' AND run = begun.run
         AND json_extract(data, '$.task_kind') <> 'loop') AS tasks,

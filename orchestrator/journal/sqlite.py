@@ -176,6 +176,6 @@ def _data_version(connection: Connection) -> int:
 
 
 _RUN_COLUMNS = (
-    "run", "name", "status", "started", "wall_s", "tasks", "ok", "failed", "cost_usd", "upstream", "plan", "pid",
-    "process_started",
+    "run", "name", "status", "started", "last_event", "wall_s", "tasks", "ok", "failed", "cost_usd", "upstream", "plan",
+    "pid", "process_started",
 )  # fmt: skip

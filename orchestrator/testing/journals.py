@@ -145,7 +145,7 @@ async def check_lists_runs(journal: Journal) -> None:
     assert (oldest["tasks"], oldest["ok"]) == (state.total, state.counts[Status.DONE])
     assert oldest["failed"] == state.counts[Status.FAILED]
     assert abs(oldest["cost_usd"] - state.cost_usd) < 1e-9
-    assert oldest["started"] == state.started_at
+    assert (oldest["started"], oldest["last_event"]) == (state.started_at, state.last_at)
     for wanted, found in {
         "listed-1": ["listed-1"],
         "second": ["listed-2"],

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
+from rich.constrain import Constrain
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +16,8 @@ WIDE = 80
 """Columns from which turns, tokens and cost have room."""
 FAILURES = 3
 """How many of the last failures stay in sight."""
+ECHO = 3
+"""Columns left free where the cursor rests: a terminal writes `^C` there, and a line break would shift the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ def picture(state: RunState, run: str, now: float, room: Room) -> RenderableType
     if hidden > 0 and rows > 1:
         parts.append(Text(f"  … and {hidden} more at work", style="dim"))
     parts.extend(failure(task) for task in failed)
-    parts += [counts(state), progress(state, now)]
+    parts += [counts(state), Constrain(progress(state, now), room.width - ECHO)]
     return Group(*parts)
 
 

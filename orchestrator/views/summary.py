@@ -13,6 +13,13 @@ from orchestrator.views.words import SIGNS, clean, dollars, plural, span, tokens
 WIDE = 70
 """Columns from which turns and tokens have room."""
 LEAST_GAVE = 12
+ENDINGS = {
+    "running": "it still runs",
+    "interrupted": "its process died and nothing of it runs any more; what had finished is kept",
+    "cancelled": "it was stopped before its end; what had finished is kept",
+    "crashed": "it broke off with an error; what had finished is kept",
+}
+"""What to say of a run that did not come to its end."""
 PARALLEL = {"PARALLEL": "fully parallel", "PARTIAL": "partly parallel", "SEQUENTIAL": "sequential"}
 MOST_ROWS = 60
 """Beyond that only tasks that did not succeed are listed one by one."""
@@ -24,6 +31,8 @@ def summary(report: RunReport, width: int) -> RenderableType:
     if left_out := report.tasks - len(listed(report)):
         parts.append(Text(f"{plural(left_out, 'task')} that succeeded not listed", style="dim"))
     parts += [Text(totals(report), style="bold"), Text(timing(report))]
+    if report.status in ENDINGS:
+        parts.append(Text(f"{report.status}: {ENDINGS[report.status]}", style="yellow"))
     parts.extend(Text(failure, style="red") for failure in failures(report))
     parts.extend(Text(note, style="dim") for note in notes(report))
     return Group(*parts)

@@ -76,7 +76,7 @@ def cli(cli: Cli) -> Iterator[Cli]:
         yield cli.with_variables(TMPDIR=folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_one_signal_ends_in_good_order(at_work: tuple[Cli, subprocess.Popen[str]], number: signal.Signals) -> None:
     """One signal ends the run within seconds with 130: results and half-done work are kept, no process is left."""
     cli, process = at_work
@@ -150,7 +150,13 @@ def test_a_killed_orchestrator_leaves_nobody(at_work: tuple[Cli, subprocess.Pope
     assert (row["name"], row["status"]) == ("long", "interrupted")
     data = cli.json("show")
     assert data["status"] == "interrupted"
-    assert {task["id"]: task["status"] for task in data["tasks"]}["quick"] == "done"
+    assert {task["id"]: task["status"] for task in data["tasks"]} == {
+        "quick": "done",
+        "change": "cancelled",
+        "late": "pending",
+    }
+    assert data["totals"]["wall_s"] == round(row["wall_s"], 3) > 0
+    assert "interrupted: its process died" in cli("show").stdout
     assert [path.read_text() for path in files_of(cli)] == ["half done\n"]
 
 

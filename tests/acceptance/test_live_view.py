@@ -1,6 +1,7 @@
 """The live view in a terminal, and what is chosen where there is none."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -74,6 +75,11 @@ class Terminal:
     def press_ctrl_c(self) -> None:
         """What the terminal does for Ctrl-C: SIGINT to everybody in the foreground."""
         os.write(self.file, b"\x03")
+
+    def hang_up(self) -> None:
+        """What closing the window does: nobody reads any more, and the command gets SIGHUP."""
+        os.close(self.file)
+        self.file = os.open(os.devnull, os.O_RDWR)
 
     def finish(self) -> int:
         """Reads until the command ends; its exit code."""
@@ -196,6 +202,19 @@ def test_two_ctrl_c_restore_the_terminal(cli: Cli) -> None:
         assert seen.finish() == 130
         assert time.monotonic() - began < PATIENCE / 10
         assert seen.is_restored()
+
+
+def test_a_closed_terminal(cli: Cli) -> None:
+    """When the terminal goes away the run ends in good order, as after Ctrl-C, and no process is left."""
+    with terminal(cli, 100, 24, "run", "plan.yaml", "--offline", "--json", "out.json", seconds=600) as seen:
+        seen.wait_for(lambda text: text.count("▶ slow[") == 3, "three slow tasks")
+        seen.hang_up()
+        assert seen.process.wait(PATIENCE) == 130
+        assert leased(cli.home) == []
+    data = cli.json("show")
+    assert data["status"] == "cancelled"
+    assert data == json.loads((cli.place / "out.json").read_text())
+    assert not (cli.home / "orchestrator" / "crashes").exists()
 
 
 def test_a_narrower_terminal(cli: Cli) -> None:

@@ -88,10 +88,8 @@ async def test_an_empty_journal(wanted: str | None) -> None:
 
 
 def row(pid: int, began: float, **more: Any) -> dict[str, Any]:
-    return {"run": "r", "status": None, "started": time.time() - 30, "wall_s": None, "pid": pid} | {
-        "process_started": began,
-        **more,
-    }
+    times = {"started": time.time() - 30, "last_event": time.time() - 10, "wall_s": None}
+    return {"run": "r", "status": None, "pid": pid, "process_started": began, **times, **more}
 
 
 def mine() -> dict[str, Any]:
@@ -126,9 +124,10 @@ def test_a_living_process() -> None:
 
 
 def test_a_dead_process(dead: dict[str, Any]) -> None:
-    """A process that has ended makes the run interrupted."""
+    """A process that has ended makes the run interrupted, at the last event that it wrote."""
     assert not is_alive(dead)
     assert with_status(dead)["status"] == "interrupted"
+    assert with_status(dead)["wall_s"] == pytest.approx(20, abs=1)
 
 
 def test_a_zombie_is_dead(zombie: dict[str, Any]) -> None:

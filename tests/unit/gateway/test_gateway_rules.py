@@ -34,6 +34,13 @@ async def test_a_prompt_about_files_is_answered_from_their_names(docs: Path) -> 
     assert talk.used == ["Glob"]
 
 
+async def test_few_files_are_listed_in_good_english(tmp_path: Path) -> None:
+    """Of no file and of one it is said so."""
+    assert "There are no files here." in await Talk(tmp_path, ("Glob",)).ask("Which files are here?")
+    (tmp_path / "a.txt").touch()
+    assert "1 file is here: a.txt." in await Talk(tmp_path, ("Glob",)).ask("Which files are here?")
+
+
 async def test_a_refused_tool_is_not_tried_again(docs: Path) -> None:
     """A tool that was refused is named in the answer, and called once."""
     talk = Talk(docs, ("Read", "Grep"))

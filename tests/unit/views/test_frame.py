@@ -53,6 +53,12 @@ def test_wide_letters_count_twice(width: int) -> None:
     assert widest(lines_of(story, width)) <= width
 
 
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_ctrl_c_has_room(width: int) -> None:
+    """Where the cursor rests the terminal writes `^C`: it must not break into a new line, or the picture shifts."""
+    assert widest(lines_of(crowd(3, failed=0), width)[-1:]) <= width - 2
+
+
 def test_the_header() -> None:
     """The first line has the run's id, its model, its width, and the time at the right edge."""
     (first, *_) = lines_of(Story(begun(concurrent=7)).tasks(["a"]), now=75)
