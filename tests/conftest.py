@@ -45,9 +45,11 @@ def apart_from_the_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
 
 @pytest.fixture(autouse=True, scope="session")
 def interruptible() -> None:
-    """A suite that a shell runs in the background inherits an ignored SIGINT, and so would every process it starts."""
+    """A suite in the background, or under nohup, inherits ignored signals, and so would every process it starts."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)  # a handler of ours is not inherited
 
 
 @pytest.fixture(autouse=True)

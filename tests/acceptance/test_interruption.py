@@ -104,6 +104,21 @@ def test_one_signal_ends_in_good_order(at_work: tuple[Cli, subprocess.Popen[str]
     assert files_of(cli) == []
 
 
+def test_nohup_is_heeded(cli: Cli) -> None:
+    """A run whose SIGHUP is ignored, as `nohup` has it, outlives its terminal."""
+    cli.plan("tasks: {a: {prompt: x, agent: b, rehearsal: [{bash: pwd}, {wait: 1}]}}\nagents: {b: {tools: [Bash]}}\n")
+    with running(
+        cli,
+        "run",
+        "plan.yaml",
+        "--offline",
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    ) as process:
+        wait_until(lambda: statuses(cli).get("a") == "running", "the task")
+        process.send_signal(signal.SIGHUP)
+        assert cli.finish(process).returncode == 0
+
+
 def test_kept_work_is_named(at_work: tuple[Cli, subprocess.Popen[str]]) -> None:
     """The summary of an interrupted run names the branch that the half-done work is on, and so does the task."""
     cli, process = at_work
