@@ -27,7 +27,7 @@ TaskName = Annotated[str | None, typer.Argument(metavar="TASK", help="A task of 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="a.b=c", help="Set a value of the plan; may be given again.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", show_default=False)]
 JsonTarget = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the results as JSON.")]
 ViewName = Annotated[
     str | None,
@@ -118,7 +118,7 @@ def plan_show(plan: PlanFile, settings: Settings = None, json: AsJson = False) -
 
 @plan_app.command("schema")
 def plan_schema(json: AsJson = True) -> None:
-    """Print the JSON schema of plan files."""
+    """Print the JSON schema of plan files; it is JSON with and without --json."""
     _do("planning:schema")
 
 

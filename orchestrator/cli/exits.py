@@ -43,8 +43,16 @@ def _carry_out(command: Callable[[], int]) -> int:
 
 def _forget_stdout(code: int) -> int:
     """The code; what is still to be written goes nowhere, or Python would try again on its way out, and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    silence(sys.stdout.fileno())
     return code
+
+
+def silence(*descriptors: int) -> None:
+    """What is written to these files from now on goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def _no_room(error: OSError) -> int:

@@ -151,21 +151,13 @@ async def _cancel_on_signal(scope: anyio.CancelScope, *, task_status: TaskStatus
         task_status.started()
         async for number in signals:
             if number == signal.SIGHUP:
-                forget(terminals)
+                exits.silence(*terminals)  # they are gone
             if scope.cancel_called:
                 if sys.stderr.isatty():
                     os.write(sys.stderr.fileno(), SHOW_CURSOR)
                 os._exit(exits.INTERRUPTED)
             print("stopping: what has finished is kept; once more stops at once", file=sys.stderr)
             scope.cancel()
-
-
-def forget(terminals: Sequence[int]) -> None:
-    """What would be written to a terminal that is gone, goes nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for terminal in terminals:
-        os.dup2(nowhere, terminal)
-    os.close(nowhere)
 
 
 def choose_views(name: str | None) -> list[View]:

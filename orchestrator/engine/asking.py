@@ -15,7 +15,7 @@ from orchestrator.errors import UsageError
 from orchestrator.plan.fields import read_duration
 from orchestrator.plan.model import Agent
 from orchestrator.plan.places import check_kind
-from orchestrator.plan.rehearsal import check_step
+from orchestrator.plan.rehearsal import check_steps
 from orchestrator.plan.words import describe
 from orchestrator.task import HasTask, Task, plain
 from workspaces import WorkspaceSpec
@@ -83,13 +83,10 @@ def to_steps(rehearsal: Sequence[Mapping[str, Any]] | None, name: str) -> tuple[
     """The steps as they stand. Raises UsageError for what is no list of steps."""
     if rehearsal is None:
         return None
-    if isinstance(rehearsal, str | Mapping) or not isinstance(rehearsal, Sequence):
-        raise UsageError(f"task {name!r}: rehearsal: found {describe(rehearsal)}, expected a list of steps")
-    for index, step in enumerate(rehearsal):
-        try:
-            check_step(step)
-        except ValueError as error:
-            raise UsageError(f"task {name!r}: rehearsal[{index}]: {error}") from error
+    try:
+        check_steps(rehearsal)
+    except ValueError as error:
+        raise UsageError(f"task {name!r}: {error}") from error
     return tuple(rehearsal)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.plan.rehearsal import check_steps
+
 
 @dataclass(frozen=True, slots=True)
 class Say:
@@ -67,90 +69,20 @@ class Wait:
 
 Step = Say | Write | Edit | Bash | Read | Answer | Fail | Wait
 
-_FORMS = "say, write, edit, bash, read, answer, fail or wait"
-
 
 def parse_steps(raw: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
     """The steps of a rehearsal. Raises ValueError that says which step is wrong, and what is expected."""
-    if isinstance(raw, str | Mapping) or not isinstance(raw, Sequence):
-        raise ValueError(f"rehearsal: {raw!r} is not a list of steps")
-    return tuple(_parse_step(f"rehearsal[{index}]", step) for index, step in enumerate(raw))
+    check_steps(raw)
+    return tuple(_MAKERS[name](given) for step in raw for name, given in step.items())
 
 
-def _parse_step(where: str, step: Any) -> Step:
-    if not isinstance(step, Mapping) or len(step) != 1:
-        raise ValueError(f"{where}: {step!r} is not a mapping of one of {_FORMS}")
-    (name, value), where = next(iter(step.items())), f"{where}.{next(iter(step))}"
-    if name not in _PARSERS:
-        raise ValueError(f"{where}: no such step; expected {_FORMS}")
-    return _PARSERS[name](where, value)
-
-
-def _parse_fail(where: str, value: Any) -> Fail:
-    given = value if isinstance(value, Mapping) else {"status": value}
-    _only(where, given, ("status",), ("message", "retry_after", "times", "attempts"))
-    status, times, attempts = given["status"], given.get("times", 1), given.get("attempts")
-    if not _is_whole(status) or not 400 <= status <= 599:
-        raise ValueError(f"{where}: {status!r} is not an HTTP status from 400 to 599")
-    if not _is_whole(times) or times < 1:
-        raise ValueError(f"{where}.times: {times!r} is not a whole number from 1")
-    if attempts is not None and (not _is_whole(attempts) or attempts < 1):
-        raise ValueError(f"{where}.attempts: {attempts!r} is not a whole number from 1")
-    if attempts is not None and "times" in given:
-        raise ValueError(f"{where}: times and attempts are both given; expected one of them")
-    message, delay = given.get("message"), given.get("retry_after")
-    return Fail(
-        status,
-        None if message is None else _text(f"{where}.message", message),
-        None if delay is None else _number(f"{where}.retry_after", delay),
-        times,
-        attempts,
-    )
-
-
-def _texts(where: str, value: Any, names: tuple[str, ...]) -> dict[str, str]:
-    _only(where, _mapping(where, value), names)
-    return {name: _text(f"{where}.{name}", value[name]) for name in names}
-
-
-def _only(where: str, value: Mapping[str, Any], needed: tuple[str, ...], allowed: tuple[str, ...] = ()) -> None:
-    for name in needed:
-        if name not in value:
-            raise ValueError(f"{where}: {name} is missing; expected {', '.join((*needed, *allowed))}")
-    for name in value:
-        if name not in needed + allowed:
-            raise ValueError(f"{where}: {name!r} is not known; expected {', '.join((*needed, *allowed))}")
-
-
-def _mapping(where: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: {value!r} is not a mapping")
-    return value
-
-
-def _text(where: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{where}: {value!r} is not a text")
-    return value
-
-
-def _number(where: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise ValueError(f"{where}: {value!r} is not a number of seconds")
-    return float(value)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-_PARSERS: Mapping[str, Callable[[str, Any], Step]] = {
-    "say": lambda where, value: Say(_text(where, value)),
-    "bash": lambda where, value: Bash(_text(where, value)),
-    "read": lambda where, value: Read(_text(where, value)),
-    "write": lambda where, value: Write(**_texts(where, value, ("path", "text"))),
-    "edit": lambda where, value: Edit(**_texts(where, value, ("path", "old", "new"))),
-    "answer": lambda where, value: Answer(_mapping(where, value)),
-    "wait": lambda where, value: Wait(_number(where, value)),
-    "fail": _parse_fail,
+_MAKERS: Mapping[str, Callable[[Any], Step]] = {
+    "say": Say,
+    "bash": Bash,
+    "read": Read,
+    "write": lambda given: Write(**given),
+    "edit": lambda given: Edit(**given),
+    "answer": Answer,
+    "wait": lambda given: Wait(float(given)),
+    "fail": lambda given: Fail(**given) if isinstance(given, Mapping) else Fail(given),
 }

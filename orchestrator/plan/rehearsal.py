@@ -1,11 +1,22 @@
 """The steps of a rehearsal: what the offline model does for a task, one step per reply."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, JsonValue, WithJsonSchema
 
 from orchestrator.plan.words import describe, did_you_mean, listed
+
+
+def check_steps(value: Any) -> None:
+    """Raises ValueError for what is no list of steps, with the index of the first that is wrong."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+        raise ValueError(f"rehearsal: found {describe(value)}, expected a list of steps")
+    for index, step in enumerate(value):
+        try:
+            check_step(step)
+        except ValueError as error:
+            raise ValueError(f"rehearsal[{index}]: {error}") from error
 
 
 def check_step(value: Any) -> Any:
@@ -38,8 +49,8 @@ def _texts(*keys: str) -> Callable[[Any], str | None]:
     return judge
 
 
-def _anything(value: Any) -> str | None:
-    return None
+def _answer(value: Any) -> str | None:
+    return None if isinstance(value, Mapping) else f"found {describe(value)}, expected a mapping"
 
 
 def _wait(value: Any) -> str | None:
@@ -92,7 +103,7 @@ _STEPS: dict[str, Callable[[Any], str | None]] = {
     "edit": _texts("path", "old", "new"),
     "bash": _text,
     "read": _text,
-    "answer": _anything,
+    "answer": _answer,
     "fail": _fail,
     "wait": _wait,
 }
@@ -116,7 +127,7 @@ _STEP_SCHEMA = _mapping(
     edit=_mapping(("path", "old", "new"), path=_TEXT, old=_TEXT, new=_TEXT),
     bash=_TEXT,
     read=_TEXT,
-    answer=True,
+    answer={"type": "object"},
     fail={"anyOf": [_STATUS, _FAILURE]},
     wait=_SECONDS | {"maximum": 86_400},
 ) | {"minProperties": 1, "maxProperties": 1}

@@ -18,8 +18,8 @@ WAITS = {
 }
 """Seconds before the second attempt, for outcomes that another attempt can mend; doubled from attempt to attempt.
 
-The CLI itself has by then retried an API error for up to three minutes: 500, 429, and under IS_SANDBOX 529 too; without
-it 529 for two seconds. (Measured with Claude CLI 2.1.)"""
+The CLI itself has by then retried an API error: 500 and 429 for three minutes, 529 for two seconds, or for minutes too
+where IS_SANDBOX is set (measured with CLI 2.1.329)."""
 
 LONGEST_WAIT = 300.0
 

@@ -210,6 +210,7 @@ def test_a_byte_order_mark_is_no_fault(write):
             "defaults: {workspace: nope}\ntasks: {a: {prompt: x}}",
             "plan.yaml:1: defaults.workspace: found the text 'nope'",
         ),
+        ("tasks: {a: {prompt: x, rehearsal: [{answer: 3}]}}", "answer: found the number 3, expected a mapping"),
         ("tasks: {a: {prompt: x, rehearsal: [{wait: soon}]}}", "wait: found the text 'soon', expected seconds"),
         ("name: a b\ntasks: {a: {prompt: x}}", "plan.yaml:1: name: found the text 'a b', expected letters"),
         ("tasks:\n", "plan.yaml:1: tasks: found nothing, expected a mapping"),
