@@ -18,6 +18,8 @@ FOREIGN = ("ANTHROPIC_", "CLAUDE", "GIT_", "ORCHESTRATOR_", "COLUMNS", "LINES", 
 """Beginnings of variables of the developer's own that no command under test may see."""
 PATIENCE = 60.0
 """Seconds after which whatever a test waits for is held to have failed."""
+SMALL = 'name: small\nagents: {q: {tools: []}}\ndefaults: {agent: q}\ntasks: {one: {prompt: "What is 6 * 7?"}}\n'
+"""A plan of one task."""
 
 Finished = subprocess.CompletedProcess[str]
 
@@ -126,6 +128,11 @@ def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIEN
             pytest.fail(f"waited {patience:g} s for {what}")
         time.sleep(0.05)
     return found
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file below the folder and what it holds."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 def leased(home: Path) -> list[int]:

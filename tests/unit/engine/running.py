@@ -7,9 +7,13 @@ from orchestrator import Limits, Run, open_run
 from orchestrator.events import AttemptStarted, Event
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.state import RunState
-from orchestrator.task import Status
-from orchestrator.testing import ScriptedExecutor
+from orchestrator.task import Attempt, Status
+from orchestrator.testing import Reply, ScriptedExecutor
 from orchestrator.testing.scripted import PLAIN, Script
+
+
+def wait_forever(_: Attempt) -> Reply:
+    return Reply(seconds=1e6)
 
 
 class Stage:

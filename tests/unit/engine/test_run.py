@@ -1,23 +1,18 @@
 """What a script can do with a run, with scripted agents and a clock that jumps."""
 
-# ruff: noqa: PT012 - a run and what is done in it are one thing
-
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from pydantic import BaseModel, field_validator
-from running import Stage
+from running import Stage, wait_forever
 
-from orchestrator import Agent, Outcome, Status, Task, TaskFailed, UsageError, open_run
+from orchestrator import Agent, Outcome, Status, Task, open_run
 from orchestrator.events import AttemptFinished, AttemptStarted, RunFinished, RunStarted, TaskFinished
 from orchestrator.task import Attempt
 from orchestrator.testing import Reply, ScriptedExecutor
-from workspaces import WorkspaceSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -25,10 +20,6 @@ pytestmark = pytest.mark.anyio
 def by_prompt(attempt: Attempt) -> Reply:
     """`3` works for three seconds and says `3!`."""
     return Reply(f"{attempt.prompt}!", seconds=float(attempt.prompt))
-
-
-def wait_forever(_: Attempt) -> Reply:
-    return Reply(seconds=1e6)
 
 
 async def test_an_agent_answers() -> None:
@@ -176,188 +167,6 @@ async def test_a_timeout_ends_an_attempt() -> None:
     assert (result.outcome, result.attempts, result.duration) == (Outcome.TIMEOUT, 2, pytest.approx(1200))
 
 
-async def test_fail_fast() -> None:
-    """Under `fail_fast` the first failure cancels the rest and is raised with the task's name and its cause."""
-    stage = Stage({"bad": [Reply("no key", outcome=Outcome.AUTH, seconds=5)], "long": [Reply(seconds=1e6)]})
-    with pytest.raises(TaskFailed, match="task 'bad': auth: no key"):
-        async with stage.open(fail_fast=True) as run:
-            run.submit(Task(prompt="x", key="long"))
-            run.submit(Task(prompt="x", key="bad"))
-            run.submit(Task(prompt="x", key="after", needs=("long",)))
-    assert stage.statuses == {"long": Status.CANCELLED, "bad": Status.FAILED, "after": Status.CANCELLED}
-    assert stage.of(RunFinished)[0].status == "failed"
-
-
-async def test_fail_fast_reaches_who_waits() -> None:
-    """The block that awaits a result under `fail_fast` is left with TaskFailed, not with a cancellation."""
-    with pytest.raises(TaskFailed):
-        async with Stage({"agent-1": [Reply(outcome=Outcome.AUTH)]}).open(fail_fast=True) as run:
-            await run.agent("x")
-            raise AssertionError("the block went on")
-
-
-async def test_without_fail_fast_others_go_on() -> None:
-    """A failure is a result, and the others end as they would."""
-    stage = Stage({"map-1[0]": [Reply(outcome=Outcome.AUTH)]})
-    async with stage.open() as run:
-        results = await run.map("{}", [1, 2, 3])
-    assert [result.ok for result in results] == [False, True, True]
-    report = run.report()
-    assert (report.status, report.succeeded, report.failed) == ("failed", 2, 1)
-
-
-async def test_cancelling_a_running_task() -> None:
-    """`cancel` ends a task at work, and what needs it is skipped."""
-    stage = Stage(wait_forever)
-    async with stage.open() as run:
-        handle = run.submit(Task(prompt="x", key="a"))
-        after = run.submit(Task(prompt="x", key="b", needs=("a",)))
-        await anyio.sleep(1)
-        handle.cancel()
-        result = await handle.result()
-        assert (await after.result()).outcome is Outcome.SKIPPED
-    assert result.outcome is Outcome.CANCELLED
-    assert stage.executor.agent.at_once == 0
-
-
-async def test_cancelling_a_task_at_once() -> None:
-    """`cancel` right after `submit` ends the task too."""
-    stage = Stage(lambda _: Reply(seconds=1e6))
-    async with stage.open() as run:
-        handle = run.submit(Task(prompt="x", key="a", timeout=100.0, retries=0))
-        handle.cancel()
-        assert (await handle.result()).outcome is Outcome.CANCELLED
-
-
-async def test_cancelling_a_waiting_task() -> None:
-    """`cancel` keeps a task that waits for a place, or for a need, from ever starting."""
-    stage = Stage(lambda _: Reply(seconds=10), concurrent=1)
-    async with stage.open() as run:
-        run.submit(Task(prompt="x", key="a"))
-        for_place = run.submit(Task(prompt="x", key="b"))
-        for_need = run.submit(Task(prompt="x", key="c", needs=("a",)))
-        await anyio.sleep(1)
-        for_place.cancel()
-        for_need.cancel()
-        assert (await for_place.result()).outcome is Outcome.CANCELLED
-        assert (await for_need.result()).outcome is Outcome.CANCELLED
-    assert stage.asked == ["a"]
-
-
-async def test_a_task_cancelled_while_a_place_becomes_free_does_not_start() -> None:
-    """A task that is cancelled in the same moment in which its turn comes is not started."""
-    stage = Stage(lambda attempt: Reply(seconds=10 if attempt.task == "a" else 1e6), concurrent=1)
-    async with stage.open() as run:
-        first = run.submit(Task(prompt="x", key="a"))
-        second = run.submit(Task(prompt="x", key="b", timeout=100.0, retries=0))
-        await anyio.sleep(1)
-        second.cancel()
-        first.cancel()
-        await second.result()
-        await first.result()
-    assert stage.asked == ["a"]
-    assert len(stage.of(TaskFinished, "b")) == 1
-    assert not stage.of(AttemptStarted, "b")
-
-
-async def test_cancelling_what_has_ended_changes_nothing() -> None:
-    """`cancel` after the end leaves the result as it is."""
-    stage = Stage()
-    async with stage.open() as run:
-        handle = run.submit(Task(prompt="x", key="a"))
-        result = await handle.result()
-        handle.cancel()
-        assert await handle.result() is result
-    assert len(stage.of(TaskFinished)) == 1
-
-
-async def test_a_cancelled_task_keeps_its_costs() -> None:
-    """What earlier attempts have cost is in the result of a task that is cancelled while it waits for the next."""
-    stage = Stage(lambda _: Reply(outcome=Outcome.RATE_LIMITED, cost_usd=0.5))
-    async with stage.open() as run:
-        handle = run.submit(Task(prompt="x", key="a"))
-        await anyio.sleep(5)
-        handle.cancel()
-        assert (await handle.result()).cost_usd == 0.5
-    assert run.report().cost_usd == stage.state.cost_usd
-
-
-async def test_an_exception_in_the_block() -> None:
-    """What the block raises comes out as it is; what ran or waited is cancelled, and the run has crashed."""
-    stage = Stage(wait_forever, concurrent=1)
-    with pytest.raises(LookupError, match="mine"):
-        async with stage.open() as run:
-            run.submit(Task(prompt="x", key="a"))
-            run.submit(Task(prompt="x", key="b"))
-            await anyio.sleep(1)
-            raise LookupError("mine")
-    assert stage.statuses == {"a": Status.CANCELLED, "b": Status.CANCELLED}
-    assert stage.of(RunFinished)[0].status == "crashed"
-    assert stage.executor.agent.at_once == 0
-
-
-async def test_cancellation_from_outside() -> None:
-    """Cancelling the block ends its agents; the run and its tasks are journaled as cancelled."""
-    stage = Stage(wait_forever)
-    with anyio.move_on_after(3600) as scope:
-        async with stage.open() as run:
-            await run.map("{}", [1, 2, 3])
-    assert scope.cancelled_caught
-    assert set(stage.statuses.values()) == {Status.CANCELLED}
-    assert stage.of(RunFinished)[0].status == "cancelled"
-    assert stage.of(RunFinished)[0].wall == pytest.approx(3600)
-
-
-async def test_whoever_stops_waiting_stops_the_task() -> None:
-    """A wait that times out cancels its task, and the run goes on."""
-    stage = Stage({"long": [Reply(seconds=1e6)]})
-    async with stage.open() as run:
-        with anyio.move_on_after(60) as scope:
-            await run.agent("x", key="long")
-        assert scope.cancelled_caught
-        assert (await run.agent("x", key="next")).ok
-    assert stage.statuses == {"long": Status.CANCELLED, "next": Status.DONE}
-
-
-async def test_a_task_submitted_in_a_cancelled_scope_starts() -> None:
-    """A task belongs to the run, not to the scope in which it was submitted."""
-    async with Stage().open() as run:
-        with anyio.CancelScope() as scope:
-            scope.cancel()
-            handle = run.submit(Task(prompt="x"))
-        with anyio.move_on_after(100):
-            assert (await handle.result()).ok
-            return
-    raise AssertionError("the task never started")
-
-
-async def test_a_waiter_outside_learns_of_a_cancelled_run() -> None:
-    """Who waits for a result in a task of their own gets one, however the run ends."""
-    stage = Stage({"bad": [Reply(outcome=Outcome.AUTH, seconds=5)], "long": [Reply(seconds=1e6)]})
-    got: list[Outcome] = []
-
-    async def wait(handle: Any) -> None:
-        got.append((await handle.result()).outcome)
-
-    with anyio.move_on_after(100):
-        async with anyio.create_task_group() as group:
-            with pytest.raises(TaskFailed):
-                async with stage.open(fail_fast=True) as run:
-                    group.start_soon(wait, run.submit(Task(prompt="x", key="long")))
-                    run.submit(Task(prompt="x", key="bad"))
-    assert got == [Outcome.CANCELLED]
-
-
-async def test_nothing_can_be_submitted_after_the_end() -> None:
-    """A run that has ended refuses tasks in words."""
-    stage = Stage()
-    async with stage.open() as run:
-        pass
-    with pytest.raises(UsageError, match="ended"):
-        run.submit(Task(prompt="x"))
-    assert isinstance(stage.events[-1], RunFinished)
-
-
 async def test_call_gives_the_value() -> None:
     """A blocking function runs in a thread, beside a full house, and gives what it returns; it is in the journal."""
     stage = Stage(lambda _: Reply(seconds=5), concurrent=1)
@@ -382,163 +191,6 @@ async def test_call_raises_what_the_function_raises() -> None:
             await run.call(broken)
         assert (await run.agent("x")).ok
     assert stage.of(TaskFinished, "broken-1")[0].result["error"] == "LookupError: mine"
-
-
-class Point(BaseModel):
-    x: int
-    y: int
-
-
-@dataclass
-class Pair:
-    left: str
-    right: str
-
-
-@pytest.mark.parametrize(
-    ("template", "item", "prompt"),
-    [
-        ("Look at {}.", "this", "Look at this."),
-        ("Look at {item}, no. {index}.", "this", "Look at this, no. 0."),
-        ("{a} and {b[c]}", {"a": "x", "b": {"c": 1}}, "x and 1"),
-        ("{x}/{y}", Point(x=1, y=2), "1/2"),
-        ("{left}-{right}", Pair("l", "r"), "l-r"),
-        ("{{literal}} {}", "{braces}", "{literal} {braces}"),
-        ("{:>5}", 42, "   42"),
-    ],
-)
-async def test_templates_are_filled(template: str, item: Any, prompt: str) -> None:
-    """A template takes an item's fields, itself or its number, and leaves the item's own braces alone."""
-    stage = Stage()
-    async with stage.open() as run:
-        await run.map(template, [item])
-    assert [attempt.prompt for attempt in stage.executor.attempts] == [prompt]
-
-
-@pytest.mark.parametrize(
-    ("template", "item"),
-    [
-        ("{nothing}", {"a": 1}),
-        ("{nothing}", "text"),
-        ("{z}", Point(x=1, y=2)),
-        ("{} {}", "one"),
-        ("{item.nothing}", "text"),
-        ("{item[key]}", [1]),
-        ("{item:>9}", [1]),
-        ("Give {me this", "text"),
-        ("{x:d}", {"x": "text"}),
-    ],
-)
-async def test_templates_that_do_not_fit_are_refused(template: str, item: Any) -> None:
-    """A template that wants what the item lacks is refused in words, and no task is added."""
-    stage = Stage()
-    async with stage.open() as run:
-        with pytest.raises(UsageError):
-            await run.map(template, [item])
-    assert not stage.statuses
-
-
-async def test_map_with_a_function() -> None:
-    """A function makes a prompt, or a whole task, of each item."""
-    stage = Stage()
-    async with stage.open() as run:
-        await run.map(lambda item: f"no. {item}", [1])
-        await run.map(lambda item: Task(prompt=f"task {item}", timeout=7.0), [2])
-        with pytest.raises(UsageError, match="the function gave int"):
-            await run.map(lambda item: item, [3])
-    assert [attempt.prompt for attempt in stage.executor.attempts] == ["no. 1", "task 2"]
-    assert stage.executor.attempts[1].timeout == 7.0
-
-
-@pytest.mark.parametrize(
-    ("task", "words"),
-    [
-        (Task(prompt="x", needs=("nobody",)), "needs 'nobody', which is no task of this run"),
-        (Task(prompt="x", key="taken"), "task 'taken': this run has a task of that name already"),
-        (Task(prompt=" \n"), "its prompt is empty"),
-        (Task(prompt="x", returns=5), "returns: found int"),
-        (Task(prompt="x", returns={"type": "nonsense"}), "not a valid JSON schema"),
-        (Task(prompt="x", returns="missing.json"), "missing.json"),
-        (Task(prompt="x", workspace=5), "workspace: found 5"),  # type: ignore[arg-type]
-        (Task(prompt="x", workspace="nope"), "workspace: found the text 'nope', expected one of directory, here"),
-        (Task(prompt="x", workspace=WorkspaceSpec(kind="worktre")), r"did you mean worktree\?"),
-        (Task(prompt="x", needs="taken"), "needs: found the text 'taken', expected a list of ids or handles"),
-        (Task(prompt="x", needs=(5,)), "needs: found the number 5, expected the id or handle"),  # type: ignore[arg-type]
-        (Task(prompt="x", rehearsal=({"sai": 1},)), r"rehearsal\[0\]: found the text 'sai' \(did you mean say\?\)"),
-        (Task(prompt="x", rehearsal={"say": "a"}), "rehearsal: found a mapping, expected a list of steps"),  # type: ignore[arg-type]
-    ],
-)
-async def test_wrong_tasks_are_refused(task: Task, words: str) -> None:
-    """A task that cannot run is refused when it is submitted, in words, and leaves no trace."""
-    stage = Stage()
-    async with stage.open() as run:
-        await run.agent("x", key="taken")
-        with pytest.raises(UsageError, match=words):
-            run.submit(task)
-    assert list(stage.statuses) == ["taken"]
-
-
-async def test_needs_by_id_handle_and_result() -> None:
-    """What a task needs is named by its id, by its handle, or by its result."""
-    stage = Stage()
-    async with stage.open() as run:
-        one = run.submit(Task("one"))
-        two = run.submit(Task("two", needs=[one]))
-        three = run.submit(Task("three", needs=(await two.result(), one.task)))
-        assert (await three.result()).ok
-    assert [attempt.prompt for attempt in stage.executor.attempts] == ["one", "two", "three"]
-
-
-async def test_a_batch_is_added_whole_or_not_at_all() -> None:
-    """When one name of a batch is taken, none of its tasks is added."""
-    stage = Stage()
-    async with stage.open() as run:
-        await run.agent("x", key="m[1]")
-        with pytest.raises(UsageError, match="of that name already"):
-            await run.map("{}", [1, 2], key="m")
-    assert list(stage.statuses) == ["m[1]"]
-
-
-class Even(BaseModel):
-    number: int
-
-    @field_validator("number")
-    @classmethod
-    def check(cls, number: int) -> int:
-        if number % 2:
-            raise ValueError("odd")
-        return number
-
-
-async def test_returns_gives_a_model() -> None:
-    """With a pydantic model the agent is asked for its schema, and the value is an instance."""
-    stage = Stage({"a": [Reply(value={"number": 4})]})
-    async with stage.open() as run:
-        result = await run.agent("x", key="a", returns=Even)
-    assert result.value == Even(number=4)
-    assert stage.executor.attempts[0].schema == Even.model_json_schema()
-    assert stage.of(TaskFinished)[0].result["value"] == {"number": 4}
-
-
-async def test_a_value_that_the_model_refuses_is_asked_for_again() -> None:
-    """A value that fulfils the schema but not the model's own checks is invalid output, and tried again."""
-    stage = Stage({"a": [Reply(value={"number": 3}), Reply(value={"number": 4})], "b": [Reply(value={"number": 3})]})
-    async with stage.open() as run:
-        good = await run.agent("x", key="a", returns=Even)
-        bad = await run.agent("x", key="b", returns=Even, retries=1)
-    assert (good.ok, good.attempts, good.value) == (True, 2, Even(number=4))
-    assert (bad.outcome, bad.attempts, bad.value) == (Outcome.INVALID_OUTPUT, 2, None)
-    assert "odd" in (bad.error or "")
-
-
-async def test_returns_a_schema_from_a_file(tmp_path: Path) -> None:
-    """A path to a JSON schema is read; the value stays plain data."""
-    (tmp_path / "s.json").write_text('{"type": "object"}')
-    stage = Stage({"a": [Reply(value={"x": 1})]})
-    async with stage.open() as run:
-        result = await run.agent("x", key="a", returns=tmp_path / "s.json")
-    assert result.value == {"x": 1}
-    assert stage.executor.attempts[0].schema == {"type": "object"}
 
 
 async def test_a_spent_budget_stops_launches() -> None:

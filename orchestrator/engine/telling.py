@@ -1,0 +1,82 @@
+"""What the engine tells of a task: its events and results, as pure functions of what came of its attempts."""
+
+from dataclasses import asdict, replace
+
+from orchestrator.engine.steps import Ask, Node
+from orchestrator.errors import OrchestratorError
+from orchestrator.events import AttemptFinished, AttemptStarted, TaskAdded
+from orchestrator.state import TaskState
+from orchestrator.task import Attempt, Outcome, Result, Usage
+
+
+def added_event(node: Node) -> TaskAdded:
+    return TaskAdded(
+        task=node.id,
+        title=node.title,
+        task_kind=node.kind,
+        needs=list(node.needs),
+        parent=node.parent,
+        allow_failure=node.allow_failure,
+    )
+
+
+def started(attempt: Attempt) -> AttemptStarted:
+    return AttemptStarted(
+        task=attempt.task,
+        attempt=attempt.number,
+        prompt=attempt.prompt,
+        agent=attempt.agent.model_dump(mode="json", exclude={"env", "mcp_servers"}, exclude_defaults=True),
+        workspace=asdict(attempt.workspace),
+        schema=dict(attempt.schema) if attempt.schema is not None else None,
+        timeout=attempt.timeout,
+        session_id=attempt.session_id,
+    )
+
+
+def finished(attempt: Attempt, result: Result, retry_in: float | None) -> AttemptFinished:
+    return AttemptFinished(
+        task=attempt.task,
+        attempt=attempt.number,
+        outcome=result.outcome,
+        error=result.error,
+        cost_usd=result.cost_usd,
+        duration=result.duration,
+        retry_in=retry_in,
+    )
+
+
+def parsed(step: Ask, result: Result) -> Result:
+    """The result with its value as the caller wants it; output that the caller's model refuses is invalid output."""
+    if not result.ok or step.parse is None:
+        return result
+    try:
+        return replace(result, value=step.parse(result.value))
+    except Exception as error:
+        why = f"its structured output is refused: {error}"
+        return replace(result, outcome=Outcome.INVALID_OUTPUT, value=None, error=why)
+
+
+def live_usage(task: TaskState) -> Usage:
+    """What the messages of the task's attempts have told; input tokens are not told apart by cache."""
+    return Usage(input_tokens=task.input_tokens, output_tokens=task.output_tokens)
+
+
+def added(total: Result, last: Result, attempts: int) -> Result:
+    """The last attempt's result, with cost, tokens, turns and time of the earlier ones on top."""
+    return replace(
+        last,
+        usage=total.usage + last.usage,
+        cost_usd=total.cost_usd + last.cost_usd,
+        turns=total.turns + last.turns,
+        duration=total.duration + last.duration,
+        attempts=attempts,
+    )
+
+
+def cancelled(task: str, why: str = "it was cancelled before it started") -> Result:
+    return Result(task=task, outcome=Outcome.CANCELLED, error=why)
+
+
+def told(error: BaseException) -> str:
+    """What to say of an error: our own speak for themselves."""
+    return str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
