@@ -29,6 +29,14 @@ class RunStarted(Event):
     """The orchestrating process's start (Unix time, s): with the pid it tells whether that process still lives."""
     directory: str
     version: str
+    script: str | None = None
+    """The script's path, when a script opened the run."""
+    resumed: int = 0
+    """How often the run had been gone on with before. Each time its tasks are added anew."""
+    spent_usd: float = 0.0
+    """What the run had cost by then."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What the command line said besides the plan, for going on: `settings`, `fail_fast`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +70,25 @@ class AttemptStarted(Event):
     schema: dict[str, Any] | None = None
     timeout: float | None = None
     session_id: str | None = None
+    """The id that a new session is to have."""
+    key: str | None = None
+    """The hash of what determines the task's result."""
+    resume: str | None = None
+    """The session that the attempt is to go on with, if that is still there; None: a new one."""
+    place: str | None = None
+    """What its workspace is called: `<run>/<task>`, and `<run>/<task>.2` for the second edition of the task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarted(Event):
+    """The CLI is up and has named its session, and nothing is asked of the API yet."""
+
+    task: str
+    attempt: int
+    session_id: str
+    directory: str
+    how: str
+    """`fresh`, `continued` (an earlier session goes on) or `forked` (a copy of one does)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +127,25 @@ class AgentMessage(Event):
     """Model replies so far, added by this message."""
     output_tokens: int = 0
     input_tokens: int = 0
+    cost_usd: float | None = None
+    """What the attempt has cost, in US dollars, where the message tells."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """The message, whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckFinished(Event):
+    """A command that checks what the agent did has ended."""
+
+    task: str
+    attempt: int
+    command: str
+    exit_code: int | None
+    """None when it was ended for taking too long."""
+    output: str
+    """The end of what it printed, stdout and stderr together."""
+    duration: float
+    """Seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +168,8 @@ class TaskFinished(Event):
     result: dict[str, Any]
     loop: bool = False
     """Whether it is a loop, which is not counted beside its parts."""
+    key: str | None = None
+    """The hash of what determined the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +190,9 @@ KINDS: Mapping[str, type[Event]] = {
         AttemptStarted,
         WorkspaceOpened,
         WorkspaceClosed,
+        SessionStarted,
         AgentMessage,
+        CheckFinished,
         AttemptFinished,
         TaskFinished,
         RunFinished,

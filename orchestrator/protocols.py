@@ -1,6 +1,7 @@
 """The seams, on one screen. Each has a fake and a contract suite in `orchestrator.testing`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from orchestrator.events import Event, Record
@@ -46,11 +47,59 @@ class Journal(Protocol):
         """The run's records behind `after` that are kept now."""
         ...
 
+    def hold(self, run: str) -> AbstractContextManager[bool]:
+        """Makes this process the one that drives the run, as long as the block lasts; gives whether that came true.
+
+        It does not as long as another process, or another block of this one, holds the run. A process that has ended,
+        in whatever way, holds nothing.
+        """
+        ...
+
+    async def find(self, key: str) -> Sequence[Record]:
+        """The TaskFinished records with this key and the status `done`, of all runs, the newest first."""
+        ...
+
+    @property
+    def sessions(self) -> "Sessions | None":
+        """Where the transcripts of sessions are kept; None when this journal keeps none."""
+        ...
+
     async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
         """A row per run, newest first; with `wanted` of those whose id begins so or that are called so.
 
         Its keys: run, name, status, started and last_event (Unix s), wall_s, tasks, ok, failed, pid, plan.
         """
+        ...
+
+
+class Sessions(Protocol):
+    """Keeps the transcripts of sessions: the SDK's `SessionStore`, and a way to find one by its id alone.
+
+    A key is a dict of `project_key`, `session_id` and, for a subagent's transcript, `subpath`.
+    """
+
+    async def append(self, key: Any, entries: list[Any]) -> None:
+        """Adds lines of a transcript; one whose `uuid` is there already is passed over."""
+        ...
+
+    async def load(self, key: Any) -> list[Any] | None:
+        """All lines, in order; None when there are none."""
+        ...
+
+    async def list_sessions(self, project_key: str) -> list[Any]:
+        """`{session_id, mtime}` of each session of a project; `mtime` in Unix ms."""
+        ...
+
+    async def delete(self, key: Any) -> None:
+        """Forgets a transcript, and those of its subagents."""
+        ...
+
+    async def list_subkeys(self, key: Any) -> list[str]:
+        """The `subpath`s of a session."""
+        ...
+
+    async def find_session(self, session_id: str) -> Any | None:
+        """The newest key, without `subpath`, that a session's main transcript is kept under; None when there is none."""
         ...
 
 

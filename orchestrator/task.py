@@ -33,6 +33,8 @@ class Outcome(StrEnum):
     MAX_USD = "max_usd"
     MISSING_OUTPUT = "missing_output"
     INVALID_OUTPUT = "invalid_output"
+    MAX_OUTPUT = "max_output"
+    CHECKS_FAILED = "checks_failed"
     EMPTY = "empty"
     REFUSED = "refused"
     TOO_LONG = "too_long"
@@ -54,6 +56,8 @@ class Outcome(StrEnum):
     KILLED = "killed"
     UNREADABLE = "unreadable"
     UNKNOWN_SESSION = "unknown_session"
+    SESSION_BUSY = "session_busy"
+    STALLED = "stalled"
     # us
     TIMEOUT = "timeout"
     INTERRUPTED = "interrupted"
@@ -154,6 +158,8 @@ class Result:
     """Why it did not succeed, in a sentence."""
     message: Any = None
     """The SDK's `ResultMessage`, whole; a dict of the same fields when it comes from the journal."""
+    reused: str | None = None
+    """The run that it was taken from, when no agent had to work for it this time."""
 
     @property
     def ok(self) -> bool:
@@ -223,6 +229,12 @@ class Task:
     retries: int | None = None
     key: str | None = None
     """The task's id in this run; made from a counter when None."""
+    checks: Sequence[str] = ()
+    """Shell commands that must succeed in the workspace when the agent has ended; their output goes back to it."""
+    inputs: Sequence[str | Path] = ()
+    """Files and folders that the result depends on: once one has changed, an earlier result is not taken again."""
+    fresh: bool = False
+    """Never take an earlier result."""
     rehearsal: Sequence[Mapping[str, Any]] | None = None
     """What the offline model does for this task, a step per reply."""
 
@@ -236,10 +248,23 @@ class Attempt:
     number: int
     """Counted from 1."""
     prompt: str
+    """What the agent is asked, in a new session or in the one that it goes on with."""
     agent: Agent
     workspace: WorkspaceSpec
     session_id: str
-    """The id that the session is to have (a UUID)."""
+    """The id that a new session, or the fork of one, is to have (a UUID). No two attempts have the same."""
+    resume: str | None = None
+    """The session to go on with."""
+    fork: bool = False
+    """Go on with a copy of it, and leave the session as it is."""
+    otherwise: str | None = None
+    """The prompt for a new session if the one to go on with is gone; None: that ends the attempt."""
+    checks: tuple[str, ...] = ()
+    """Shell commands that must succeed in the workspace when the agent has ended."""
+    fixes: int = 0
+    """How often the output of a check that failed goes back to the agent."""
+    place: str | None = None
+    """What its workspace is called; None: `<run>/<task>`."""
     schema: Mapping[str, Any] | None = None
     """A JSON schema that the result must fulfil."""
     timeout: float | None = None
@@ -247,8 +272,8 @@ class Attempt:
 
     @property
     def name(self) -> str:
-        """`<run>/<task>`: what its workspace is called."""
-        return f"{self.run}/{self.task}"
+        """What its workspace is called: by default `<run>/<task>`."""
+        return self.place or f"{self.run}/{self.task}"
 
     @property
     def permission_mode(self) -> str:

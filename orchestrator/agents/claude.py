@@ -13,8 +13,8 @@ from claude_agent_sdk import AssistantMessage, ResultMessage, SystemMessage, que
 
 from orchestrator.agents.options import to_options, write_settings
 from orchestrator.agents.outcome import Ending, judge
-from orchestrator.agents.process import Den, OwnedProcess, find_claude, open_den, owned_process
 from orchestrator.agents.translate import Message, describe_denial, to_event, to_usage
+from orchestrator.processes.den import Den, OwnedProcess, find_claude, open_den, owned_process
 from orchestrator.protocols import Emit, Upstream
 from orchestrator.task import Attempt, Outcome, Result
 from workspaces import Workspace

@@ -9,7 +9,7 @@ from typing import Any, cast
 from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk.types import SandboxSettings, SystemPromptPreset
 
-from orchestrator.agents.process import Den
+from orchestrator.processes.den import Den
 from orchestrator.protocols import Upstream
 from orchestrator.task import Attempt
 

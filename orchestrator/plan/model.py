@@ -66,6 +66,12 @@ class Agent(Model):
     """MCP servers by name, or the path of an MCP configuration file. No others are started."""
     env: Environment = Field(default_factory=dict)
     """Environment variables for the agent's process."""
+    start_timeout: Duration = 60.0
+    """Seconds until the agent's process must be up."""
+    idle_timeout: Duration = 600.0
+    """Seconds that the agent may be silent while no tool of its own is at work: then its stream is held to be dead."""
+    tool_timeout: Duration = 3600.0
+    """Seconds that one tool call may take."""
     sandbox: bool = Field(default=False, strict=True)
     """Run the agent's commands in Claude Code's sandbox; refused where the machine cannot do it."""
 
@@ -112,6 +118,14 @@ class TaskSpec(Model):
     """Seconds that an attempt may take."""
     retries: int | None = Field(default=None, ge=0, le=20, strict=True)
     """How many more attempts a failed task gets, where trying again can help."""
+    checks: tuple[Template, ...] = ()
+    """Shell commands that must succeed in the workspace when the agent has ended. The output of one that fails goes
+    back to the agent, as often as `retries` says."""
+    inputs: tuple[Template, ...] = ()
+    """Files and folders that the result depends on, relative to the directory that the plan runs in: once one has
+    changed, an earlier result is not taken again."""
+    fresh: bool = Field(default=False, strict=True)
+    """Never take an earlier result."""
     allow_failure: bool = Field(default=False, strict=True)
     """Tasks that need this one go on even if it fails."""
     rehearsal: tuple[Step, ...] | None = None

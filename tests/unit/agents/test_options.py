@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from orchestrator.agents.options import environment, to_options
-from orchestrator.agents.process import Den
 from orchestrator.plan.model import Agent
+from orchestrator.processes.den import Den
 from orchestrator.task import Attempt
 from workspaces import WorkspaceSpec
 

@@ -16,9 +16,9 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
-from orchestrator.agents import guard, launcher
-from orchestrator.agents.guard import GRACE, processes_under, send
 from orchestrator.errors import UsageError
+from orchestrator.processes import guard, launcher
+from orchestrator.processes.guard import GRACE, processes_under, send
 
 
 @dataclass(frozen=True, slots=True)

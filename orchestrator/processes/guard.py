@@ -4,7 +4,7 @@
 
 It waits for a byte, or for the pipe's end, which comes even when the orchestrator is killed; then it ends every process
 that was started under a lease in FOLDER, and removes FOLDER. The standard library is all it needs;
-`orchestrator.agents.process` uses the same functions for a single attempt.
+`orchestrator.processes.den` uses the same functions for a single attempt.
 """
 
 import os

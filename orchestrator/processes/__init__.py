@@ -1,0 +1,1 @@
+"""Whose processes are whose: a den with a guard, a launcher for each CLI, and nothing that outlives its run."""
