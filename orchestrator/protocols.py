@@ -99,7 +99,7 @@ class Sessions(Protocol):
         ...
 
     async def find_session(self, session_id: str) -> Any | None:
-        """The newest key, without `subpath`, that a session's main transcript is kept under; None when there is none."""
+        """The newest key (without `subpath`) that a session's transcript is kept under; None when there is none."""
         ...
 
 
