@@ -95,6 +95,8 @@ class RunState:
     """Agents' tasks whose needs are met, in the order in which they became so."""
     ready_free: deque[TaskState] = field(default_factory=deque)
     """The same for tasks that run no agent."""
+    arrived: deque[TaskState] = field(default_factory=deque)
+    """Of `ready`, those that nobody has looked at yet."""
     doomed: deque[tuple[TaskState, str]] = field(default_factory=deque)
     """Tasks that cannot run any more, with the need that failed them."""
     complete: deque[TaskState] = field(default_factory=deque)
@@ -158,6 +160,8 @@ class RunState:
     def _make_ready(self, task: TaskState) -> None:
         if all(self.tasks[need].finished_well for need in task.needs):
             (self.ready if task.runs_agent else self.ready_free).append(task)
+            if task.runs_agent:
+                self.arrived.append(task)
 
     def _task_expanded(self, event: TaskExpanded, at: float) -> None:
         task = self.tasks[event.task]

@@ -50,6 +50,8 @@ def opened(attempt: Attempt, workspace: Workspace) -> WorkspaceOpened:
         path=str(workspace.path),
         branch=workspace.branch,
         base=workspace.base,
+        name=attempt.name,
+        origin=attempt.workspace.path,
     )
 
 
@@ -74,4 +76,6 @@ def info(attempt: Attempt, workspace: Workspace | None) -> WorkspaceInfo | None:
         base=workspace.base,
         commit=workspace.commit,
         changed=workspace.changed,
+        name=attempt.name,
+        origin=attempt.workspace.path,
     )

@@ -145,6 +145,7 @@ class Core:
 
     def pump(self) -> None:
         """Carries out every decision that can be made now; none once the run is being cancelled."""
+        self._take_known()
         while not self._is_stopped() and (
             decision := next_decision(self.state, self._limits.concurrent - self._looking, self._limits.usd)
         ):
@@ -154,6 +155,8 @@ class Core:
             match decision:
                 case Start():
                     self._start(node)
+                case Skip(outcome=Outcome.BUDGET as outcome, reason=reason):
+                    self._start(node, Result(task=node.id, outcome=outcome, error=reason))
                 case Skip(outcome=outcome, reason=reason):
                     self._end(node, Result(task=node.id, outcome=outcome, error=reason))
                 case Close():
@@ -162,13 +165,31 @@ class Core:
     def _is_stopped(self) -> bool:
         return self._stopped or self._group.cancel_scope.cancel_called
 
-    def _start(self, node: Node) -> None:
+    def _take_known(self) -> None:
+        """Ends tasks whose results are there already and need no looking up: they wait for no place."""
+        while self.state.arrived:
+            task = self.state.arrived.popleft()
+            if self._past.earlier.count and not self._is_stopped():
+                self._take_if_known(self._nodes[task.id])
+
+    def _take_if_known(self, node: Node) -> None:
         try:
-            self._take(node, node.prepare())
+            step = node.prepare()
+        except Exception:
+            return  # it is told when the task's turn comes
+        if node.id not in self._ending and isinstance(step, Ask) and not must_look(step):
+            identity = identify(step, self._past.upstream, self._depends(node))
+            if known := self._known(node, step, identity):
+                self._end(node, known)
+
+    def _start(self, node: Node, refused: Result | None = None) -> None:
+        """Starts the task; with `refused` only a result that is there already is taken, and else that is its result."""
+        try:
+            self._take(node, node.prepare(), refused)
         except Exception as error:
             self._end(node, Result(task=node.id, outcome=Outcome.INVALID_TASK, error=told(error)))
 
-    def _take(self, node: Node, step: Step) -> None:
+    def _take(self, node: Node, step: Step, refused: Result | None) -> None:
         match step:
             case Expand(nodes=nodes):
                 self._check(nodes)
@@ -178,10 +199,10 @@ class Core:
                 self._end(node, Result(task=node.id, outcome=Outcome.SKIPPED, error=reason))
             case Ask() if self._past.anywhere or must_look(step):
                 self._looking += 1
-                self._begin(node, partial(self._look_and_ask, node, step))
+                self._begin(node, partial(self._look_and_ask, node, step, refused))
             case Ask():
                 identity = identify(step, self._past.upstream, self._depends(node))
-                if known := self._known(node, step, identity):
+                if known := self._known(node, step, identity) or refused:
                     self._end(node, known)
                 else:
                     first = self._first(node, step, identity)
@@ -218,7 +239,7 @@ class Core:
                 found[need] = digest(self.results[need], parts, whole=need in node.named)
         return {need: gave for need, gave in found.items() if gave is not None}
 
-    async def _look_and_ask(self, node: Node, step: Ask) -> Result:
+    async def _look_and_ask(self, node: Node, step: Ask, refused: Result | None) -> Result:
         """As `_ask`, for a task for which files, a repository or other runs have to be looked at first."""
         try:
             identity = await look_up(step, self._past.upstream, self._depends(node), self._threads)
@@ -230,7 +251,7 @@ class Core:
             return Result(task=node.id, outcome=Outcome.INVALID_TASK, error=str(error))
         finally:
             self._looking -= 1
-        if known := self._known(node, step, identity):
+        if known := self._known(node, step, identity) or refused:
             return known
         return await self._ask(node, step, self._first(node, step, identity))
 
@@ -295,7 +316,7 @@ class Core:
             retry = next_try(last.outcome, tries, step.retries, repairs)
             if self._limits.usd is not None and self.state.cost_usd + last.cost_usd >= self._limits.usd:
                 retry = None
-            self.emit(finished(attempt, last, retry and retry.wait))
+            self.emit(finished(attempt, last, retry.wait if retry else None))
             del self._begun[node.id]
             if retry is None:
                 return total

@@ -54,6 +54,8 @@ class Earlier:
     spent_usd: float = 0.0
     _finished: dict[str, dict[tuple[str, str], Found]] = field(default_factory=dict)
     """By key, then by run and task."""
+    _given: set[tuple[str, str, str]] = field(default_factory=set)
+    """By key, run and task: what was taken."""
     _places: dict[str, dict[str, str]] = field(default_factory=dict)
     """By task and key: where the task worked."""
 
@@ -79,7 +81,8 @@ class Earlier:
         known = self._finished.setdefault(key, {})
         for record in records:
             event = record.event
-            if isinstance(event, TaskFinished) and record.run != self.run:
+            place = (record.run, getattr(event, "task", ""))
+            if isinstance(event, TaskFinished) and record.run != self.run and (key, *place) not in self._given:
                 known.setdefault((record.run, event.task), Found(event.result, record.run))
 
     def take(self, task: str, key: str) -> Result | None:
@@ -92,6 +95,7 @@ class Earlier:
             return None
         place = (self.run, task) if (self.run, task) in found else next(iter(found))
         known = found.pop(place)
+        self._given.add((key, *place))
         return replace(Result.from_json(known.result), task=task, reused=known.result.get("reused") or known.run)
 
     def place(self, run: str, task: str, key: str, *, again: bool) -> str | None:
