@@ -46,7 +46,7 @@ VERSION_2 = VERSION_1 | {
         project_key TEXT NOT NULL,
         session_id  TEXT NOT NULL,
         subpath     TEXT NOT NULL,  -- empty for the session's own transcript, else its subagent's
-        lines       BLOB NOT NULL   -- a JSON array, compressed by zlib
+        lines       BLOB NOT NULL   -- a JSON array, compressed as xz
     ) STRICT""",
     "transcripts_by_project": "CREATE INDEX transcripts_by_project ON transcripts (project_key, session_id, subpath)",
     "transcripts_by_session": "CREATE INDEX transcripts_by_session ON transcripts (session_id)",
