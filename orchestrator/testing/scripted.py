@@ -45,7 +45,7 @@ Checks = Callable[[Attempt, str], int | None] | Mapping[str, Sequence[int | None
 """A function from the attempt and a check's command to its exit code (None: it took too long); or exit codes by
 command, one per time that it is run: the last one also answers what comes after it, a command without any passes."""
 
-PASSING: Checks = {}
+PASSING: Checks = {"false": [1]}
 
 
 class ScriptedChecks:
