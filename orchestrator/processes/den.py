@@ -16,7 +16,6 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
-from orchestrator.errors import UsageError
 from orchestrator.processes import guard, launcher
 from orchestrator.processes.guard import GRACE, processes_under, send
 
@@ -153,19 +152,3 @@ async def end(lease: Path) -> None:
         if anyio.current_time() > deadline:
             send(left, signal.SIGKILL)
         await anyio.sleep(0.02)
-
-
-def find_claude() -> Path:
-    """The CLI to run: ORCHESTRATOR_CLAUDE, the one that the SDK brings along, or `claude` from PATH.
-
-    Raises UsageError when there is none.
-    """
-    import_path = sys.modules["claude_agent_sdk"].__file__ or ""
-    bundled = Path(import_path).parent / "_bundled" / "claude"
-    chosen = os.environ.get("ORCHESTRATOR_CLAUDE") or (str(bundled) if bundled.is_file() else shutil.which("claude"))
-    if not chosen or not Path(chosen).is_file() or not os.access(chosen, os.X_OK):
-        raise UsageError(
-            f"no Claude CLI: found {chosen or 'none'}, expected a program; reinstall claude-agent-sdk from "
-            "a wheel for this platform, or name a CLI in ORCHESTRATOR_CLAUDE"
-        )
-    return Path(chosen).absolute()
