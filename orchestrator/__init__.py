@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.engine.opening import open_run, run_plan
+    from orchestrator.engine.opening import open_run, resume_run, run_plan
     from orchestrator.engine.run import Handle, Run
     from orchestrator.errors import (
         Fault,
@@ -45,11 +45,12 @@ __all__ = [
     "WorkspaceInfo",
     "WorkspaceSpec",
     "open_run",
+    "resume_run",
     "run_plan",
 ]
 
 _HOMES = {
-    "engine.opening": ("open_run", "run_plan"),
+    "engine.opening": ("open_run", "resume_run", "run_plan"),
     "report": ("RunReport",),
     "engine.run": ("Handle", "Run"),
     "errors": ("Fault", "InternalError", "JournalError", "OrchestratorError", "PlanError", "TaskFailed", "UsageError"),

@@ -34,7 +34,9 @@ class RunStarted(Event):
     resumed: int = 0
     """How often the run had been gone on with before. Each time its tasks are added anew."""
     spent_usd: float = 0.0
-    """What the run had cost by then."""
+    """What the run had cost by then, in US dollars."""
+    known: int = 0
+    """How many finished results it had by then."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """What the command line said besides the plan, for going on: `settings`, `fail_fast`."""
 
@@ -100,6 +102,10 @@ class WorkspaceOpened(Event):
     path: str
     branch: str | None = None
     base: str | None = None
+    name: str | None = None
+    """What it is called: opened by this name again, it goes on where it was left."""
+    origin: str | None = None
+    """The path that was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

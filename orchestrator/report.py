@@ -26,6 +26,8 @@ class RunReport:
     longest_s: float
     """Seconds of the longest task."""
     upstream: str | None = None
+    resumed: int = 0
+    """How often the run had been gone on with before."""
 
     @property
     def ok(self) -> bool:
@@ -49,14 +51,19 @@ class RunReport:
         return self.count(Status.FAILED)
 
     @property
+    def reused(self) -> list[Result]:
+        """Results that were there before, and had not to be paid for again."""
+        return [result for result in self.leaf_results if result.reused is not None]
+
+    @property
     def leaf_results(self) -> list[Result]:
         """Results of the tasks, loops left out."""
         return [result for task, result in self.results.items() if task in self.statuses]
 
     @property
     def cost_usd(self) -> float:
-        """US dollars, as the CLI reckons them."""
-        return sum(result.cost_usd for result in self.leaf_results)
+        """US dollars, as the CLI reckons them, that this run has cost; what other runs paid for is not in it."""
+        return sum(result.cost_usd for result in self.leaf_results if result.reused in (None, self.run))
 
     @property
     def usage(self) -> Usage:
@@ -88,6 +95,7 @@ class RunReport:
                 "failed": self.failed,
                 "skipped": self.count(Status.SKIPPED),
                 "cancelled": self.count(Status.CANCELLED),
+                "reused": len(self.reused),
                 "cost_usd": round(self.cost_usd, 6),
                 "input_tokens": self.usage.all_input_tokens,
                 "cached_input_tokens": self.usage.cache_read_tokens,
@@ -125,6 +133,7 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         sum_s=state.sum_s,
         longest_s=max((_seconds(task) for task in state.leaves()), default=0.0),
         upstream=begun.upstream if begun else None,
+        resumed=begun.resumed if begun else 0,
     )
 
 

@@ -40,6 +40,11 @@ class Home:
         return self.path / "workspaces"
 
     @property
+    def locks(self) -> Path:
+        """Of the sessions that are being driven."""
+        return self.path / "locks"
+
+    @property
     def crashes(self) -> Path:
         return self.path / "crashes"
 

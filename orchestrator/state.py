@@ -9,10 +9,12 @@ from orchestrator.events import (
     AgentMessage,
     AttemptFinished,
     AttemptStarted,
+    CheckFinished,
     Event,
     Record,
     RunFinished,
     RunStarted,
+    SessionStarted,
     TaskAdded,
     TaskExpanded,
     TaskFinished,
@@ -51,9 +53,14 @@ class TaskState:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    told_usd: float = 0.0
+    """What the attempt at work has cost, as far as its messages have told."""
     workspace: WorkspaceInfo | None = None
     session_id: str | None = None
     result: dict[str, Any] | None = None
+
+    reused: bool = False
+    """Whether its result was there before."""
 
     @property
     def finished_well(self) -> bool:
@@ -88,6 +95,8 @@ class RunState:
     """Agents' tasks whose needs are met, in the order in which they became so."""
     ready_free: deque[TaskState] = field(default_factory=deque)
     """The same for tasks that run no agent."""
+    arrived: deque[TaskState] = field(default_factory=deque)
+    """Of `ready`, those that nobody has looked at yet."""
     doomed: deque[tuple[TaskState, str]] = field(default_factory=deque)
     """Tasks that cannot run any more, with the need that failed them."""
     complete: deque[TaskState] = field(default_factory=deque)
@@ -99,6 +108,8 @@ class RunState:
     output_tokens: int = 0
     sum_s: float = 0.0
     """Seconds of work, summed over the attempts that have ended."""
+    reused: int = 0
+    """Tasks whose result was there before."""
     _dependents: dict[str, list[str]] = field(default_factory=dict)
 
     def apply(self, event: Event, at: float) -> None:
@@ -128,7 +139,8 @@ class RunState:
         self.counts[status] += task.counts
 
     def _run_started(self, event: RunStarted, at: float) -> None:
-        self.started, self.started_at = event, at
+        """A run that is gone on with begins anew; what had finished is added, and found, once more."""
+        RunState.__init__(self, started=event, started_at=at, last_at=at, cost_usd=event.spent_usd)
 
     def _task_added(self, event: TaskAdded, at: float) -> None:
         task = TaskState(
@@ -148,6 +160,8 @@ class RunState:
     def _make_ready(self, task: TaskState) -> None:
         if all(self.tasks[need].finished_well for need in task.needs):
             (self.ready if task.runs_agent else self.ready_free).append(task)
+            if task.runs_agent:
+                self.arrived.append(task)
 
     def _task_expanded(self, event: TaskExpanded, at: float) -> None:
         task = self.tasks[event.task]
@@ -159,7 +173,8 @@ class RunState:
 
     def _attempt_started(self, event: AttemptStarted, at: float) -> None:
         task = self.tasks[event.task]
-        task.attempts, task.session_id, task.doing = event.attempt, event.session_id, "starting"
+        task.attempts, task.session_id, task.doing = event.attempt, event.resume or event.session_id, "starting"
+        task.told_usd = 0.0
         task.started = task.started or at
         if task.status is not Status.RUNNING:
             self._count(task, Status.RUNNING)
@@ -168,7 +183,12 @@ class RunState:
 
     def _workspace_opened(self, event: WorkspaceOpened, at: float) -> None:
         self.tasks[event.task].workspace = WorkspaceInfo(
-            kind=event.workspace, path=event.path, branch=event.branch, base=event.base
+            kind=event.workspace,
+            path=event.path,
+            branch=event.branch,
+            base=event.base,
+            name=event.name,
+            origin=event.origin,
         )
 
     def _workspace_closed(self, event: WorkspaceClosed, at: float) -> None:
@@ -178,8 +198,16 @@ class RunState:
                 task.workspace, branch=event.branch, commit=event.commit, changed=tuple(event.changed)
             )
 
+    def _session_started(self, event: SessionStarted, at: float) -> None:
+        self.tasks[event.task].session_id = event.session_id
+
+    def _check_finished(self, event: CheckFinished, at: float) -> None:
+        verdict = "passed" if event.exit_code == 0 else "failed"
+        self.tasks[event.task].doing = f"{verdict}: {event.command}"
+
     def _agent_message(self, event: AgentMessage, at: float) -> None:
         task = self.tasks[event.task]
+        task.told_usd = event.cost_usd or task.told_usd
         task.doing = event.doing or task.doing
         task.turns += event.turns
         task.input_tokens += event.input_tokens
@@ -200,7 +228,9 @@ class RunState:
             self.places -= task.runs_agent
         self._count(task, Status(event.status))
         task.finished, task.result, task.doing = at, event.result, None
-        if not event.loop:
+        task.reused = event.result.get("reused") is not None
+        self.reused += task.reused
+        if not event.loop and not task.reused:
             self._settle_tokens(task, event.result["usage"])
         if task.parent is not None:
             parent = self.tasks[task.parent]
@@ -234,6 +264,8 @@ _FOLDS: dict[type[Event], Callable[[RunState, Any, float], None]] = {
     AttemptStarted: RunState._attempt_started,
     WorkspaceOpened: RunState._workspace_opened,
     WorkspaceClosed: RunState._workspace_closed,
+    SessionStarted: RunState._session_started,
+    CheckFinished: RunState._check_finished,
     AgentMessage: RunState._agent_message,
     AttemptFinished: RunState._attempt_finished,
     TaskFinished: RunState._task_finished,

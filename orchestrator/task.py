@@ -130,6 +130,10 @@ class WorkspaceInfo:
     base: str | None = None
     commit: str | None = None
     changed: tuple[str, ...] = ()
+    name: str | None = None
+    """What it is called: opened by this name again, it goes on where it was left."""
+    origin: str | None = None
+    """The path that was asked for: the directory in the repository that a worktree is of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import anyio
 
-from orchestrator.events import WorkspaceClosed, WorkspaceOpened
+from orchestrator.checks import RunCheck, ask_until_checked, run_check
+from orchestrator.events import Event, SessionStarted, WorkspaceClosed, WorkspaceOpened
 from orchestrator.protocols import AgentRunner, Emit
 from orchestrator.task import Attempt, Outcome, Result, WorkspaceInfo
 from workspaces import Workspace, WorkspaceError, WorkspaceProvider
 
 
-async def work(attempt: Attempt, emit: Emit, runner: AgentRunner, providers: Mapping[str, WorkspaceProvider]) -> Result:
+async def work(
+    attempt: Attempt,
+    emit: Emit,
+    runner: AgentRunner,
+    providers: Mapping[str, WorkspaceProvider],
+    check: RunCheck = run_check,
+) -> Result:
     """Runs the attempt in its workspace. Every failure is a result with its outcome; only cancellation gets out."""
     started = anyio.current_time()
     workspace: Workspace | None = None
@@ -19,7 +27,9 @@ async def work(attempt: Attempt, emit: Emit, runner: AgentRunner, providers: Map
     try:
         async with providers[attempt.workspace.kind].open(attempt.workspace, attempt.name) as workspace:
             emit(opened(attempt, workspace))
-            result = await run_in_time(attempt, workspace, emit, runner)
+            # Still open between the rounds: what git ignores, as node_modules, is gone once a worktree is put away.
+            ask = partial(run_in_time, workspace=workspace, emit=emit, runner=runner)
+            result = await ask_until_checked(attempt, workspace.path, emit, ask, check)
     except (WorkspaceError, OSError, ValueError) as error:
         # What the agent gave is kept, but work that could not be put away is no success.
         outcome = Outcome.WORKSPACE if result.ok else result.outcome
@@ -31,13 +41,21 @@ async def work(attempt: Attempt, emit: Emit, runner: AgentRunner, providers: Map
 
 
 async def run_in_time(attempt: Attempt, workspace: Workspace, emit: Emit, runner: AgentRunner) -> Result:
-    """The agent's result, or a timeout's."""
+    """The agent's result, or a timeout's, which names the session that the agent had."""
+    session_id = attempt.session_id if attempt.resume is None or attempt.fork else attempt.resume
+
+    def watch(event: Event) -> None:
+        nonlocal session_id
+        if isinstance(event, SessionStarted):
+            session_id = event.session_id
+        emit(event)
+
     with anyio.move_on_after(attempt.timeout):
-        return await runner.run(attempt, workspace, emit)
+        return await runner.run(attempt, workspace, watch)
     return Result(
         task=attempt.task,
         outcome=Outcome.TIMEOUT,
-        session_id=attempt.session_id,
+        session_id=session_id,
         error=f"it took longer than its timeout of {attempt.timeout:g} s",
     )
 
@@ -50,6 +68,8 @@ def opened(attempt: Attempt, workspace: Workspace) -> WorkspaceOpened:
         path=str(workspace.path),
         branch=workspace.branch,
         base=workspace.base,
+        name=attempt.name,
+        origin=attempt.workspace.path,
     )
 
 
@@ -74,4 +94,6 @@ def info(attempt: Attempt, workspace: Workspace | None) -> WorkspaceInfo | None:
         base=workspace.base,
         commit=workspace.commit,
         changed=workspace.changed,
+        name=attempt.name,
+        origin=attempt.workspace.path,
     )

@@ -9,6 +9,7 @@ refreshes and locks (`.oauth_refresh.lock`) in the directory that CLAUDE_SECURES
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -56,19 +57,18 @@ async def open_config(attempt: Attempt, den: Den, upstream: Upstream | None) -> 
     if upstream is None and (named := attempt.agent.env.get("CLAUDE_CONFIG_DIR")):
         yield Config(Path(named), {})
         return
-    config = Config(den.config / attempt.session_id, config_environment(den, attempt, upstream))
     source = None if upstream else user_config()
-    await to_thread.run_sync(furnish, config, source, den, "user" in attempt.agent.settings)
+    path = await to_thread.run_sync(furnish, den.config, source, "user" in attempt.agent.settings)
     try:
-        yield config
+        yield Config(path, config_environment(path, upstream))
     finally:
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(lambda: shutil.rmtree(config.path, ignore_errors=True))
+            await to_thread.run_sync(lambda: shutil.rmtree(path, ignore_errors=True))
 
 
-def config_environment(den: Den, attempt: Attempt, upstream: Upstream | None) -> dict[str, str]:
+def config_environment(path: Path, upstream: Upstream | None) -> dict[str, str]:
     """The variables that lead a CLI to its own state, and with an account to the user's login."""
-    place = {"CLAUDE_CONFIG_DIR": str(den.config / attempt.session_id)}
+    place = {"CLAUDE_CONFIG_DIR": str(path)}
     return place if upstream else place | {"CLAUDE_SECURESTORAGE_CONFIG_DIR": secure_storage()}
 
 
@@ -93,18 +93,19 @@ def user_state() -> Path:
     return (Path(named) if named else Path.home()) / ".claude.json"
 
 
-def furnish(config: Config, source: Path | None, den: Den, settings: bool) -> None:
-    """Makes the directory. Without a `source` (the user's own) it is that of somebody who has just installed Claude."""
-    config.path.mkdir(mode=0o700, parents=True)
-    projects = (source or den.config) / "projects"
+def furnish(parent: Path, source: Path | None, settings: bool) -> Path:
+    """Makes a directory. Without a `source` (the user's own) it is that of somebody who has just installed Claude."""
+    path = Path(tempfile.mkdtemp(dir=parent, prefix="agent-"))  # of mode 0700
+    projects = (source or parent) / "projects"
     projects.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config.projects.symlink_to(projects)
-    write_state(config.path / ".claude.json", user_state() if source else None)
+    (path / "projects").symlink_to(projects.absolute())
+    write_state(path / ".claude.json", user_state() if source else None)
     if source:
         for name in POLICIES:
-            copy(source / name, config.path / name)
+            copy(source / name, path / name)
     if source and settings:
-        link_all(source, config.path)
+        link_all(source, path)
+    return path
 
 
 def link_all(source: Path, target: Path) -> None:

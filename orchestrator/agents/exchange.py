@@ -140,8 +140,10 @@ def note(ending: Ending, message: Message) -> None:
             ending.refused = True
         case RateLimitEvent(rate_limit_info=info):
             ending.limit = info if info.status == "rejected" else None
-        case ResultMessage(is_error=bad) if not bad or ending.message is None or ending.message.is_error:
-            ending.message = message
+        case ResultMessage():
+            bad = message.is_error or ending.api_error is not None
+            if ending.message is None or ending.bad or not bad:
+                ending.message, ending.bad = message, bad
 
 
 def is_start(message: Message) -> TypeGuard[SystemMessage]:

@@ -35,6 +35,8 @@ class Ending:
 
     message: ResultMessage | None = None
     """The one that counts: the last without an error, or else the last."""
+    bad: bool = False
+    """Whether it stands for an error of the API, though it may not say so itself."""
     error: BaseException | None = None
     """What the SDK raised."""
     api_error: str | None = None
@@ -66,11 +68,11 @@ def judge(ending: Ending, schema: Mapping[str, Any] | None = None) -> Verdict:
         status, kind = ending.hopeless.get("error_status"), ending.hopeless.get("error")
         return Outcome.AUTH, f"the API refused the credentials ({status} {kind}): {LOG_IN}"
     message = ending.message
-    if ending.given_up is not None and (message is None or message.is_error):
+    if ending.given_up is not None and (message is None or message.is_error or ending.bad):
         return _with_tail(ending.given_up, ending.stderr)
     if message is None:
         return _judge_error(ending)
-    if message.is_error or ending.api_error:
+    if message.is_error or ending.bad:
         return _judge_bad_result(message, ending)
     return _judge_good_result(message, schema)
 

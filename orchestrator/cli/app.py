@@ -35,6 +35,9 @@ ViewName = Annotated[
         "--view", metavar="live|lines|jsonl|none", help="Progress on stderr; default: live in a terminal, else lines."
     ),
 ]
+Rerun = Annotated[
+    list[str] | None, typer.Option(metavar="TASK", help="Do this task or loop again; may be given again.")
+]
 Concurrent = Annotated[int | None, typer.Option(min=1, max=1000, help="How many agents run at once.")]
 
 
@@ -70,12 +73,52 @@ def run(
     concurrent: Concurrent = None,
     usd: Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost, in US dollars.")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first task that fails.")] = False,
+    reuse: Annotated[bool, typer.Option("--reuse", help="Take finished results from any earlier run.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run that takes no earlier result.")] = False,
+    rerun: Rerun = None,
     view: ViewName = None,
     json: JsonTarget = None,
 ) -> None:
-    """Run a plan file."""
-    options = _options(offline=offline, concurrent=concurrent, usd=usd, fail_fast=fail_fast, view=view, json=json)
+    """Run a plan file. If its last run did not come to an end, go on with that one."""
+    options = _options(
+        offline=offline,
+        concurrent=concurrent,
+        usd=usd,
+        fail_fast=fail_fast,
+        reuse=reuse,
+        fresh=fresh,
+        rerun=tuple(rerun or ()),
+        view=view,
+        json=json,
+    )
     _do("running:run", plan, settings or [], options)
+
+
+@app.command()
+def resume(
+    run: RunName = None,
+    concurrent: Concurrent = None,
+    usd: Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost in all, in US dollars.")] = None,
+    rerun: Rerun = None,
+    view: ViewName = None,
+    json: JsonTarget = None,
+) -> None:
+    """Go on with a run: what has finished is kept, agents that were cut off go on in their sessions."""
+    options = _options(concurrent=concurrent, usd=usd, rerun=tuple(rerun or ()), view=view, json=json)
+    _do("resuming:resume", run, options)
+
+
+@app.command("continue")
+def continue_(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or a name.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task of the run.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to say to its agent; - reads it from stdin.")],
+    fork: Annotated[bool, typer.Option("--fork", help="Go on with a copy; the session stays as it is.")] = False,
+    view: ViewName = None,
+    json: JsonTarget = None,
+) -> None:
+    """Say something more to the agent of a task: it goes on in its session, where it worked."""
+    _do("resuming:go_on", run, task, prompt, fork, _options(view=view, json=json))
 
 
 @app.command()

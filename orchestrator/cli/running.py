@@ -3,11 +3,12 @@
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import anyio
 from anyio.abc import TaskStatus
@@ -15,10 +16,13 @@ from pydantic import ValidationError
 
 from orchestrator.cli import exits
 from orchestrator.cli.output import check_target, console, write_json
+from orchestrator.engine.choosing import Reuse
 from orchestrator.engine.files import replace_file
 from orchestrator.engine.opening import open_run
+from orchestrator.engine.run import Run
 from orchestrator.errors import TaskFailed, UsageError, bare_errors
 from orchestrator.plan.loading import LoadedPlan, load_plan
+from orchestrator.plan.words import did_you_mean, listed
 from orchestrator.protocols import View
 from orchestrator.report import RunReport
 from orchestrator.settings import home, load
@@ -38,14 +42,30 @@ class Options:
     concurrent: int | None = None
     usd: float | None = None
     fail_fast: bool = False
+    reuse: bool = False
+    fresh: bool = False
+    rerun: tuple[str, ...] = ()
     view: str | None = None
     json: str | None = None
     directory: Path | None = None
+    run: str | None = None
+    """The run to go on with."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """For the journal."""
+
+    @property
+    def whence(self) -> Reuse:
+        """Where finished results are taken from. Raises UsageError when the options contradict each other."""
+        if self.fresh and (self.reuse or self.rerun):
+            raise UsageError("--fresh: it takes no earlier results; leave out --reuse and --rerun")
+        return "none" if self.fresh else "any" if self.reuse or (self.rerun and not self.run) else "unfinished"
 
 
 def run(path: str, settings: Sequence[str], options: Options) -> int:
     """Runs a plan file; the exit code."""
-    return drive(load_plan(path, to_overrides(settings)), options)
+    overrides = to_overrides(settings)
+    arguments = {"settings": overrides, "fail_fast": options.fail_fast}
+    return drive(load_plan(path, overrides), replace(options, arguments=arguments))
 
 
 def demo(options: Options) -> int:
@@ -101,15 +121,48 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
     except ValidationError as error:
         raise UsageError(f"--usd {options.usd}: {error.errors()[0]['msg']}") from error
     loaded = LoadedPlan(loaded.plan.model_copy(update={"limits": checked}), loaded.directory, loaded.file)
-    report, interrupted = anyio.run(_run, loaded, options)
+    check_rerun(loaded, options.rerun)
+
+    async def work(opened: Run) -> None:
+        await opened.plan(loaded)
+
+    opening = open_run(
+        loaded.plan.name,
+        limits=loaded.plan.limits,
+        views=choose_views(options.view),
+        upstream="offline" if options.offline else None,
+        fail_fast=options.fail_fast,
+        reuse=options.whence,
+        rerun=options.rerun,
+        run=options.run,
+        plan=str(loaded.file) if loaded.file else None,
+        directory=options.directory,
+        arguments=options.arguments,
+    )
+    return carry_out(opening, work, options.json)
+
+
+def check_rerun(loaded: LoadedPlan, rerun: Sequence[str]) -> None:
+    """Raises UsageError for tasks that are not in the plan."""
+    for name in rerun:
+        if name.partition("[")[0] not in loaded.plan.tasks:
+            guess = did_you_mean(name, list(loaded.plan.tasks))
+            raise UsageError(f"--rerun {name}: there is no such task{guess}; there is {listed(loaded.plan.tasks)}")
+
+
+def carry_out(
+    opening: AbstractAsyncContextManager[Run], work: Callable[[Run], Awaitable[None]], json: str | None
+) -> int:
+    """Opens the run, has the work done, and tells what came of it; the exit code."""
+    report, interrupted = anyio.run(_run, opening, work)
     if report is None:
         print("interrupted: nothing was started", file=sys.stderr)
         return exits.INTERRUPTED
     with suppress(BrokenPipeError):  # whoever stopped reading still gets the exit code
-        tell(report, options.json)
+        tell(report, json)
     if interrupted:
         with suppress(BrokenPipeError):
-            print(f"interrupted: what had finished is kept: orchestrator show {report.run}", file=sys.stderr)
+            print(f"interrupted: go on with: orchestrator resume {report.run}", file=sys.stderr)
         return exits.INTERRUPTED
     return exits.OK if report.ok else exits.SOME_FAILED
 
@@ -123,24 +176,19 @@ def tell(report: RunReport, json: str | None) -> None:
     out.file.flush()
 
 
-async def _run(loaded: LoadedPlan, options: Options) -> tuple[RunReport | None, bool]:
+async def _run(
+    opening: AbstractAsyncContextManager[Run], work: Callable[[Run], Awaitable[None]]
+) -> tuple[RunReport | None, bool]:
     """The report, None when it did not come to a run; and whether it was interrupted."""
-    work = None
+    opened = None
     with bare_errors():
         async with anyio.create_task_group() as listening:
             with anyio.CancelScope() as scope, suppress(TaskFailed):
                 await listening.start(_cancel_on_signal, scope)
-                async with open_run(
-                    loaded.plan.name,
-                    limits=loaded.plan.limits,
-                    views=choose_views(options.view),
-                    upstream="offline" if options.offline else None,
-                    fail_fast=options.fail_fast,
-                    plan=str(loaded.file) if loaded.file else None,
-                ) as work:
-                    await work.plan(loaded)
+                async with opening as opened:
+                    await work(opened)
             listening.cancel_scope.cancel()
-    return (work.report() if work else None), scope.cancelled_caught
+    return (opened.report() if opened else None), scope.cancelled_caught
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:

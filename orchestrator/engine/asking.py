@@ -17,10 +17,11 @@ from orchestrator.plan.model import Agent
 from orchestrator.plan.places import check_kind
 from orchestrator.plan.rehearsal import check_steps
 from orchestrator.plan.words import describe
-from orchestrator.task import HasTask, Task, plain
+from orchestrator.task import HasTask, Result, Task, plain
 from workspaces import WorkspaceSpec
 
 TITLE = 80
+SESSION = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 KEY = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]{1,200}")
 
 
@@ -47,6 +48,10 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
         raise UsageError(f"task {name!r}: its prompt is empty")
     if not isinstance(task.agent, Agent | None):
         raise UsageError(f"task {name!r}: agent: found {task.agent!r}, expected an Agent, as Agent(model='sonnet')")
+    if isinstance(task.checks, str) or not all(isinstance(check, str) and check.strip() for check in task.checks):
+        raise UsageError(f"task {name!r}: checks: found {task.checks!r}, expected a list of commands, as ['pytest -q']")
+    if isinstance(task.inputs, str) or not all(isinstance(path, str | Path) for path in task.inputs):
+        raise UsageError(f"task {name!r}: inputs: found {task.inputs!r}, expected a list of paths, as ['src']")
     if task.retries is not None and (type(task.retries) is not int or task.retries < 0):
         raise UsageError(f"task {name!r}: retries: found {task.retries!r}, expected a whole number, 0 or more")
     rehearsal = to_steps(task.rehearsal, name)
@@ -63,10 +68,31 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
         parse=parse,
         timeout=setting.timeout if task.timeout is None else to_seconds(task.timeout, name),
         retries=setting.retries if task.retries is None else task.retries,
+        checks=tuple(task.checks),
+        inputs=tuple(str(setting.directory / Path(path).expanduser()) for path in task.inputs),
+        fresh=task.fresh,
         rehearsal=rehearsal,
     )
     needs = to_ids(task.needs, name)
-    return Node(id=name, title=title(task.prompt), kind="agent", prepare=lambda: step, needs=needs)
+    return Node(id=name, title=title(task.prompt), kind="agent", prepare=lambda: step, needs=needs, named=needs)
+
+
+def to_resuming_node(task: Task, name: str, setting: Setting, earlier: Result | str, *, fork: bool) -> Node:
+    """The node that goes on with an earlier session. Raises UsageError when there is none, or the task is not valid."""
+    session = earlier.session_id if isinstance(earlier, Result) else earlier
+    if not isinstance(session, str) or not SESSION.fullmatch(session):
+        what = f"the result of {earlier.task!r}, which has no session" if isinstance(earlier, Result) else repr(earlier)
+        raise UsageError(f"task {name!r}: found {what}, expected a Result of an agent, or the id of a session")
+    place = None
+    if isinstance(earlier, Result) and earlier.workspace and task.workspace is None:
+        where = earlier.workspace
+        # A copy of the agent goes on from a copy of its work: two cannot be on one branch.
+        place = None if fork and where.branch else where.name
+        base = (where.commit if fork else None) or where.base
+        task = replace(task, workspace=WorkspaceSpec(kind=where.kind, path=where.origin, base=base))
+    node = to_node(task, name, setting)
+    step = replace(cast("Ask", node.prepare()), resume=session, fork=fork, place=place)
+    return replace(node, prepare=lambda: step)
 
 
 def to_ids(needs: Sequence[str | HasTask], name: str) -> tuple[str, ...]:

@@ -1,27 +1,26 @@
 """open_run and run_plan: everything wired up around a run, and put away after it."""
 
 import os
-import secrets
-import string
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
+from typing import Any, cast, get_args
 
 import anyio
 import psutil
 from anyio import to_thread
 
 from orchestrator.engine.asking import Setting, to_workspace
-from orchestrator.engine.core import Core
+from orchestrator.engine.choosing import Reuse, choose, script
+from orchestrator.engine.core import Core, Past
 from orchestrator.engine.planned import as_loaded
 from orchestrator.engine.run import Run
 from orchestrator.errors import UsageError, bare_errors
 from orchestrator.events import Record, RunStarted
-from orchestrator.plan.loading import LoadedPlan
+from orchestrator.plan.loading import LoadedPlan, load_plan
 from orchestrator.plan.model import Agent, Limits, Plan
 from orchestrator.protocols import Executor, Journal, View
 from orchestrator.report import RunReport
@@ -30,7 +29,7 @@ from workspaces import WorkspaceSpec, providers
 
 LAST_SIGHT = 5.0
 """Seconds that views have to show the end of a run that was broken off."""
-ID_LETTERS = string.ascii_lowercase + string.digits
+NOTHING: Mapping[str, Any] = {}
 
 
 @asynccontextmanager
@@ -45,8 +44,12 @@ async def open_run(
     upstream: str | None = None,
     executor: Executor | None = None,
     fail_fast: bool = False,
+    reuse: Reuse = "unfinished",
+    rerun: Collection[str] = (),
+    run: str | None = None,
     plan: str | None = None,
     directory: Path | None = None,
+    arguments: Mapping[str, Any] = NOTHING,
 ) -> AsyncIterator[Run]:
     """A run: give it tasks inside the block; leaving the block waits for them all.
 
@@ -55,8 +58,16 @@ async def open_run(
     watches: views, or their names (`"live"`, `"lines"`, `"jsonl"`). `upstream`: `"offline"` puts the embedded offline
     model in the API's place; None is the API that the environment names. `executor`: who carries attempts out; None for
     Claude CLI processes on this machine. `fail_fast`: the first task that fails cancels the rest, and TaskFailed is
-    raised. `plan`: the plan file's path, for the journal. `directory`: where relative paths start; None for the current
-    directory.
+    raised.
+
+    A run of the same name, from the same script in the same directory, that did not come to its end (it was stopped, or
+    its process died) is gone on with: it keeps its id, what had finished is taken from the journal, in any order, and
+    agents that were cut off go on in their sessions. `reuse`: `"any"` takes finished results from every earlier run as
+    well, `"none"` starts a new run that takes none. `rerun`: tasks, or loops, that are done again whatever there is.
+    `run`: the id of the run to go on with, also if it had come to its end.
+
+    `plan`: the plan file's path, for the journal. `directory`: where relative paths start; None for the current
+    directory. `arguments`: whatever is to be known when the run is gone on with, for the journal.
 
     Raises UsageError and JournalError before anything is started; TaskFailed under `fail_fast`; and what the block
     raises, after every task that had not ended by then is cancelled. Cancelling the block does the same. Partial
@@ -67,17 +78,22 @@ async def open_run(
     limits = check_limits(limits)
     views = [views] if isinstance(views, str) else views
     shown = [load("views", view)() if isinstance(view, str) else view for view in views]
-    started = begin(name or "run", limits, upstream, plan, directory)
+    started = begin(name or "run", limits, upstream, plan, directory, arguments)
+    check_reuse(reuse, rerun)
     async with AsyncExitStack() as stack:
         opened_journal = await open_journal(stack, journal)
-        opened_executor = executor or await open_executor(stack, upstream)
-        watching = await stack.enter_async_context(watched(opened_journal, run_id := new_id(started.name), shown))
+        chosen = await choose(opened_journal, stack.enter_context(ExitStack()), started, run, reuse)
+        past = Past(earlier=chosen.earlier, anywhere=reuse == "any", rerun=rerun, upstream=upstream)
+        opened_executor = executor or await open_executor(stack, upstream, opened_journal)
+        watching = await stack.enter_async_context(watched(opened_journal, chosen.run, shown, chosen.after))
         clock, status = anyio.current_time(), "crashed"
         try:
             with bare_errors():
                 async with anyio.create_task_group() as group:
-                    core = Core(run_id, opened_journal, opened_executor, limits, group, fail_fast=fail_fast)
-                    core.emit(started)
+                    core = Core(
+                        chosen.run, opened_journal, opened_executor, limits, group, fail_fast=fail_fast, past=past
+                    )
+                    core.emit(going_on(started, past))
                     yield Run(started.name, core, setting)
             status = "done"
         except (anyio.get_cancelled_exc_class(), KeyboardInterrupt, SystemExit):
@@ -107,7 +123,11 @@ async def run_plan(
     upstream: str | None = None,
     executor: Executor | None = None,
     fail_fast: bool = False,
+    reuse: Reuse = "unfinished",
+    rerun: Collection[str] = (),
+    run: str | None = None,
     directory: Path | None = None,
+    arguments: Mapping[str, Any] = NOTHING,
 ) -> RunReport:
     """Runs a plan from a file, or one made in Python, and reports on it; the arguments are those of `open_run`.
 
@@ -125,10 +145,64 @@ async def run_plan(
         upstream=upstream,
         executor=executor,
         fail_fast=fail_fast,
+        reuse=reuse,
+        rerun=rerun,
+        run=run,
         plan=str(loaded.file) if loaded.file else None,
-    ) as run:
-        await run.plan(loaded)
-    return run.report()
+        arguments=arguments,
+    ) as opened:
+        await opened.plan(loaded)
+    return opened.report()
+
+
+async def resume_run(
+    run: str,
+    *,
+    limits: Limits | None = None,
+    journal: Journal | str | Path | None = None,
+    views: Sequence[View | str] | str = (),
+    executor: Executor | None = None,
+    rerun: Collection[str] = (),
+) -> RunReport:
+    """Goes on with a run of a plan file, as that file is now: what has finished is taken from the journal.
+
+    `limits` replaces those that it ran under. Raises UsageError when there is no such run, when it is being driven by
+    another process, or when it was not started from a plan file (then run its script again); PlanError when the plan
+    is wrong.
+    """
+    async with AsyncExitStack() as stack:
+        opened = await open_journal(stack, journal)
+        begun = last_start(run, await opened.read(run))
+        loaded = await to_thread.run_sync(load_again, run, begun)
+        return await run_plan(
+            loaded,
+            limits=limits or Limits(concurrent=begun.concurrent, usd=begun.usd),
+            journal=opened,
+            views=views,
+            upstream=begun.upstream,
+            executor=executor,
+            fail_fast=bool(begun.arguments.get("fail_fast")),
+            rerun=rerun,
+            run=run,
+            directory=Path(begun.directory),
+            arguments=begun.arguments,
+        )
+
+
+def last_start(run: str, records: Sequence[Record]) -> RunStarted:
+    """How the run was last started. Raises UsageError when there is no such run."""
+    for record in reversed(records):
+        if isinstance(record.event, RunStarted):
+            return record.event
+    raise UsageError(f"run {run}: there is no such run in this journal")
+
+
+def load_again(run: str, begun: RunStarted) -> LoadedPlan:
+    """The plan of a run, as its file is now, with the settings of the command line. Raises UsageError and PlanError."""
+    if begun.plan is None:
+        again = f"run the script {begun.script} again" if begun.script else "run the script that started it again"
+        raise UsageError(f"run {run}: it was not started from a plan file: {again}, and it goes on by itself")
+    return load_plan(begun.plan, begun.arguments.get("settings", {}))
 
 
 def check_limits(limits: Limits | None) -> Limits:
@@ -143,7 +217,17 @@ def to_setting(agent: Agent, workspace: WorkspaceSpec | str | Path, directory: P
     return Setting(agent=agent, workspace=to_workspace(workspace, bare), directory=directory)
 
 
-def begin(name: str, limits: Limits, upstream: str | None, plan: str | None, directory: Path) -> RunStarted:
+def check_reuse(reuse: str, rerun: Collection[str]) -> None:
+    """Raises UsageError for words that mean nothing here."""
+    if reuse not in get_args(Reuse):
+        raise UsageError(f"reuse: found {reuse!r}, expected one of {', '.join(get_args(Reuse))}")
+    if isinstance(rerun, str):
+        raise UsageError(f"rerun: found {rerun!r}, expected a list of tasks, as [{rerun!r}]")
+
+
+def begin(
+    name: str, limits: Limits, upstream: str | None, plan: str | None, directory: Path, arguments: Mapping[str, Any]
+) -> RunStarted:
     return RunStarted(
         name=name,
         concurrent=limits.concurrent,
@@ -154,13 +238,15 @@ def begin(name: str, limits: Limits, upstream: str | None, plan: str | None, dir
         process_started=psutil.Process().create_time(),
         directory=str(directory),
         version=version("claude-agent-orchestrator"),
+        script=None if plan else script(),
+        arguments=arguments,
     )
 
 
-def new_id(name: str) -> str:
-    """`<name>-<six letters or digits>`: short enough to type, and fit for a folder and a branch."""
-    safe = "".join(letter if (letter.isalnum() and letter.isascii()) or letter in "-_." else "-" for letter in name)
-    return f"{safe.strip('-.')[:40] or 'run'}-{''.join(secrets.choice(ID_LETTERS) for _ in range(6))}"
+def going_on(started: RunStarted, past: Past) -> RunStarted:
+    """The event that starts the run, with what it has from before."""
+    earlier = past.earlier
+    return replace(started, resumed=earlier.resumed, spent_usd=earlier.spent_usd, known=earlier.count)
 
 
 async def open_journal(stack: AsyncExitStack, journal: Journal | str | Path | None) -> Journal:
@@ -173,23 +259,23 @@ async def open_journal(stack: AsyncExitStack, journal: Journal | str | Path | No
     return journal
 
 
-async def open_executor(stack: AsyncExitStack, upstream: str | None) -> Executor:
+async def open_executor(stack: AsyncExitStack, upstream: str | None, journal: Journal) -> Executor:
     """Claude CLI processes on this machine, asking the API that the environment names, or the upstream of that name."""
     open_claude = await to_thread.run_sync(load, "agents", "claude")  # the SDK takes over half a second to import
     answering = await stack.enter_async_context(load("upstreams", upstream)()) if upstream else None
-    runner = await stack.enter_async_context(open_claude(answering))
+    runner = await stack.enter_async_context(open_claude(answering, journal.sessions, home().locks))
     executor: Executor = load("executors", "local")(runner, providers(home().workspaces))
     return executor
 
 
 @asynccontextmanager
-async def watched(journal: Journal, run: str, views: Sequence[View]) -> AsyncIterator["Watching"]:
+async def watched(journal: Journal, run: str, views: Sequence[View], after: int) -> AsyncIterator["Watching"]:
     """Shows the run in each view, from its journal; leaves when they have shown its end, or were told to stop."""
     with bare_errors():
         async with anyio.create_task_group() as group:
             scopes = [anyio.CancelScope(shield=True) for _ in views]
             for view, scope in zip(views, scopes, strict=True):
-                group.start_soon(show, view, journal.follow(run), scope)
+                group.start_soon(show, view, journal.follow(run, after), scope)
             yield Watching(scopes)
 
 

@@ -65,6 +65,8 @@ class Planned:
             prepare=prepare,
             needs=needs_of(spec),
             allow_failure=spec.allow_failure,
+            named=spec.needs,
+            refers=needs_of(spec),
         )
 
     def expand(self, name: str, spec: TaskSpec) -> Step:
@@ -82,6 +84,8 @@ class Planned:
             prepare=partial(self.step, part_name(name, index), spec, loop),
             parent=name,
             allow_failure=spec.allow_failure,
+            named=spec.needs,
+            refers=needs_of(spec),
         )
 
     def step(self, name: str, spec: TaskSpec, loop: Mapping[str, Any]) -> Step:
@@ -109,6 +113,12 @@ class Planned:
             schema=spec.returns,
             timeout=spec.timeout or defaults.timeout or self.setting.timeout,
             retries=defaults.retries if spec.retries is None else spec.retries,
+            checks=tuple(render(check, scope, f"{where}.checks[{index}]") for index, check in enumerate(spec.checks)),
+            inputs=tuple(
+                str(self.setting.directory / Path(render(path, scope, f"{where}.inputs[{index}]")).expanduser())
+                for index, path in enumerate(spec.inputs)
+            ),
+            fresh=spec.fresh,
             rehearsal=self.rehearsal(spec, scope, where),
         )
 

@@ -13,7 +13,7 @@ import anyio
 from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from orchestrator.engine.asking import Setting, fill, to_node
+from orchestrator.engine.asking import Setting, fill, to_node, to_resuming_node
 from orchestrator.engine.core import Core
 from orchestrator.engine.planned import as_loaded, plan_nodes
 from orchestrator.engine.returns import to_reading
@@ -87,11 +87,14 @@ class Run:
         needs: Sequence[str | HasTask] = (),
         timeout: float | str | None = None,
         retries: int | None = None,
+        checks: Sequence[str] = (),
+        inputs: Sequence[str | Path] = (),
         key: str | None = None,
+        fresh: bool = False,
         rehearsal: Sequence[Mapping[str, Any]] | None = None,
     ) -> Result:
         """Asks one agent and waits for its result; the arguments are those of `Task`, `timeout` also as `"10m"`."""
-        same = _same(agent, workspace, returns, needs, timeout, retries, rehearsal)
+        same = _same(agent, workspace, returns, needs, timeout, retries, checks, inputs, fresh, rehearsal)
         (result,) = await _results([self.submit(replace(same, prompt=prompt, key=key))])
         return result
 
@@ -106,7 +109,10 @@ class Run:
         needs: Sequence[str | HasTask] = (),
         timeout: float | str | None = None,
         retries: int | None = None,
+        checks: Sequence[str] = (),
+        inputs: Sequence[str | Path] = (),
         key: str | None = None,
+        fresh: bool = False,
         rehearsal: Sequence[Mapping[str, Any]] | None = None,
     ) -> list[Result]:
         """One task per item, all at once within the run's limits; their results in the items' order.
@@ -114,7 +120,7 @@ class Run:
         `prompt` is a template with `{}` or `{field}`s for an item's values, or a function from an item to a prompt or a
         Task. With `key` the tasks are called `key[0]`, `key[1]`, …
         """
-        same = _same(agent, workspace, returns, needs, timeout, retries, rehearsal)
+        same = _same(agent, workspace, returns, needs, timeout, retries, checks, inputs, fresh, rehearsal)
         handles = self._submit_each(prompt, items, same, key or self._next("map"))
         return await _results(handles)
 
@@ -130,11 +136,14 @@ class Run:
         needs: Sequence[str | HasTask] = (),
         timeout: float | str | None = None,
         retries: int | None = None,
+        checks: Sequence[str] = (),
+        inputs: Sequence[str | Path] = (),
         key: str | None = None,
+        fresh: bool = False,
         rehearsal: Sequence[Mapping[str, Any]] | None = None,
     ) -> AsyncIterator[MemoryObjectReceiveStream[Result]]:
         """As `map`, but a stream of the results, first finished first. Leaving the block early cancels the rest."""
-        same = _same(agent, workspace, returns, needs, timeout, retries, rehearsal)
+        same = _same(agent, workspace, returns, needs, timeout, retries, checks, inputs, fresh, rehearsal)
         handles = self._submit_each(prompt, items, same, key or self._next("as-completed"))
         send, receive = anyio.create_memory_object_stream[Result](len(handles) + 1)
         try:
@@ -183,6 +192,37 @@ class Run:
         results = await _results([Handle(node.id, self._core) for node in nodes])
         return {result.task: result for result in results}
 
+    async def resume(
+        self,
+        earlier: Result | str,
+        prompt: str,
+        *,
+        fork: bool = False,
+        agent: Agent | None = None,
+        workspace: WorkspaceSpec | str | Path | None = None,
+        returns: Any = None,
+        needs: Sequence[str | HasTask] = (),
+        timeout: float | str | None = None,
+        retries: int | None = None,
+        checks: Sequence[str] = (),
+        inputs: Sequence[str | Path] = (),
+        key: str | None = None,
+        fresh: bool = False,
+        rehearsal: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Result:
+        """Goes on with the session of an earlier result, or with the session of that id: the agent knows all of it.
+
+        It works where the earlier task worked (a worktree that was removed is made again from its branch), unless
+        `workspace` says otherwise; after a bare id, where the run's tasks work. With `fork` the session itself stays
+        as it is, and a copy goes on under an id of its own. Raises UsageError for a result that has no session.
+        """
+        same = _same(agent, workspace, returns, needs, timeout, retries, checks, inputs, fresh, rehearsal)
+        name = key or self._next("resume")
+        node = to_resuming_node(replace(same, prompt=prompt), name, self._setting, earlier, fork=fork)
+        self._core.add([node])
+        (result,) = await _results([Handle(name, self._core)])
+        return result
+
     def report(self) -> RunReport:
         """The run so far."""
         return report_of(self.id, self._core.state, now=time.time())
@@ -227,6 +267,9 @@ def _same(
     needs: Sequence[str | HasTask],
     timeout: float | str | None,
     retries: int | None,
+    checks: Sequence[str],
+    inputs: Sequence[str | Path],
+    fresh: bool,
     rehearsal: Sequence[Mapping[str, Any]] | None,
 ) -> Task:
     """What the tasks of one call have in common."""
@@ -238,6 +281,9 @@ def _same(
         needs=needs,
         timeout=timeout,
         retries=retries,
+        checks=checks,
+        inputs=inputs,
+        fresh=fresh,
         rehearsal=rehearsal,
     )
 

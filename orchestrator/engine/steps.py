@@ -20,6 +20,16 @@ class Ask:
     """Makes the result's value from structured output that fulfils the schema."""
     timeout: float | None = None
     retries: int = 0
+    checks: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    """Absolute paths of files and folders that the result depends on."""
+    fresh: bool = False
+    """Never take an earlier result."""
+    resume: str | None = None
+    """The session to go on with."""
+    fork: bool = False
+    place: str | None = None
+    """What its workspace is called; None: by the run and the task."""
     rehearsal: tuple[Mapping[str, Any], ...] | None = None
 
 
@@ -60,3 +70,7 @@ class Node:
     needs: tuple[str, ...] = field(default=())
     parent: str | None = None
     allow_failure: bool = False
+    named: tuple[str, ...] = ()
+    """Tasks that it needs without its prompt saying what they gave: all of that determines its result too."""
+    refers: tuple[str, ...] = ()
+    """Tasks that its templates refer to: of these the commits do."""

@@ -20,7 +20,7 @@ def added_event(node: Node) -> TaskAdded:
     )
 
 
-def started(attempt: Attempt) -> AttemptStarted:
+def started(attempt: Attempt, key: str | None = None) -> AttemptStarted:
     return AttemptStarted(
         task=attempt.task,
         attempt=attempt.number,
@@ -30,6 +30,9 @@ def started(attempt: Attempt) -> AttemptStarted:
         schema=dict(attempt.schema) if attempt.schema is not None else None,
         timeout=attempt.timeout,
         session_id=attempt.session_id,
+        key=key,
+        resume=attempt.resume,
+        place=attempt.place,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orchestrator.checks import RunCheck, run_check
 from orchestrator.protocols import AgentRunner, Emit
 from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.work import work
@@ -15,6 +16,8 @@ class LocalExecutor:
 
     runner: AgentRunner
     providers: Mapping[str, WorkspaceProvider]
+    check: RunCheck = run_check
+    """How the attempts' checks are run."""
 
     async def run(self, attempt: Attempt, emit: Emit) -> Result:
         """See `orchestrator.protocols.Executor`."""
@@ -22,4 +25,4 @@ class LocalExecutor:
             known = ", ".join(sorted(self.providers))
             error = f"workspace: found {attempt.workspace.kind!r}, expected one of {known}"
             return Result(task=attempt.task, outcome=Outcome.WORKSPACE, error=error)
-        return await work(attempt, emit, self.runner, self.providers)
+        return await work(attempt, emit, self.runner, self.providers, self.check)

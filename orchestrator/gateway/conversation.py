@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from orchestrator.gateway.seam import Call
+from orchestrator.prompts import goes_on, task_of
 
 ANSWER_TOOL = "StructuredOutput"
 """The CLI's tool by which an agent gives its typed result."""
@@ -36,14 +37,23 @@ class Use:
 
 @dataclass(slots=True)
 class Turn:
-    """A prompt and the tool calls made for it."""
+    """A prompt and the tool calls made for it, also those after it was told to go on with it."""
 
     prompt: str
     uses: list[Use] = field(default_factory=list)
+    words: list[tuple[int, str]] = field(default_factory=list)
+    """Replies that called no tool, each with the number of calls before it."""
+    begun: int = 0
+    """How many calls there were when it was last told to go on."""
 
     def made(self, *names: str) -> bool:
         """Whether one of these tools was called, with whatever result."""
         return any(use.name in names for use in self.uses)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the typed result was given: once more each time that it is told to go on."""
+        return any(use.name == ANSWER_TOOL for use in self.uses[self.begun :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +124,26 @@ def _read_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
         if message["role"] == "user":
             for block in blocks:
                 _note_result(block, uses)
-            if prompt := _spoken(blocks):
-                turns.append(Turn(prompt))
+            _read_prompts(_spoken(blocks), turns)
         elif message["role"] == "assistant":
-            for use in _read_uses(blocks):
-                uses[use.id] = use
-                if turns:
-                    turns[-1].uses.append(use)
+            made = {use.id: use for use in _read_uses(blocks)}
+            uses.update(made)
+            if turns:
+                turns[-1].uses += made.values()
+            if turns and not made:
+                turns[-1].words.append((len(turns[-1].uses), "\n".join(_spoken(blocks))))
     return turns
+
+
+def _read_prompts(texts: Sequence[str], turns: list[Turn]) -> None:
+    """A prompt that goes on with a task begins no new turn, unless the task is not there to go on with."""
+    if new := "\n".join(text for text in texts if not goes_on(text)):
+        turns.append(Turn(new))
+    for text in filter(goes_on, texts):
+        task = task_of(text)
+        if not turns or (task is not None and task.strip() not in turns[-1].prompt):
+            turns.append(Turn((task or text).strip()))
+        turns[-1].begun = len(turns[-1].uses)
 
 
 def _blocks(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -129,9 +151,9 @@ def _blocks(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def _spoken(blocks: Sequence[Mapping[str, Any]]) -> str:
+def _spoken(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
     texts = (_INSERTED.sub("", block.get("text") or "").strip() for block in blocks if block["type"] == "text")
-    return "\n".join(text for text in texts if text)
+    return [text for text in texts if text]
 
 
 def _read_uses(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Use]:

@@ -22,6 +22,7 @@ from orchestrator.gateway.sums import find_sum
 from orchestrator.gateway.wire import Block, estimate_tokens, stream, text_block, tool_block
 from orchestrator.gateway.wishes import find_target, without_target
 from orchestrator.gateway.words import find_topic
+from orchestrator.prompts import task_of
 from orchestrator.protocols import Upstream
 from orchestrator.task import Attempt
 
@@ -50,6 +51,8 @@ class OfflineModel:
     def announce(self, attempt: Attempt) -> None:
         """Notes the attempt and its rehearsal. One with a fault is answered with an error that says so."""
         self._attempts[attempt.session_id] = attempt
+        if attempt.resume is not None and not attempt.fork:
+            self._attempts[attempt.resume] = attempt
 
     async def answer(self, call: Call) -> AsyncIterator[ApiEvent]:
         """The reply as a stream. Raises ApiError when the rehearsal has one in its place."""
@@ -106,17 +109,17 @@ async def _as_stream(events: Iterator[ApiEvent]) -> AsyncIterator[ApiEvent]:
 
 
 def _find_start(conversation: Conversation, prompt: str) -> int:
-    """The turn in which the attempt's prompt was given last: alone, or else among other words."""
-    asked = [turn.prompt for turn in conversation.turns]
-    alone = [index for index, text in enumerate(asked) if text == prompt.strip()]
-    among = [index for index, text in enumerate(asked) if prompt.strip() in text]
+    """The turn in which the attempt's task was given last: alone, or else among other words; or else the last one."""
+    asked, task = [turn.prompt for turn in conversation.turns], (task_of(prompt) or prompt).strip()
+    alone = [index for index, text in enumerate(asked) if text == task]
+    among = [index for index, text in enumerate(asked) if task in text]
     return (alone or among or [len(asked) - 1])[-1]
 
 
 def _finish(move: Move, steps: Sequence[Step], conversation: Conversation) -> Move:
     """The move with the typed result that is still due, or with last words."""
     blocks = list(move.blocks)
-    if conversation.schema is not None and not conversation.turn.made(ANSWER_TOOL):
+    if conversation.schema is not None and not conversation.turn.answered:
         given = [tool_block(ANSWER_TOOL, step.value) for step in steps if isinstance(step, Answer)]
         blocks += given[-1:] or _give_result(conversation, _gather(conversation))
     return Move(blocks or [text_block(f"{MARK} The rehearsal is over.")], move.wait)
@@ -131,7 +134,7 @@ def follow_rules(conversation: Conversation) -> list[Block]:
     if target and "Write" in conversation.tools and not conversation.turn.made("Write"):
         text = f"{MARK} {conversation.turn.prompt}\n\n{say_found(evidence)}\n"
         return [tool_block("Write", {"file_path": conversation.locate(target), "content": text})]
-    if conversation.schema is not None and not conversation.turn.made(ANSWER_TOOL):
+    if conversation.schema is not None and not conversation.turn.answered:
         return _give_result(conversation, evidence)
     if conversation.format is not None:
         return _give_format(conversation.format, conversation, evidence)

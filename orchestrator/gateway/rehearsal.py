@@ -1,12 +1,12 @@
 """Plays the steps of a rehearsal: finds from the messages how far it has come, and makes the next reply."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.gateway.answer import MARK
-from orchestrator.gateway.conversation import ANSWER_TOOL, Conversation, Use
+from orchestrator.gateway.conversation import ANSWER_TOOL, Conversation, Turn, Use
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.steps import Answer, Bash, Edit, Fail, Read, Say, Step, Wait, Write
+from orchestrator.gateway.steps import Answer, Bash, Edit, End, Fail, Read, Say, Step, Wait, Write
 from orchestrator.gateway.wire import Block, text_block, tool_block
 
 Spend = Callable[[int, Fail], bool]
@@ -49,13 +49,15 @@ class _Player:
     def __post_init__(self) -> None:
         turns = self.conversation.turns
         self.known = {_path(use) for turn in turns[: self.start] for use in turn.uses if _shows(use)}
-        self.made = [use for turn in turns[self.start :] for use in turn.uses]
+        self.made: list[Use | str] = [each for turn in turns[self.start :] for each in _in_order(turn)]
 
     def take(self, index: int, step: Step) -> Move | None:
         """The reply, when this step is the next one; None when it has been done, or belongs to a later reply."""
         match step:
             case Say(text):
                 self.texts.append(text)
+            case End(text):
+                return self._end_turn(text)
             case Wait(seconds):
                 self.wait += seconds
             case Fail():
@@ -68,6 +70,15 @@ class _Player:
     def end(self) -> Move:
         """The reply behind the last step."""
         return self._checked(Move([text_block(text) for text in self.texts], self.wait, over=True))
+
+    def _end_turn(self, text: str) -> Move | None:
+        while self.made and isinstance(said := self.made[0], str):
+            self.made.pop(0)
+            if said.endswith(text.strip()):
+                self._reached()
+                self.texts.clear()
+                return None
+        return self._checked(Move([*map(text_block, self.texts), text_block(text)], self.wait))
 
     def _call(self, step: Write | Edit | Bash | Read | Answer) -> Move | None:
         name = ANSWER_TOOL if isinstance(step, Answer) else type(step).__name__
@@ -110,14 +121,19 @@ class _Player:
 
     def _pass(self, name: str) -> Use | None:
         """The next call that was made, when it is of this tool."""
-        if not self.made or self.made[0].name != name:
+        calls = [each for each in self.made if isinstance(each, Use)]
+        if not calls or calls[0].name != name:
             return None
-        use = self.made.pop(0)
+        use = calls[0]
+        del self.made[: self.made.index(use) + 1]
         if _shows(use):
             self.known.add(_path(use))
+        self._reached()
+        return use
+
+    def _reached(self) -> None:
         self.wait = 0.0
         self.fails.clear()
-        return use
 
 
 def _to_call(step: Write | Edit | Bash | Read | Answer, name: str, conversation: Conversation) -> Block:
@@ -132,6 +148,16 @@ def _to_call(step: Write | Edit | Bash | Read | Answer, name: str, conversation:
             return tool_block(name, {"file_path": conversation.locate(path)})
         case Answer(value):
             return tool_block(name, value)
+
+
+def _in_order(turn: Turn) -> Iterator[Use | str]:
+    """What the agent did and said: its calls, and the words of each reply that called nothing."""
+    words = list(turn.words)
+    for index, use in enumerate(turn.uses):
+        while words and words[0][0] <= index:
+            yield words.pop(0)[1]
+        yield use
+    yield from (text for _, text in words)
 
 
 def _shows(use: Use) -> bool:

@@ -45,6 +45,13 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """Says a text and ends the turn; the steps behind it wait until the agent is told to go on."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """Answers a request with an error of the API."""
 
@@ -67,7 +74,7 @@ class Wait:
     seconds: float
 
 
-Step = Say | Write | Edit | Bash | Read | Answer | Fail | Wait
+Step = Say | Write | Edit | Bash | Read | Answer | End | Fail | Wait
 
 
 def parse_steps(raw: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
@@ -83,6 +90,7 @@ _MAKERS: Mapping[str, Callable[[Any], Step]] = {
     "write": lambda given: Write(**given),
     "edit": lambda given: Edit(**given),
     "answer": Answer,
+    "end": End,
     "wait": lambda given: Wait(float(given)),
     "fail": lambda given: Fail(**given) if isinstance(given, Mapping) else Fail(given),
 }

@@ -5,6 +5,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -94,17 +95,12 @@ def check_version(connection: sqlite3.Connection, path: Path) -> int:
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Brings the schema to this version, a step per transaction; two processes at once do it once."""
     while check_version(connection, path) < VERSION:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             version = check_version(connection, path)
             if version < VERSION:
                 for statement in statements(MIGRATIONS[version][1]):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {version + 1}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
 
 
 def statements(script: str) -> Iterator[str]:
@@ -118,19 +114,36 @@ def statements(script: str) -> Iterator[str]:
 
 
 def write(connection: sqlite3.Connection, path: Path, rows: Sequence[Row], durable: bool) -> None:
-    """Appends the rows in one transaction; with `durable` it returns when the disk has them."""
+    """Appends the events in one transaction; with `durable` it returns when the disk has them."""
     try:
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             connection.executemany(QUERIES["add_event"], rows)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
     except sqlite3.Error as error:
         raise explained(error, path) from error
+
+
+def change(connection: sqlite3.Connection, path: Path, query: str, arguments: Sequence[Any]) -> None:
+    """Carries out a named query that changes something; the disk has it some time later."""
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        with transaction(connection):
+            connection.execute(QUERIES[query], arguments)
+    except sqlite3.Error as error:
+        raise explained(error, path) from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is changed in the block, or nothing of it. Waits for another process that writes."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk has rolled back already
+            connection.execute("ROLLBACK")
+        raise
 
 
 def read(
@@ -152,6 +165,7 @@ def explained(error: sqlite3.Error | OSError, path: Path) -> JournalError:
 
 _ADVICE = {
     "disk is full": "make room on the disk; what was written before is safe",
+    "No space left": "make room on the disk; what was written before is safe",
     "disk I/O error": "check the disk and the space on it; what was written before is safe",
     "readonly": "make the file and its folder writable, or set ORCHESTRATOR_HOME to a folder that is",
     "Permission denied": "make the folder writable, or set ORCHESTRATOR_HOME to one that is",

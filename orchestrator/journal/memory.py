@@ -1,17 +1,19 @@
 """A journal in memory: gone with its process."""
 
+import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 
-from orchestrator.events import Event, Record, RunFinished
+from orchestrator.events import AttemptFinished, Event, Record, RunFinished, RunStarted, TaskAdded, TaskFinished
 from orchestrator.journal.codec import decode, encode
-from orchestrator.state import RunState
-from orchestrator.task import Status
+from orchestrator.journal.lines import Place, place, without_repeats
+from orchestrator.protocols import Sessions
 
 
 class MemoryJournal:
@@ -19,6 +21,8 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.sessions: Sessions | None = MemorySessions()
+        self._held: set[str] = set()
         self._more = anyio.Event()
 
     def append(self, run: str, event: Event) -> None:
@@ -33,40 +37,117 @@ class MemoryJournal:
         return [record for record in self.records[after:] if record.run == run]
 
     async def follow(self, run: str, after: int = 0) -> AsyncGenerator[Sequence[Record], None]:
+        last: Event | None = None
         while True:
             more, batch = self._more, await self.read(run, after)
             after = len(self.records)
             if batch:
+                last = batch[-1].event
                 yield batch
-                if isinstance(batch[-1].event, RunFinished):
-                    return
+            elif isinstance(last, RunFinished):
+                return
             else:
                 await more.wait()
 
+    @contextmanager
+    def hold(self, run: str) -> Iterator[bool]:
+        if run in self._held:
+            yield False
+            return
+        self._held.add(run)
+        try:
+            yield True
+        finally:
+            self._held.remove(run)
+
+    async def find(self, key: str) -> Sequence[Record]:
+        return [record for record in reversed(self.records) if is_result(record.event, key)]
+
     async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
-        rows = [self._row(run) for run in reversed(dict.fromkeys(record.run for record in self.records))]
+        starts = [record.run for record in reversed(self.records) if isinstance(record.event, RunStarted)]
+        rows = [row_of([record for record in self.records if record.run == run]) for run in dict.fromkeys(starts)]
         return [row for row in rows if row["run"].startswith(wanted) or row["name"] == wanted][:limit]
 
-    def _row(self, run: str) -> Mapping[str, Any]:
-        state = RunState()
-        state.apply_all(record for record in self.records if record.run == run)
-        begun, ended = state.started, state.finished
-        return {
-            "run": run,
-            "name": begun.name if begun else None,
-            "status": ended.status if ended else None,
-            "started": state.started_at,
-            "last_event": state.last_at,
-            "wall_s": ended.wall if ended else None,
-            "tasks": state.total,
-            "ok": state.counts[Status.DONE],
-            "failed": state.counts[Status.FAILED],
-            "cost_usd": state.cost_usd,
-            "upstream": begun.upstream if begun else None,
-            "plan": begun.plan if begun else None,
-            "pid": begun.pid if begun else None,
-            "process_started": begun.process_started if begun else None,
-        }
+
+def is_result(event: Event, key: str) -> bool:
+    """Whether it is the end of a task with this key that was done."""
+    return isinstance(event, TaskFinished) and (event.key, event.status) == (key, "done")
+
+
+def row_of(records: Sequence[Record]) -> Mapping[str, Any]:
+    """What there is to know of a run: it counts from its last start on, but for its cost and its beginning."""
+    starts = [record for record in records if isinstance(record.event, RunStarted)]
+    last = [record.event for record in records if record.seq >= starts[-1].seq]
+    begun = starts[-1].event
+    ended = next((event for event in reversed(last) if isinstance(event, RunFinished)), None)
+    finished = [event.status for event in last if isinstance(event, TaskFinished) and not event.loop]
+    assert isinstance(begun, RunStarted)
+    return {
+        "run": records[0].run,
+        "name": begun.name,
+        "status": ended.status if ended else None,
+        "started": starts[0].at,
+        "last_started": starts[-1].at,
+        "last_event": records[-1].at,
+        "wall_s": ended.wall if ended else None,
+        "tasks": sum(isinstance(event, TaskAdded) and event.task_kind != "loop" for event in last),
+        "ok": finished.count("done"),
+        "failed": finished.count("failed"),
+        "cost_usd": sum(record.event.cost_usd for record in records if isinstance(record.event, AttemptFinished)),
+        "upstream": begun.upstream,
+        "plan": begun.plan,
+        "script": begun.script,
+        "directory": begun.directory,
+        "resumed": begun.resumed,
+        "pid": begun.pid,
+        "process_started": begun.process_started,
+    }
+
+
+class MemorySessions:
+    """Keeps the transcripts in a dict, as JSON. See `protocols.Sessions`."""
+
+    def __init__(self) -> None:
+        self._lines: defaultdict[Place, list[str]] = defaultdict(list)
+        self._changed: dict[Place, float] = {}
+
+    async def append(self, key: Any, entries: list[Any]) -> None:
+        await anyio.lowlevel.checkpoint()
+        if entries:
+            where = place(key)
+            self._lines[where] += [json.dumps(entry) for entry in entries]
+            self._changed.pop(where, None)  # the newest is the last
+            self._changed[where] = time.time()
+
+    async def load(self, key: Any) -> list[Any] | None:
+        await anyio.lowlevel.checkpoint()
+        lines = self._lines.get(place(key))
+        return None if lines is None else list(without_repeats(map(json.loads, lines)))
+
+    async def list_sessions(self, project_key: str) -> list[Any]:
+        await anyio.lowlevel.checkpoint()
+        return [
+            {"session_id": session, "mtime": int(at * 1000)}
+            for (project, session, subpath), at in self._changed.items()
+            if project == project_key and not subpath
+        ]
+
+    async def delete(self, key: Any) -> None:
+        await anyio.lowlevel.checkpoint()
+        wanted = place(key)
+        for where in list(self._lines):
+            if where == wanted or (not wanted[2] and where[:2] == wanted[:2]):
+                del self._lines[where], self._changed[where]
+
+    async def list_subkeys(self, key: Any) -> list[str]:
+        await anyio.lowlevel.checkpoint()
+        project, session, _ = place(key)
+        return sorted(where[2] for where in self._lines if where[:2] == (project, session) and where[2])
+
+    async def find_session(self, session_id: str) -> Any | None:
+        await anyio.lowlevel.checkpoint()
+        found = [where for where in self._changed if where[1] == session_id and not where[2]]
+        return {"project_key": found[-1][0], "session_id": session_id} if found else None
 
 
 @asynccontextmanager

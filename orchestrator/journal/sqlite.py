@@ -2,13 +2,15 @@
 
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
 from threading import Lock
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 from anyio import CapacityLimiter, to_thread
@@ -17,6 +19,9 @@ from orchestrator.errors import JournalError, bare_errors
 from orchestrator.events import Event, Record, RunFinished
 from orchestrator.journal import database
 from orchestrator.journal.codec import decode, encode
+from orchestrator.journal.holding import hold
+from orchestrator.journal.sessions import SqliteSessions
+from orchestrator.protocols import Sessions
 
 POLL = 0.05
 """Seconds between two looks of a follower: `PRAGMA data_version` costs a few microseconds."""
@@ -46,19 +51,25 @@ class SqliteJournal:
             while True:
                 version = await to_thread.run_sync(_data_version, connection, limiter=thread)
                 if version != seen_version:
-                    seen_version = version
+                    seen_version, last = version, None
                     while batch := await self._batch(connection, run, after, thread):
-                        after = batch[-1].seq
+                        after, last = batch[-1].seq, batch[-1].event
                         yield batch
-                        if isinstance(batch[-1].event, RunFinished):
-                            return
+                    if isinstance(last, RunFinished):  # and nothing behind it: the run has not been gone on with
+                        return
                 await anyio.sleep(POLL)
+
+    def hold(self, run: str) -> AbstractContextManager[bool]:
+        """Makes this process the one that drives the run; gives whether that came true. Raises JournalError."""
+        return hold(self.path.with_name(f"{self.path.name}.runs") / f"{quote(run, safe='')}.lock")
+
+    async def find(self, key: str) -> Sequence[Record]:
+        """The TaskFinished records with this key and the status `done`, of all runs, the newest first."""
+        return [decode(*row) for row in await self._ask("find_key", (key,))]
 
     async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
         """A row per run, newest first; with `wanted` of the runs whose id begins so or that are called so."""
-        arguments = {"most": limit, "wanted": wanted}
-        with self._reading() as connection:
-            rows = await to_thread.run_sync(database.read, connection, self.path, "list_runs", arguments)
+        rows = await self._ask("list_runs", {"most": limit, "wanted": wanted})
         return [dict(zip(_RUN_COLUMNS, row, strict=True)) for row in rows]
 
     @contextmanager
@@ -69,9 +80,26 @@ class SqliteJournal:
         finally:
             connection.close()
 
+    async def _ask(self, query: str, arguments: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
+        def ask() -> list[Any]:
+            with self._reading() as connection:
+                return database.read(connection, self.path, query, arguments)
+
+        return await to_thread.run_sync(ask, limiter=CapacityLimiter(1))
+
     async def _batch(self, connection: Connection, run: str, after: int, thread: CapacityLimiter) -> Sequence[Record]:
         read = partial(database.read, connection, self.path, "read_run", (run, after, BATCH))
         return [decode(*row) for row in await to_thread.run_sync(read, limiter=thread)]
+
+
+@dataclass(slots=True)
+class Change:
+    """A change to the transcripts on its way to the disk."""
+
+    query: str
+    arguments: Callable[[], Sequence[Any]]
+    ended: bool = False
+    error: Exception | None = None
 
 
 class SqliteWriter(SqliteJournal):
@@ -81,14 +109,17 @@ class SqliteWriter(SqliteJournal):
         super().__init__(path)
         self._connection = connection
         self._pending: deque[tuple[database.Row, bool]] = deque()
+        self._changes: deque[Change] = deque()
         self._appended = self._written = 0
         self._closing = False
         self._thread = CapacityLimiter(1)  # of its own: others' blocking calls must not keep results from the disk
         self._lock = Lock()
-        self._broken_off = False
+        self._unattended = False
+        """Nobody writes in the background: whoever waits for the disk writes."""
         self._wake = anyio.Event()
         self._progress = anyio.Event()
         self.failure: JournalError | None = None
+        self.sessions: Sessions | None = SqliteSessions(path, self._ask, self.change)
 
     def append(self, run: str, event: Event) -> None:
         """Takes the event; `flush` tells when it is on disk."""
@@ -100,12 +131,28 @@ class SqliteWriter(SqliteJournal):
         """Returns once all that was appended so far is on disk. Raises JournalError."""
         target = self._appended
         while self._written < target:
-            if self._broken_off:
-                self._write_pending()
             if self.failure:
                 raise self.failure
-            if not self._broken_off:
-                await self._progress.wait()
+            await self._wait_or_write()
+
+    async def change(self, query: str, arguments: Callable[[], Sequence[Any]]) -> None:
+        """Carries out a named query between the batches of events; returns when it is written.
+
+        Its failure is the caller's alone. Raises JournalError, and whatever `arguments` raises.
+        """
+        change = Change(query, arguments)
+        self._changes.append(change)
+        self._wake.set()
+        while not change.ended:
+            await self._wait_or_write()
+        if change.error:
+            raise change.error
+
+    async def _wait_or_write(self) -> None:
+        if self._unattended:
+            self._write_pending()
+        else:
+            await self._progress.wait()
 
     async def write_until_closed(self) -> None:
         """Writes what is appended, all that has gathered at once, until `close`; no cancellation stops it.
@@ -115,28 +162,39 @@ class SqliteWriter(SqliteJournal):
         """
         try:
             with anyio.CancelScope(shield=True):
-                while self._pending or not self._closing:
+                while self._pending or self._changes or not self._closing:
                     await self._wake.wait()
                     self._wake = anyio.Event()
                     await to_thread.run_sync(self._write_pending, limiter=self._thread)
                     self._tell_progress()
-        except BaseException:
-            self._broken_off = True
+        finally:
+            self._unattended = True
             self._write_pending()
             self._tell_progress()
-            raise
 
     def _write_pending(self) -> None:
         with self._lock:  # a thread that nobody waits for any more may still be writing
-            taken = [self._pending.popleft() for _ in range(len(self._pending))]
-            if not taken or self.failure:
-                return  # what comes after a failure would leave a hole
-            rows, durable = [row for row, _ in taken], any(durable for _, durable in taken)
+            self._write_events()
+            self._make_changes()
+
+    def _write_events(self) -> None:
+        taken = [self._pending.popleft() for _ in range(len(self._pending))]
+        if not taken or self.failure:
+            return  # what comes after a failure would leave a hole
+        rows, durable = [row for row, _ in taken], any(durable for _, durable in taken)
+        try:
+            database.write(self._connection, self.path, rows, durable)
+            self._written += len(rows)
+        except Exception as error:
+            self.failure = error if isinstance(error, JournalError) else JournalError(f"{self.path}: {error!r}")
+
+    def _make_changes(self) -> None:
+        for change in [self._changes.popleft() for _ in range(len(self._changes))]:
             try:
-                database.write(self._connection, self.path, rows, durable)
-                self._written += len(rows)
+                database.change(self._connection, self.path, change.query, change.arguments())
             except Exception as error:
-                self.failure = error if isinstance(error, JournalError) else JournalError(f"{self.path}: {error!r}")
+                change.error = error
+            change.ended = True
 
     def _tell_progress(self) -> None:
         self._progress.set()
@@ -176,6 +234,6 @@ def _data_version(connection: Connection) -> int:
 
 
 _RUN_COLUMNS = (
-    "run", "name", "status", "started", "last_event", "wall_s", "tasks", "ok", "failed", "cost_usd", "upstream", "plan",
-    "pid", "process_started",
+    "run", "name", "status", "started", "last_started", "last_event", "wall_s", "tasks", "ok", "failed", "cost_usd",
+    "upstream", "plan", "script", "directory", "resumed", "pid", "process_started",
 )  # fmt: skip

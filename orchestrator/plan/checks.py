@@ -12,7 +12,7 @@ from orchestrator.plan.schema_checks import SchemaChecks
 from orchestrator.plan.template_checks import TemplateIn, check_template, say_no_task
 from orchestrator.plan.words import Finding, Path, describe, did_you_mean, listed
 
-_AGENT_ONLY = ("agent", "workspace", "returns", "timeout", "retries", "rehearsal")
+_AGENT_ONLY = ("agent", "workspace", "returns", "timeout", "retries", "checks", "inputs", "fresh", "rehearsal")
 _A_NAME = "a letter, then letters, digits, dashes and underscores, 64 at most"
 
 
@@ -51,16 +51,27 @@ def _check_work(place: Path, spec: TaskSpec, whole: bool) -> Iterator[Finding]:
         yield Finding((*place, "write"), "found prompt and write, expected one of them")
     elif spec.prompt is not None and not spec.prompt.strip():
         yield Finding((*place, "prompt"), "found an empty text, expected what the agent is to do")
+    yield from _check_lists(place, spec)
     if spec.write is None:
         return
     if not spec.write.path.strip():
         yield Finding((*place, "write", "path"), "found an empty text, expected the path of a file")
     for name in _AGENT_ONLY:
-        if getattr(spec, name) is not None:
+        if getattr(spec, name) != TaskSpec.model_fields[name].default:
             yield Finding(
                 (*place, name),
                 f"found {name} in a task that writes a file with no agent, expected it in a task with a prompt",
             )
+
+
+def _check_lists(place: Path, spec: TaskSpec) -> Iterator[Finding]:
+    for name, texts, expected in (
+        ("checks", spec.checks, "a shell command, as pytest -q"),
+        ("inputs", spec.inputs, "the path of a file or a folder"),
+    ):
+        for index, text in enumerate(texts):
+            if not text.strip():
+                yield Finding((*place, name, index), f"found an empty text, expected {expected}")
 
 
 def _check_needs(place: Path, name: str, spec: TaskSpec, plan: Plan) -> Iterator[Finding]:

@@ -40,7 +40,8 @@ def templates_of(spec: TaskSpec) -> Iterator[tuple[Path, str]]:
         yield ("write", "text"), spec.write.text
     if spec.workspace is not None:
         yield from _texts_of({"path": spec.workspace.path, "base": spec.workspace.base}, ("workspace",))
-    yield from _texts_of(spec.rehearsal, ("rehearsal",))
+    for name in ("checks", "inputs", "rehearsal"):
+        yield from _texts_of(getattr(spec, name), (name,))
 
 
 def _texts_of(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

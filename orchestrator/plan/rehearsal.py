@@ -104,6 +104,7 @@ _STEPS: dict[str, Callable[[Any], str | None]] = {
     "bash": _text,
     "read": _text,
     "answer": _answer,
+    "end": _text,
     "fail": _fail,
     "wait": _wait,
 }
@@ -128,6 +129,7 @@ _STEP_SCHEMA = _mapping(
     bash=_TEXT,
     read=_TEXT,
     answer={"type": "object"},
+    end=_TEXT,
     fail={"anyOf": [_STATUS, _FAILURE]},
     wait=_SECONDS | {"maximum": 86_400},
 ) | {"minProperties": 1, "maxProperties": 1}

@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -16,8 +15,10 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
-from orchestrator.processes import guard, launcher
-from orchestrator.processes.guard import GRACE, processes_under, send
+from orchestrator.processes.bare import bare
+from orchestrator.processes.owner import own
+from orchestrator.processes.sweeping import PREFIX, sweep_beside
+from orchestrator.processes.tree import GRACE, Ending, processes_under
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +57,41 @@ class Den:
 
 @asynccontextmanager
 async def open_den(claude: Path) -> AsyncIterator[Den]:
-    """A den with its guard. When the block is left, or this process dies in any way, all under its leases is ended."""
-    den = Den(Path(tempfile.mkdtemp(prefix="orchestrator-")))
-    interpreter = [sys.executable, "-I", "-S"]
-    guarding = start_guard([*interpreter, guard.__file__, str(den.path)])
+    """A den with its guard. When the block is left, or this process dies in any way, all under its leases is ended.
+
+    Dens that outlived their orchestrator and their guard are swept away meanwhile.
+    """
+    with private_folder() as path:
+        den = Den(path)
+        guarding = start_guard([*bare("guard"), str(path)])
+        try:
+            sweep_beside(path)
+            den.temporary.mkdir()
+            den.config.mkdir()
+            write_launcher(den, claude)
+            yield den
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(dismiss, guarding, limiter=CapacityLimiter(1))
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder for this user alone, removed at the end of the block or, if this process is killed, by a later one."""
+    path = Path(tempfile.mkdtemp(prefix=PREFIX))
+    owned = own(str(path))
     try:
-        den.temporary.mkdir()
-        den.config.mkdir()
-        command = " ".join(quote(part) for part in [*interpreter, launcher.__file__, str(claude)])
-        den.launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-        den.launcher.chmod(0o700)
-        yield den
+        yield path
     finally:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(dismiss, guarding, limiter=CapacityLimiter(1))
-            shutil.rmtree(den.path, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(owned)
+
+
+def write_launcher(den: Den, claude: Path) -> None:
+    """Writes the program that starts the CLI under its lease."""
+    command = " ".join(quote(part) for part in [*bare("launcher"), str(claude)])
+    den.launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    den.launcher.chmod(0o700)
 
 
 def start_guard(command: list[str]) -> "subprocess.Popen[bytes]":
@@ -144,11 +165,7 @@ async def _end_unless(left: anyio.Event, lease: Path) -> None:
 async def end(lease: Path) -> None:
     """Ends every process under the lease: SIGTERM, then SIGKILL. Returns when none is left, or after twice GRACE."""
     thread = CapacityLimiter(1)
-    send(await to_thread.run_sync(processes_under, str(lease), limiter=thread), signal.SIGTERM)
-    deadline = anyio.current_time() + GRACE
-    while left := await to_thread.run_sync(processes_under, str(lease), limiter=thread):
-        if anyio.current_time() > deadline + GRACE:
-            return
-        if anyio.current_time() > deadline:
-            send(left, signal.SIGKILL)
-        await anyio.sleep(0.02)
+    ending, pause = Ending(), 0.02
+    while ending.step(*await to_thread.run_sync(processes_under, str(lease), limiter=thread)):
+        await anyio.sleep(pause)
+        pause = min(0.1, 1.2 * pause)  # to look at every process costs some ms, and many may end at once

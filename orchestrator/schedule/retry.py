@@ -1,34 +1,116 @@
-"""Whether a failed attempt is tried again, and after how long: a pure function of its outcome."""
+"""Whether, when and how a failed attempt is followed by another: a pure function of its outcome."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 
 from orchestrator.task import Outcome
 
-WAITS = {
-    Outcome.OVERLOADED: 5.0,
-    Outcome.RATE_LIMITED: 30.0,
-    Outcome.API_ERROR: 5.0,
-    Outcome.NO_RESULT: 1.0,
-    Outcome.CRASHED: 1.0,
-    Outcome.KILLED: 1.0,
-    Outcome.UNREADABLE: 1.0,
-    Outcome.NOT_STARTED: 1.0,
-    Outcome.EMPTY: 0.0,
-    Outcome.MISSING_OUTPUT: 0.0,
-    Outcome.INVALID_OUTPUT: 0.0,
-    Outcome.TIMEOUT: 0.0,
-}
-"""Seconds before the second attempt, for outcomes that another attempt can mend; doubled from attempt to attempt.
-
-The CLI itself has by then retried an API error: 500 and 429 for three minutes, 529 for two seconds, or for minutes too
-where IS_SANDBOX is set (measured with CLI 2.1.329)."""
-
+MOST_REPAIRS = 2
+"""How often an agent is told that its output is wrong: the CLI has by then asked for it several times by itself."""
 LONGEST_WAIT = 300.0
+"""Seconds."""
+
+
+class How(StrEnum):
+    """How the next attempt begins."""
+
+    FRESH = "fresh"
+    """In a new session, from the task's prompt."""
+    CONTINUE = "continue"
+    """In the same session, which is told that it was interrupted."""
+    REPAIR = "repair"
+    """In the same session, which is told what is wrong with its output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Another attempt."""
+
+    wait: float
+    """Seconds to wait first."""
+    how: How
+
+
+RETRIES: Mapping[Outcome, Retry] = {
+    # The API's or the network's trouble: what the session holds is sound, and has been paid. The CLI itself has by then
+    # retried: 500 and 429 for three minutes, 529 for two seconds, or for minutes too where IS_SANDBOX is set.
+    Outcome.OVERLOADED: Retry(5.0, How.CONTINUE),
+    Outcome.RATE_LIMITED: Retry(30.0, How.CONTINUE),
+    Outcome.API_ERROR: Retry(5.0, How.CONTINUE),
+    # The process's trouble: its transcript is on the disk up to the last message, and a call cut short is told as such.
+    Outcome.NO_RESULT: Retry(1.0, How.CONTINUE),
+    Outcome.CRASHED: Retry(1.0, How.CONTINUE),
+    Outcome.KILLED: Retry(1.0, How.CONTINUE),
+    Outcome.UNREADABLE: Retry(1.0, How.CONTINUE),
+    Outcome.STALLED: Retry(1.0, How.CONTINUE),
+    Outcome.INTERRUPTED: Retry(1.0, How.CONTINUE),
+    Outcome.TIMEOUT: Retry(0.0, How.CONTINUE),
+    # There is no session to go on with: none was begun, it is gone, or its id is another process's.
+    Outcome.NOT_STARTED: Retry(1.0, How.FRESH),
+    Outcome.UNKNOWN_SESSION: Retry(0.0, How.FRESH),
+    Outcome.SESSION_BUSY: Retry(1.0, How.FRESH),
+    # The session itself is what went wrong: it ended without a word, or has grown beyond the model's window, and would
+    # do so again. A new one may take another way.
+    Outcome.EMPTY: Retry(0.0, How.FRESH),
+    Outcome.TOO_LONG: Retry(0.0, How.FRESH),
+    # The work is done and only its form is wrong.
+    Outcome.MISSING_OUTPUT: Retry(0.0, How.REPAIR),
+    Outcome.INVALID_OUTPUT: Retry(0.0, How.REPAIR),
+}
+"""What follows the first attempt; the waits double from attempt to attempt. (Signals measured with CLI 2.1.329.)"""
+
+FINAL = frozenset(
+    {
+        Outcome.OK,
+        # A limit that somebody has set, of turns, money or the length of a reply: the next attempt meets it again.
+        Outcome.MAX_TURNS,
+        Outcome.MAX_USD,
+        Outcome.MAX_OUTPUT,
+        Outcome.BUDGET,
+        # The account, the key, the model's name, the request or the set-up: a person has to change it.
+        Outcome.AUTH,
+        Outcome.BILLING,
+        Outcome.QUOTA,
+        Outcome.UNKNOWN_MODEL,
+        Outcome.BAD_REQUEST,
+        Outcome.BAD_SETUP,
+        Outcome.WORKSPACE,
+        Outcome.INVALID_TASK,
+        # A decision, by the model (the CLI has asked once more by itself) or by a hook of the workspace.
+        Outcome.REFUSED,
+        Outcome.HOOK_STOPPED,
+        # The output of the checks has gone back to the agent as often as the task's retries say.
+        Outcome.CHECKS_FAILED,
+        # No agent's work, or no longer wanted.
+        Outcome.RAISED,
+        Outcome.PARTIAL,
+        Outcome.SKIPPED,
+        Outcome.CANCELLED,
+    }
+)
+"""Outcomes that no other attempt can mend. Each outcome is here or in RETRIES."""
+
+
+def next_try(outcome: Outcome, attempts: int, retries: int, repairs: int) -> Retry | None:
+    """The attempt that follows; None when there must be none.
+
+    `attempts` counts those already made, without the `repairs` among them; `retries` those that the task allows beyond
+    the first. Repairs do not count as retries: when they have not helped, a new session may.
+    """
+    retry = RETRIES.get(outcome)
+    if retry is None:
+        return None
+    if retry.how is How.REPAIR:
+        if repairs < MOST_REPAIRS:
+            return retry
+        retry = Retry(retry.wait, How.FRESH)
+    if attempts > retries:
+        return None
+    return Retry(float(min(LONGEST_WAIT, retry.wait * 2 ** (attempts - 1))), retry.how)
 
 
 def wait_before_retry(outcome: Outcome, attempts: int, retries: int) -> float | None:
-    """Seconds to wait before the next attempt; None when there must be none.
-
-    `attempts` counts those already made, `retries` those that the task allows beyond the first.
-    """
-    if outcome not in WAITS or attempts > retries:
-        return None
-    return float(min(LONGEST_WAIT, WAITS[outcome] * 2 ** (attempts - 1)))
+    """Seconds to wait before the next attempt, where all attempts are fresh; None when there must be none."""
+    retry = next_try(outcome, attempts, retries, MOST_REPAIRS)
+    return retry.wait if retry else None

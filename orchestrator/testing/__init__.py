@@ -12,12 +12,13 @@ from orchestrator.testing.clock import backends, jumping
 from orchestrator.testing.executors import check_executor
 from orchestrator.testing.fake_claude import fake_claude_path
 from orchestrator.testing.journals import check_journal
-from orchestrator.testing.scripted import Reply, ScriptedAgent, ScriptedExecutor
+from orchestrator.testing.scripted import Reply, ScriptedAgent, ScriptedChecks, ScriptedExecutor
 from orchestrator.testing.views import check_view
 
 __all__ = [
     "Reply",
     "ScriptedAgent",
+    "ScriptedChecks",
     "ScriptedExecutor",
     "backends",
     "check_agent_runner",

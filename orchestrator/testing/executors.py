@@ -8,7 +8,9 @@ async def test_contract(check):
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from uuid import uuid4
 
+from orchestrator.events import CheckFinished
 from orchestrator.protocols import Executor
 from orchestrator.task import Attempt, Outcome
 from orchestrator.testing.running import PROMISES, Promise
@@ -38,7 +40,20 @@ async def check_measures(executor: Executor, attempt: Attempt) -> None:
     assert result.duration >= 0.01, f"duration is {result.duration}"
 
 
-CHECKS: tuple[Check, ...] = (*map(_check, PROMISES), check_ends_in_time, check_measures)
+async def check_is_proven(executor: Executor, attempt: Attempt) -> None:
+    """An attempt whose checks pass is ok; when one fails it is not, and keeps what the agent gave."""
+    events = Collected()
+    result = await executor.run(replace(attempt, checks=("true",)), events)
+    assert result.ok, f"{result.outcome}: {result.error}"
+    bad = await executor.run(replace(attempt, checks=("true", "false", "true"), session_id=str(uuid4())), events)
+    assert (bad.outcome, bad.text) == (Outcome.CHECKS_FAILED, result.text), f"{bad.outcome}: {bad.error}"
+    assert "false" in (bad.error or ""), f"the error does not name the check: {bad.error}"
+    ran = [(event.command, event.exit_code) for event in events if isinstance(event, CheckFinished)]
+    assert ran == [("true", 0), ("true", 0), ("false", 1)], f"these checks were told of: {ran}"
+    assert events.all_belong_to(attempt), f"an event is of another attempt: {events}"
+
+
+CHECKS: tuple[Check, ...] = (*map(_check, PROMISES), check_ends_in_time, check_measures, check_is_proven)
 """What every executor promises, of an attempt that takes more than a hundredth of a second and succeeds."""
 
 

@@ -9,15 +9,15 @@ async def test_contract(check):
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import anyio
 import anyio.lowlevel
 
-from orchestrator.events import Event, Record, RunFinished, TaskAdded
+from orchestrator.events import AttemptFinished, Event, Record, RunFinished, RunStarted, TaskAdded
 from orchestrator.protocols import Journal
-from orchestrator.state import RunState
-from orchestrator.task import Status
-from orchestrator.testing.samples import HARD, run_started, sample_events
+from orchestrator.task import Outcome, Result
+from orchestrator.testing.samples import HARD, attempt_finished, finished, run_started, sample_events
 
 Check = Callable[[Journal], Awaitable[None]]
 
@@ -133,19 +133,18 @@ async def check_flush_from_many(journal: Journal) -> None:
 
 
 async def check_lists_runs(journal: Journal) -> None:
-    """`runs` has a row per run, newest first, and its figures are those of the folded events."""
-    await _append(journal, "listed-1", sample_events("first"))
+    """`runs` has a row per run, newest first, and its figures are those of the run's events."""
+    await _append(journal, "listed-1", events := sample_events("first"))
     await _append(journal, "listed-2", [run_started("second"), _added("only")])
-    state = RunState()
-    state.apply_all(await journal.read("listed-1"))
+    records = await journal.read("listed-1")
     newest, oldest = [row for row in await journal.runs() if row["run"] in ("listed-1", "listed-2")]
     assert (newest["run"], newest["name"], newest["status"], newest["tasks"]) == ("listed-2", "second", None, 1)
     assert (oldest["run"], oldest["name"], oldest["status"]) == ("listed-1", "first", "failed")
     assert (oldest["wall_s"], oldest["plan"], oldest["pid"]) == (12.5, "plan.yaml", 1)
-    assert (oldest["tasks"], oldest["ok"]) == (state.total, state.counts[Status.DONE])
-    assert oldest["failed"] == state.counts[Status.FAILED]
-    assert abs(oldest["cost_usd"] - state.cost_usd) < 1e-9
-    assert (oldest["started"], oldest["last_event"]) == (state.started_at, state.last_at)
+    assert (oldest["resumed"], oldest["script"], oldest["directory"]) == (0, None, "/tmp")  # noqa: S108
+    assert (oldest["tasks"], oldest["ok"], oldest["failed"]) == (4, 1, 1), "loops are not counted beside their parts"
+    assert abs(oldest["cost_usd"] - _cost(events)) < 1e-9
+    assert (oldest["started"], oldest["last_event"]) == (records[0].at, records[-1].at)
     for wanted, found in {
         "listed-1": ["listed-1"],
         "second": ["listed-2"],
@@ -153,6 +152,152 @@ async def check_lists_runs(journal: Journal) -> None:
     }.items():
         assert [row["run"] for row in await journal.runs(wanted=wanted)] == found, f"wrong runs for {wanted!r}"
     assert [row["run"] for row in await journal.runs(1, "listed-")] == ["listed-2"]
+
+
+async def check_lists_a_run_gone_on_with(journal: Journal) -> None:
+    """A run that is gone on with is one row: it has no end until the new one, and counts from its last start on."""
+    await _append(journal, "again-1", sample_events("again"))
+    await _append(journal, "again-2", [run_started("later")])
+    again = replace(run_started("again", resumed=1), pid=2, process_started=3.0, script="audit.py", plan=None)
+    await _append(journal, "again-1", [again, _added("a"), _added("b"), finished(_result("a"), "done")])
+    first, last = [record.at for record in await journal.read("again-1") if isinstance(record.event, RunStarted)]
+    row, other = await journal.runs(wanted="again-")
+    assert (row["run"], other["run"]) == ("again-1", "again-2"), "the run that was started last is not the first"
+    assert (row["status"], row["wall_s"]) == (None, None), "a run that goes on has the end that it had before"
+    assert (row["tasks"], row["ok"], row["failed"]) == (2, 1, 0)
+    assert (row["pid"], row["process_started"], row["resumed"]) == (2, 3.0, 1)
+    assert (row["script"], row["plan"]) == ("audit.py", None)
+    assert (row["started"], row["last_started"]) == (first, last)
+    await _append(journal, "again-1", [attempt_finished("b", 1, Outcome.OK), RunFinished(status="done", wall=2.5)])
+    row, _ = await journal.runs(wanted="again-")
+    assert (row["status"], row["wall_s"]) == ("done", 2.5)
+    assert abs(row["cost_usd"] - _cost(sample_events()) - 0.25) < 1e-9, "the cost is not that of all starts"
+
+
+async def check_follows_to_the_last_end(journal: Journal) -> None:
+    """A run that ended and was gone on with is followed to its last end, also from behind its first one."""
+    events = [*sample_events(), run_started("sample", resumed=1), _added("more"), RunFinished(status="done", wall=1.0)]
+    await _append(journal, "last-1", events)
+    assert [record.event for record in await _followed(journal, "last-1")] == events
+    end = (await journal.read("last-1"))[len(sample_events()) - 1].seq
+    assert [record.event for record in await _followed(journal, "last-1", end)] == events[len(sample_events()) :]
+
+
+async def check_waits_for_the_next_end(journal: Journal) -> None:
+    """A follower that knows all up to an end waits for what comes when the run is gone on with."""
+    await _append(journal, "next-1", sample_events())
+    end = (await journal.read("next-1"))[-1].seq
+    got: list[Record] = []
+
+    async def follow() -> None:
+        got.extend(await _followed(journal, "next-1", end))
+
+    more = [run_started("sample", resumed=1), RunFinished(status="done", wall=1.0)]
+    async with anyio.create_task_group() as group:
+        group.start_soon(follow)
+        await anyio.lowlevel.checkpoint()
+        await _append(journal, "next-1", more)
+    assert [record.event for record in got] == more
+
+
+async def check_holds(journal: Journal) -> None:
+    """One at a time holds a run, also within one process; it is free again when the block is left, however."""
+    with journal.hold("hold-1") as first, journal.hold("hold-1") as second, journal.hold("hold-2") as other:
+        assert (first, second, other) == (True, False, True)
+        with journal.hold("hold-1") as third:
+            assert not third, "one who did not hold the run has set it free"
+    try:
+        with journal.hold("hold-1") as again:
+            assert again, "a run is held by nobody, and yet not free"
+            raise LookupError
+    except LookupError:
+        pass
+    with journal.hold("hold-1") as again:
+        assert again, "an exception did not set the run free"
+
+
+async def check_finds_results(journal: Journal) -> None:
+    """`find` gives what was done under a key, in all runs, the newest first, and nothing else."""
+    for run, status in (("find-1", "done"), ("find-2", "failed"), ("find-3", "done")):
+        text = Result(task="t", outcome=Outcome.OK, text=f"{HARD} {run}")
+        await _append(journal, run, [finished(text, status, key="key-1"), finished(_result("t"), "done")])
+    await _append(journal, "find-4", [finished(_result("t"), "done", key="key-2")])
+    found = await journal.find("key-1")
+    assert [record.run for record in found] == ["find-3", "find-1"]
+    assert found[1] == (await journal.read("find-1"))[0], "the record is not the one that was written"
+    assert list(await journal.find("key")) == [], "a key's beginning is no key"
+
+
+async def check_keeps_transcripts(journal: Journal) -> None:
+    """Lines of a session come back in order, hard words too, each uuid once; apart from those of other sessions."""
+    if (sessions := journal.sessions) is None:
+        return
+    key = {"project_key": HARD, "session_id": "lines-1"}
+    lines = [{"type": "user", "uuid": f"{number}", "text": f"{HARD}\ud800", "n": 1.5} for number in range(4)]
+    title = {"type": "title", "title": HARD}
+    await sessions.append(key, lines[:2])
+    await sessions.append({**key, "subpath": "subagents/one"}, lines[:1])
+    await sessions.append({**key, "project_key": "other"}, lines[:1])
+    await sessions.append(key, [])
+    await sessions.append(key, [lines[1], title, lines[2], lines[2], title, lines[0]])
+    await sessions.append(key, lines[3:])
+    assert await sessions.load(key) == [*lines[:2], title, lines[2], title, lines[3]]
+    assert await sessions.load({**key, "subpath": "subagents/one"}) == lines[:1]
+    assert await sessions.list_subkeys(key) == ["subagents/one"]
+    assert await sessions.load({**key, "session_id": "lines-2"}) is None
+
+
+async def check_finds_sessions(journal: Journal) -> None:
+    """A session is found by its id alone, where it was written to last; one that was deleted is not."""
+    if (sessions := journal.sessions) is None:
+        return
+    old, new = ({"project_key": project, "session_id": "found-1"} for project in ("old", "new"))
+    for key in (old, new, {**old, "subpath": "subagents/one"}):
+        await sessions.append(key, [{"type": "user"}])
+    assert await sessions.find_session("found-1") == new
+    await sessions.append(old, [{"type": "user"}])
+    assert await sessions.find_session("found-1") == old
+    assert [each["session_id"] for each in await sessions.list_sessions("old")] == ["found-1"]
+    await sessions.delete(old)
+    assert await sessions.find_session("found-1") == new
+    assert await sessions.load({**old, "subpath": "subagents/one"}) is None, "a subagent's transcript was left"
+    await sessions.delete(new)
+    assert await sessions.find_session("found-1") is None
+
+
+async def check_transcripts_of_many(journal: Journal) -> None:
+    """Sessions that write at the same time as events come keep their own order, and lose nothing."""
+    if (sessions := journal.sessions) is None:
+        return
+
+    async def write(session: str) -> None:
+        for number in range(20):
+            journal.append("lines-of-many", _added(f"{session} {number}"))
+            await sessions.append({"project_key": "many", "session_id": session}, [{"type": "user", "n": number}])
+
+    async with anyio.create_task_group() as group:
+        for session in "abc":
+            group.start_soon(write, session)
+    await journal.flush()
+    assert len(await journal.read("lines-of-many")) == 60
+    for session in "abc":
+        lines = await sessions.load({"project_key": "many", "session_id": session})
+        assert [line["n"] for line in lines or []] == list(range(20))
+
+
+async def check_late_transcript(journal: Journal) -> None:
+    """What is written while a cancelled task puts its session away, shielded, is kept."""
+    if (sessions := journal.sessions) is None:
+        return
+    key = {"project_key": "late", "session_id": "late-1"}
+    with anyio.CancelScope() as scope:
+        try:
+            scope.cancel()
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await sessions.append(key, [{"type": "user"}])
+    assert await sessions.load(key) == [{"type": "user"}]
 
 
 CHECKS: tuple[Check, ...] = (
@@ -166,6 +311,15 @@ CHECKS: tuple[Check, ...] = (
     check_cancelled_follower,
     check_flush_from_many,
     check_lists_runs,
+    check_lists_a_run_gone_on_with,
+    check_follows_to_the_last_end,
+    check_waits_for_the_next_end,
+    check_holds,
+    check_finds_results,
+    check_keeps_transcripts,
+    check_finds_sessions,
+    check_transcripts_of_many,
+    check_late_transcript,
 )
 """What every journal promises."""
 
@@ -179,6 +333,14 @@ async def check_journal(open_journal: Callable[[], AbstractAsyncContextManager[J
 
 def _added(task: str) -> TaskAdded:
     return TaskAdded(task=task, title=HARD, task_kind="agent")
+
+
+def _result(task: str) -> Result:
+    return Result(task=task, outcome=Outcome.OK)
+
+
+def _cost(events: Sequence[Event]) -> float:
+    return sum(event.cost_usd for event in events if isinstance(event, AttemptFinished))
 
 
 def _tasks(records: Sequence[Record]) -> list[str]:

@@ -7,10 +7,12 @@ from orchestrator.events import (
     AgentMessage,
     AttemptFinished,
     AttemptStarted,
+    CheckFinished,
     Event,
     Record,
     RunFinished,
     RunStarted,
+    SessionStarted,
     TaskAdded,
     TaskExpanded,
     TaskFinished,
@@ -51,13 +53,15 @@ def sample_records(run: str = "sample-1") -> list[Record]:
     return [Record(seq, BEGUN + seq / 2, run, event) for seq, event in enumerate(sample_events(), start=1)]
 
 
-def run_started(name: str) -> RunStarted:
+def run_started(name: str, resumed: int = 0) -> RunStarted:
     return RunStarted(
         name=name,
+        resumed=resumed,
         concurrent=4,
         usd=1.5,
         upstream=None,
         plan="plan.yaml",
+        script=None,
         pid=1,
         process_started=BEGUN,
         directory="/tmp",  # noqa: S108
@@ -65,10 +69,10 @@ def run_started(name: str) -> RunStarted:
     )
 
 
-def finished(result: Result, status: str, *, loop: bool = False) -> TaskFinished:
+def finished(result: Result, status: str, *, loop: bool = False, key: str | None = None) -> TaskFinished:
     """The end of a task, its result as a journal gives it back."""
     plain = json.loads(json.dumps(result.to_json()))
-    return TaskFinished(task=result.task, status=status, result=plain, loop=loop)
+    return TaskFinished(task=result.task, status=status, result=plain, loop=loop, key=key)
 
 
 def attempt_finished(task: str, number: int, outcome: Outcome, retry_in: float | None = None) -> AttemptFinished:
@@ -84,7 +88,8 @@ def _tried_twice(task: str) -> Iterator[Event]:
     yield WorkspaceOpened(workspace="worktree", task=task, attempt=1, path="/place", branch="b", base="c")
     yield WorkspaceClosed(task=task, attempt=1, branch="b", commit="d", changed=["x.txt"])
     yield attempt_finished(task, 1, Outcome.OVERLOADED, retry_in=5.0)
-    yield AttemptStarted(task=task, attempt=2, prompt=HARD, session_id="2")
+    yield AttemptStarted(task=task, attempt=2, prompt=HARD, session_id="2", key="k", resume="1", place="sample-1/ask")
+    yield SessionStarted(task=task, attempt=2, session_id="1", directory="/place", how="continued")
     content = [
         {"block": "TextBlock", "text": HARD},
         {"block": "ToolUseBlock", "name": "Bash", "input": {"command": HARD}},
@@ -99,6 +104,8 @@ def _tried_twice(task: str) -> Iterator[Event]:
         input_tokens=7,
         data={"content": content},
     )
+    yield CheckFinished(task=task, attempt=2, command="make test", exit_code=1, output=HARD, duration=0.5)
+    yield CheckFinished(task=task, attempt=2, command="sleep 60", exit_code=None, output="", duration=60.0)
     yield from _ended(task, Outcome.OK, "done", number=2, text=HARD)
 
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
+from orchestrator.checks import ask_until_checked
 from orchestrator.events import AgentMessage
+from orchestrator.processes.command import Command
 from orchestrator.protocols import Emit
 from orchestrator.task import Attempt, Outcome, Result, Usage
 from orchestrator.work import run_in_time
@@ -35,6 +39,32 @@ Script = Callable[[Attempt], Reply | str] | Mapping[str, Sequence[Reply | str]]
 comes after it, a task without any gets `Reply()`. A bare string is `Reply(text)`. What a function raises gets out."""
 
 PLAIN: Script = {}
+
+
+Checks = Callable[[Attempt, str], int | None] | Mapping[str, Sequence[int | None]]
+"""A function from the attempt and a check's command to its exit code (None: it took too long); or exit codes by
+command, one per time that it is run: the last one also answers what comes after it, a command without any passes."""
+
+PASSING: Checks = {"false": [1]}
+
+
+class ScriptedChecks:
+    """Runs no command: `commands` has what was to be run, in order. An instance is what `LocalExecutor.check` takes."""
+
+    def __init__(self, script: Checks = PASSING) -> None:
+        self.commands: list[str] = []
+        self._script = script
+
+    async def __call__(self, attempt: Attempt, command: str, directory: Path) -> Command:
+        """How the command ended, by the script; what it printed is `output of COMMAND`."""
+        self.commands.append(command)
+        if callable(self._script):
+            exit_code = self._script(attempt, command)
+        else:
+            codes = self._script.get(command) or [0]
+            exit_code = codes[min(self.commands.count(command), len(codes)) - 1]
+        await anyio.lowlevel.checkpoint()
+        return Command(exit_code=exit_code, output=f"output of {command}", duration=0.0)
 
 
 class ScriptedAgent:
@@ -73,10 +103,11 @@ class ScriptedAgent:
 
 
 class ScriptedExecutor:
-    """An Executor whose agents play a script, under the attempts' timeouts and in no workspace."""
+    """An Executor whose agents and checks play a script, under the attempts' timeouts and in no workspace."""
 
-    def __init__(self, script: Script = PLAIN) -> None:
+    def __init__(self, script: Script = PLAIN, checks: Checks = PASSING) -> None:
         self.agent = ScriptedAgent(script)
+        self.checks = ScriptedChecks(checks)
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -91,7 +122,9 @@ class ScriptedExecutor:
     async def run(self, attempt: Attempt, emit: Emit) -> Result:
         """Plays the attempt's reply. See `orchestrator.protocols.Executor`."""
         begun = anyio.current_time()
-        result = await run_in_time(attempt, Workspace(path=Path.cwd()), emit, self.agent)
+        place = Workspace(path=Path.cwd())
+        ask = partial(run_in_time, workspace=place, emit=emit, runner=self.agent)
+        result = await ask_until_checked(attempt, place.path, emit, ask, self.checks)
         return replace(result, duration=anyio.current_time() - begun)
 
 
@@ -117,7 +150,7 @@ def to_result(attempt: Attempt, reply: Reply) -> Result:
         outcome=reply.outcome,
         text=reply.text,
         value=reply.value,
-        session_id=attempt.session_id,
+        session_id=attempt.session_id if attempt.resume is None or attempt.fork else attempt.resume,
         usage=reply.usage,
         cost_usd=reply.cost_usd,
         turns=reply.turns,

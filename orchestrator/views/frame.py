@@ -10,7 +10,7 @@ from rich.text import Text
 
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Status
-from orchestrator.views.words import SIGNS, clean, clock, dollars, one_line, plural, tokens
+from orchestrator.views.words import SIGNS, clean, clock, dollars, going_on, one_line, plural, tokens
 
 WIDE = 80
 """Columns from which turns, tokens and cost have room."""
@@ -52,7 +52,8 @@ def header(state: RunState, run: str, now: float) -> RenderableType:
     line.add_column(justify="right", no_wrap=True)
     about = f" · {begun.upstream} model" if begun and begun.upstream else ""
     width = f" · {begun.concurrent} at once" if begun else ""
-    line.add_row(Text.assemble((run, "bold"), about, width), clock(now - state.started_at))
+    again = f" · {going_on(begun)}" if begun and begun.resumed else ""
+    line.add_row(Text.assemble((run, "bold"), about, width, again), clock(now - state.started_at))
     return line
 
 
@@ -96,6 +97,8 @@ def counts(state: RunState) -> Text:
         if number := state.counts[status]:
             sign, colour = SIGNS[status]
             line.append(f"{sign} {number} {words.get(status, status.value)}", colour).append("  ")
+    if state.reused:
+        line.append(f"({state.reused} from before)  ", "dim")
     line.append(f"{tokens(state.input_tokens + state.output_tokens)} tokens · {dollars(state.cost_usd)}", "dim")
     return line
 
@@ -116,7 +119,7 @@ def seconds_left(state: RunState, now: float) -> float | None:
 
     Loops that have not been expanded yet are not known, so it is a lower guess early in a plan.
     """
-    ended = state.counts[Status.DONE] + state.counts[Status.FAILED]
+    ended = state.counts[Status.DONE] + state.counts[Status.FAILED] - state.reused
     left = state.total - state.ended
     if ended < 2 or not left:
         return None

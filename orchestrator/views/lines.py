@@ -8,6 +8,7 @@ from typing import TextIO
 from orchestrator.events import (
     AttemptFinished,
     AttemptStarted,
+    CheckFinished,
     Event,
     Record,
     RunFinished,
@@ -17,7 +18,7 @@ from orchestrator.events import (
 )
 from orchestrator.state import RunState
 from orchestrator.task import Status
-from orchestrator.views.words import dollars, one_line, plural, span
+from orchestrator.views.words import dollars, going_on, one_line, plural, span, verdict
 from orchestrator.views.writing import LineWriter
 
 
@@ -46,11 +47,15 @@ def line(event: Event, state: RunState, run: str) -> str | None:
     match event:
         case RunStarted():
             about = f", {event.upstream} model" if event.upstream else ""
-            text = f"run {run}: {event.concurrent} at once{about}"
+            again = f", {going_on(event)}" if event.resumed else ""
+            text = f"run {run}: {event.concurrent} at once{about}{again}"
         case TaskExpanded():
             text = f"{event.task}: {plural(len(event.parts), 'item')}"
         case AttemptStarted():
             text = f"{event.task}: started" if event.attempt == 1 else f"{event.task}: attempt {event.attempt}"
+            text += ", in the same session" if event.resume else ""
+        case CheckFinished(exit_code=code):
+            text = f"{event.task}: {verdict(code)}: {event.command} ({span(event.duration)})"
         case AttemptFinished(retry_in=float() as wait):
             text = f"{event.task}: {event.outcome}: {event.error}; again in {span(wait)}"
         case TaskFinished(loop=False):
@@ -67,6 +72,9 @@ def _task_line(event: TaskFinished, state: RunState) -> str:
     said = [event.task, event.status, *([result["outcome"]] if event.status == Status.FAILED else [])]
     if result["error"]:
         said.append(result["error"])
+    if result.get("reused"):
+        said.append(f"taken from {result['reused']}")
+        return f"{': '.join(said)} [{state.ended}/{state.total}]"
     figures = f" ({span(result['duration'])}, {plural(result['turns'], 'turn')}, {dollars(result['cost_usd'])})"
     return (
         f"{': '.join(said)}{figures if result['attempts'] or result['duration'] else ''} [{state.ended}/{state.total}]"

@@ -4,8 +4,18 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.events import AgentMessage, AttemptFinished, AttemptStarted, Record, TaskFinished, WorkspaceOpened
-from orchestrator.views.words import clean, dollars, span
+from orchestrator.events import (
+    AgentMessage,
+    AttemptFinished,
+    AttemptStarted,
+    CheckFinished,
+    Record,
+    RunStarted,
+    SessionStarted,
+    TaskFinished,
+    WorkspaceOpened,
+)
+from orchestrator.views.words import clean, dollars, going_on, span, verdict
 
 MOST = 2000
 """Characters of one message that are shown; `--json` has it whole."""
@@ -25,6 +35,14 @@ def entries(record: Record) -> Iterator[tuple[str, str]]:
     match record.event:
         case AttemptStarted(prompt=prompt, attempt=number):
             yield "?", prompt if number == 1 else f"(attempt {number}) {prompt}"
+        case RunStarted(resumed=times) as begun if times:
+            yield "#", going_on(begun)
+        case SessionStarted(how=how, session_id=session) if how != "fresh":
+            yield "#", f"{how} session {session}"
+        case CheckFinished(command=command, exit_code=code, output=output):
+            yield ("=" if code == 0 else "!"), f"{verdict(code)}: {command}"
+            if code != 0:
+                yield "!", output
         case WorkspaceOpened(path=path, branch=branch):
             yield "#", f"works in {path}" + (f" on branch {branch}" if branch else "")
         case AgentMessage(type="AssistantMessage" | "UserMessage", data=data):
@@ -36,6 +54,9 @@ def entries(record: Record) -> Iterator[tuple[str, str]]:
             yield "#", f"{ended.outcome}{': ' + ended.error if ended.error else ''}{wait}"
         case TaskFinished(loop=False) as ended:
             result = ended.result
+            if result.get("reused"):
+                yield "#", f"{ended.status}: taken from {result['reused']}"
+                return
             yield "#", f"{ended.status} after {span(result['duration'])}, {dollars(result['cost_usd'])}"
 
 

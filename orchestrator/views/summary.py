@@ -31,6 +31,8 @@ def summary(report: RunReport, width: int) -> RenderableType:
     if left_out := report.tasks - len(listed(report)):
         parts.append(Text(f"{plural(left_out, 'task')} that succeeded not listed", style="dim"))
     parts += [Text(totals(report), style="bold"), Text(timing(report))]
+    if report.reused:
+        parts.append(Text(taken(report), style="green"))
     if report.status in ENDINGS:
         parts.append(Text(f"{report.status}: {ENDINGS[report.status]}", style="yellow"))
     parts.extend(Text(failure, style="red") for failure in failures(report))
@@ -73,7 +75,9 @@ def row(task: str, status: Status, result: Result | None, width: int) -> tuple[l
         return [f"{sign} {task}", status.value, *[""] * (4 if width >= WIDE else 2)], colour, ""
     spent = tokens(result.usage.all_input_tokens + result.usage.output_tokens)
     figures = (
-        [span(result.duration), str(result.turns), spent, dollars(result.cost_usd)]
+        ["before", "", "", ""]
+        if result.reused
+        else [span(result.duration), str(result.turns), spent, dollars(result.cost_usd)]
         if result.attempts or result.duration
         else [""] * 4
     )
@@ -98,6 +102,15 @@ def timing(report: RunReport) -> str:
         return f"wall {span(report.wall_s)}"
     times = f"{span(report.wall_s)}, sum of tasks {span(report.sum_s)}"
     return f"wall {times}: {report.speedup:.1f}x as fast as one after the other ({PARALLEL[report.parallel]})"
+
+
+def taken(report: RunReport) -> str:
+    """`12 results were there before and cost nothing now (worth $0.24)`"""
+    worth = sum(result.cost_usd for result in report.reused)
+    were = "result was" if len(report.reused) == 1 else "results were"
+    others = sorted({result.reused for result in report.reused if result.reused not in (None, report.run)})
+    whence = f", from {some([*map(str, others)])}" if others else ""
+    return f"{len(report.reused)} {were} there before and cost nothing now (worth {dollars(worth)}){whence}"
 
 
 def failures(report: RunReport) -> list[str]:
@@ -149,4 +162,6 @@ def notes(report: RunReport) -> list[str]:
             )
     said.extend(filter(None, [upstream_note(report.upstream)]))
     said.append(f"more: orchestrator show {report.run}")
+    if report.status not in ("done", "running"):
+        said.append(f"go on: orchestrator resume {report.run} (what has finished is not paid for again)")
     return said

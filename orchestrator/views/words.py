@@ -1,5 +1,6 @@
 """Numbers in words for people."""
 
+from orchestrator.events import RunStarted
 from orchestrator.task import Status
 
 SIGNS = {
@@ -35,6 +36,18 @@ def tokens(number: int) -> str:
 def dollars(amount: float) -> str:
     """`$0.0042`, `$1.25`."""
     return f"${amount:.4f}" if amount < 0.1 else f"${amount:.2f}"
+
+
+def going_on(begun: RunStarted) -> str:
+    """What a run has from before, when it is gone on with."""
+    return f"going on with {plural(begun.known, 'finished result')}"
+
+
+def verdict(exit_code: int | None) -> str:
+    """What the exit code of a check means; None: it was ended for taking too long."""
+    if exit_code is None:
+        return "check took too long"
+    return "check passed" if exit_code == 0 else f"check failed (exit code {exit_code})"
 
 
 def upstream_note(upstream: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from orchestrator.executors.local import LocalExecutor
 from orchestrator.plan.model import Agent
 from orchestrator.protocols import Emit, Executor
 from orchestrator.task import Attempt, Outcome, Result
-from orchestrator.testing import Reply, ScriptedAgent, ScriptedExecutor, check_executor
+from orchestrator.testing import Reply, ScriptedAgent, ScriptedChecks, ScriptedExecutor, check_executor
 from orchestrator.testing.executors import CHECKS, Check
 from orchestrator.testing.samples import Collected
 from workspaces import Workspace, WorkspaceError, WorkspaceSpec, providers
@@ -40,7 +41,8 @@ def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Executor:
 
     if request.param == "scripted":
         return ScriptedExecutor(reply)
-    return LocalExecutor(ScriptedAgent(reply), providers(tmp_path))
+    # The clock jumps over the time that a real command would take.
+    return LocalExecutor(ScriptedAgent(reply), providers(tmp_path), ScriptedChecks())
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -76,9 +78,17 @@ class Swallows:
             return Result(task=attempt.task, outcome=Outcome.CANCELLED)
 
 
-@pytest.mark.parametrize("bad", [Mixes, Swallows])
+class Believes:
+    """Runs no checks."""
+
+    async def run(self, attempt: Attempt, emit: Emit) -> Result:
+        script = ScriptedExecutor(lambda _: Reply("done", seconds=2.0))
+        return await script.run(replace(attempt, checks=()), emit)
+
+
+@pytest.mark.parametrize("bad", [Mixes, Swallows, Believes])
 async def test_executor_contract_finds(bad: type[Executor], attempt: Attempt) -> None:
-    """The suite fails for an executor that mixes up results, and for one that swallows a cancellation."""
+    """The suite fails for an executor that mixes up results, swallows a cancellation, or runs no checks."""
     with pytest.raises((AssertionError, BaseExceptionGroup)):
         await check_executor(bad(), attempt)
 

@@ -28,6 +28,19 @@ class Stage:
         named = {"executor": self.executor, "journal": self.journal, "limits": self.limits}
         return open_run("test", **(named | options))
 
+    def use(self, script: Script) -> None:
+        """From now on other agents, on the same journal."""
+        self.executor = ScriptedExecutor(script)
+
+    def emit(self, run: Run, event: Event) -> None:
+        """Puts an event among those of a run at work."""
+        run._core.emit(event)
+
+    @property
+    def runs(self) -> list[str]:
+        """The ids of the journal's runs, in the order of their starts."""
+        return list(dict.fromkeys(record.run for record in self.journal.records))
+
     @property
     def events(self) -> list[Event]:
         return [record.event for record in self.journal.records]

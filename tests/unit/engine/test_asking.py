@@ -153,13 +153,16 @@ async def test_returns_gives_a_model() -> None:
 
 
 async def test_a_value_that_the_model_refuses_is_asked_for_again() -> None:
-    """A value that fulfils the schema but not the model's own checks is invalid output, and tried again."""
+    """A value that fulfils the schema but not the model's own checks goes back to the same session, twice at most."""
     stage = Stage({"a": [Reply(value={"number": 3}), Reply(value={"number": 4})], "b": [Reply(value={"number": 3})]})
     async with stage.open() as run:
         good = await run.agent("x", key="a", returns=Even)
-        bad = await run.agent("x", key="b", returns=Even, retries=1)
+        bad = await run.agent("x", key="b", returns=Even, retries=0)
     assert (good.ok, good.attempts, good.value) == (True, 2, Even(number=4))
-    assert (bad.outcome, bad.attempts, bad.value) == (Outcome.INVALID_OUTPUT, 2, None)
+    first, second = stage.executor.attempts[:2]
+    assert (second.resume, second.otherwise) == (first.session_id, "x")
+    assert "odd" in second.prompt
+    assert (bad.outcome, bad.attempts, bad.value) == (Outcome.INVALID_OUTPUT, 3, None)
     assert "odd" in (bad.error or "")
 
 

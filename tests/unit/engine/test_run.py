@@ -272,6 +272,8 @@ async def test_keys_are_counted() -> None:
 
 async def test_what_the_run_gives_to_its_tasks(tmp_path: Path) -> None:
     """A run's agent and workspace are those of tasks that name none; relative paths are relative to its directory."""
+    for words in ("init --quiet", "commit --quiet --allow-empty --message first"):
+        await anyio.run_process(["git", *words.split()], cwd=tmp_path)
     stage = Stage()
     async with stage.open(agent=Agent(model="sonnet"), workspace="worktree", directory=tmp_path) as run:
         await run.agent("x")

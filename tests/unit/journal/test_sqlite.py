@@ -37,6 +37,21 @@ VERSION_1 = {
 }
 """The first version's schema, never to be changed: files of it are in the world."""
 
+VERSION_2 = VERSION_1 | {
+    "events_by_key": """CREATE INDEX events_by_key ON events (json_extract(data, '$.key'))
+        WHERE kind = 'TaskFinished'""",
+    "transcripts": """CREATE TABLE transcripts (
+        seq         INTEGER PRIMARY KEY,
+        at          REAL NOT NULL,
+        project_key TEXT NOT NULL,
+        session_id  TEXT NOT NULL,
+        subpath     TEXT NOT NULL,  -- empty for the session's own transcript, else its subagent's
+        lines       BLOB NOT NULL   -- a JSON array, compressed as xz
+    ) STRICT""",
+    "transcripts_by_project": "CREATE INDEX transcripts_by_project ON transcripts (project_key, session_id, subpath)",
+    "transcripts_by_session": "CREATE INDEX transcripts_by_session ON transcripts (session_id)",
+}
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -169,12 +184,12 @@ async def test_leaving_writes_what_was_appended(path: Path) -> None:
 
 
 async def test_a_new_file_has_the_schema(path: Path) -> None:
-    """Migrating from nothing gives the current version, and the first version's tables as they were."""
+    """Migrating from nothing gives the current version, and earlier versions' tables as they were."""
     async with open_sqlite(path):
         pass
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA user_version").fetchone() == (database.VERSION,)
-    frozen = {name: " ".join(sql.split()) for name, sql in VERSION_1.items()}
+    frozen = {name: " ".join(sql.split()) for name, sql in VERSION_2.items()}
     assert schema(connection) == frozen
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()

@@ -16,9 +16,11 @@ def test_needs_are_named_or_referred_to():
         when="{{ tasks.d.ok }}",
         foreach="{{ tasks.e.values }}",
         workspace={"path": "{{ tasks.f.text }}"},
+        checks=("ls", "grep {{ tasks.i.text }}"),
+        inputs=("{{ tasks.j.text }}",),
         rehearsal=({"write": {"path": "p", "text": "{{ tasks.g.text }}"}}, {"answer": {"x": ["{{ tasks.h }}"]}}),
     )
-    assert needs_of(spec) == ("z", "a", "b-c", "e", "d", "f", "g", "h")
+    assert needs_of(spec) == ("z", "a", "b-c", "e", "d", "f", "i", "j", "g", "h")
     assert needs_of(TaskSpec(write=Write(path="{{ tasks.a.text }}", text="{{ tasks.b.text }}"))) == ("a", "b")
 
 

@@ -39,6 +39,10 @@ def test_good_plans_fit(text):
         "tasks: {a: {prompt: x, rehearsal: [{sya: x}]}}",
         "tasks: {a: {prompt: x, timeout: soon}}",
         "tasks: {a: {prompt: x, needs: b}}",
+        "tasks: {a: {prompt: x, checks: pytest -q}}",
+        "tasks: {a: {prompt: x, inputs: [3]}}",
+        "tasks: {a: {prompt: x, fresh: often}}",
+        "agents: {a: {idle_timeout: soon}}\ntasks: {a: {prompt: x}}",
         "agents: {a: {tools: Read}}\ntasks: {a: {prompt: x}}",
     ],
 )

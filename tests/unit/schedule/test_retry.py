@@ -1,11 +1,11 @@
-"""Whether and when a failed attempt is tried again."""
+"""Whether, when and how a failed attempt is tried again."""
 
 import pytest
 
-from orchestrator.schedule.retry import LONGEST_WAIT, WAITS, wait_before_retry
+from orchestrator.schedule.retry import FINAL, LONGEST_WAIT, MOST_REPAIRS, RETRIES, How, Retry, next_try
 from orchestrator.task import Outcome
 
-MENDS_BY_ITSELF = {
+CONTINUED = {
     Outcome.OVERLOADED: 5.0,
     Outcome.RATE_LIMITED: 30.0,
     Outcome.API_ERROR: 5.0,
@@ -13,37 +13,68 @@ MENDS_BY_ITSELF = {
     Outcome.CRASHED: 1.0,
     Outcome.KILLED: 1.0,
     Outcome.UNREADABLE: 1.0,
-    Outcome.NOT_STARTED: 1.0,
-    Outcome.EMPTY: 0.0,
-    Outcome.MISSING_OUTPUT: 0.0,
-    Outcome.INVALID_OUTPUT: 0.0,
+    Outcome.STALLED: 1.0,
+    Outcome.INTERRUPTED: 1.0,
     Outcome.TIMEOUT: 0.0,
 }
-"""Seconds before the second attempt; every other outcome is final."""
+BEGUN_ANEW = {
+    Outcome.NOT_STARTED: 1.0,
+    Outcome.UNKNOWN_SESSION: 0.0,
+    Outcome.SESSION_BUSY: 1.0,
+    Outcome.EMPTY: 0.0,
+    Outcome.TOO_LONG: 0.0,
+}
+REPAIRED = {Outcome.MISSING_OUTPUT, Outcome.INVALID_OUTPUT}
+EXPECTED = (
+    {outcome: Retry(wait, How.CONTINUE) for outcome, wait in CONTINUED.items()}
+    | {outcome: Retry(wait, How.FRESH) for outcome, wait in BEGUN_ANEW.items()}
+    | {outcome: Retry(0.0, How.REPAIR) for outcome in REPAIRED}
+)
+COUNTED = sorted(CONTINUED | BEGUN_ANEW)
+
+
+def test_every_outcome_is_decided() -> None:
+    """Each outcome either has its retry or is final, and none is both."""
+    assert set(RETRIES) | FINAL == set(Outcome)
+    assert not set(RETRIES) & FINAL
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_first_wait(outcome: Outcome) -> None:
-    """Each outcome has its first wait, or none because trying again cannot help."""
-    assert wait_before_retry(outcome, 1, 1) == MENDS_BY_ITSELF.get(outcome)
+def test_the_first_retry(outcome: Outcome) -> None:
+    """Each outcome has its first wait and its way to go on, or none because trying again cannot help."""
+    assert next_try(outcome, 1, 1, 0) == EXPECTED.get(outcome)
 
 
-@pytest.mark.parametrize("outcome", MENDS_BY_ITSELF)
+@pytest.mark.parametrize("outcome", COUNTED)
 def test_retries_are_counted(outcome: Outcome) -> None:
     """`retries` further attempts are allowed, and not one more."""
-    assert [wait_before_retry(outcome, number, 2) is not None for number in (1, 2, 3, 4)] == [True, True, False, False]
-    assert wait_before_retry(outcome, 1, 0) is None
+    assert [next_try(outcome, number, 2, 0) is not None for number in (1, 2, 3, 4)] == [True, True, False, False]
+    assert next_try(outcome, 1, 0, 0) is None
+
+
+@pytest.mark.parametrize("outcome", REPAIRED)
+def test_repairs_do_not_count_as_retries(outcome: Outcome) -> None:
+    """Wrong output is repaired twice, also where no retry is allowed; then a new session is tried if one is."""
+    assert [next_try(outcome, 1, 0, repairs) for repairs in range(MOST_REPAIRS)] == [Retry(0.0, How.REPAIR)] * 2
+    assert next_try(outcome, 1, 0, MOST_REPAIRS) is None
+    assert next_try(outcome, 1, 1, MOST_REPAIRS) == Retry(0.0, How.FRESH)
+    assert next_try(outcome, 2, 1, MOST_REPAIRS) is None
 
 
 def test_waits_double() -> None:
     """Each wait is twice the one before it."""
-    assert [wait_before_retry(Outcome.OVERLOADED, number, 20) for number in (1, 2, 3, 4)] == [5, 10, 20, 40]
+    retries = [next_try(Outcome.OVERLOADED, number, 20, 0) for number in (1, 2, 3, 4)]
+    assert [retry and retry.wait for retry in retries] == [5, 10, 20, 40]
 
 
-@pytest.mark.parametrize("outcome", WAITS)
+@pytest.mark.parametrize("outcome", COUNTED)
 def test_waits_are_bounded(outcome: Outcome) -> None:
     """However often it is tried, no wait is longer than the longest."""
-    wait = wait_before_retry(outcome, 20, 20)
-    assert wait is not None
-    assert wait <= LONGEST_WAIT
-    assert wait_before_retry(Outcome.RATE_LIMITED, 20, 20) == LONGEST_WAIT
+    retry = next_try(outcome, 20, 20, 0)
+    assert retry is not None
+    assert retry.wait <= LONGEST_WAIT
+
+
+def test_the_longest_wait() -> None:
+    """A wait that doubles on and on comes to the longest."""
+    assert next_try(Outcome.RATE_LIMITED, 20, 20, 0) == Retry(LONGEST_WAIT, How.CONTINUE)

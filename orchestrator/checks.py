@@ -1,0 +1,126 @@
+"""Whether what an agent did holds: commands run in its workspace; what they say against it goes back to the agent."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+from uuid import uuid4
+
+from orchestrator.events import CheckFinished
+from orchestrator.processes.command import Command, run_command
+from orchestrator.prompts import MOST_OUTPUT, failed_check
+from orchestrator.protocols import Emit
+from orchestrator.task import Attempt, Outcome, Result
+
+LONGEST = 600.0
+"""Seconds that a check may take where the attempt has no timeout."""
+LAST_LINES = 10
+"""Lines of a failed check's output that are told in the error."""
+
+Ask = Callable[[Attempt], Awaitable[Result]]
+"""Runs the agent once; it is the same workspace each time."""
+RunCheck = Callable[[Attempt, str, Path], Awaitable[Command]]
+"""Runs one of the attempt's checks in a directory; it never fails."""
+
+
+async def run_check(attempt: Attempt, command: str, directory: Path) -> Command:
+    """How the check went. One that cannot even be started has failed: the agent may have removed its directory."""
+    told = f"export ORCHESTRATOR_RUN={quote(attempt.run)} ORCHESTRATOR_TASK={quote(attempt.task)}; {command}"
+    try:
+        return await run_command(told, directory, attempt.timeout or LONGEST)
+    except (OSError, ValueError) as error:
+        return Command(exit_code=None, output=f"it could not be started: {error}", duration=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A check that failed."""
+
+    command: str
+    found: Command
+
+    @property
+    def why(self) -> str:
+        """The command, how it ended, and the last lines of its output."""
+        code = self.found.exit_code
+        how = "did not end by itself" if code is None else f"ended with exit code {code}"
+        lines = self.found.output.strip().splitlines()[-LAST_LINES:]
+        return "\n".join([f"the check {self.command!r} {how}{':' if lines else ''}", *lines])
+
+
+async def ask_until_checked(attempt: Attempt, directory: Path, emit: Emit, ask: Ask, run: RunCheck) -> Result:
+    """The agent's result, once its checks pass. One that fails goes back to the agent, `attempt.fixes` times at most.
+
+    The result has the sums over all rounds. It is the agent's last one: also with the outcome CHECKS_FAILED, when no
+    fix was left or the session was gone; any other way in which the agent fails is its own outcome.
+    """
+    result, fixes = await ask(attempt), attempt.fixes
+    while result.ok and (failure := await find_failure(attempt, directory, emit, run)):
+        if not fixes or result.session_id is None:
+            return replace(result, outcome=Outcome.CHECKS_FAILED, error=failure.why)
+        fixes -= 1
+        last = await ask(to_fix(attempt, result.session_id, failure))
+        if last.outcome is Outcome.UNKNOWN_SESSION:
+            return replace(result, outcome=Outcome.CHECKS_FAILED, error=f"{failure.why}\n(its session is gone)")
+        result = summed(result, last)
+    return result
+
+
+async def find_failure(attempt: Attempt, directory: Path, emit: Emit, run: RunCheck) -> Failure | None:
+    """The first of the checks that fails. Those behind it are not run: they may build on it."""
+    for command in attempt.checks:
+        found = await run(attempt, command, directory)
+        emit(
+            CheckFinished(
+                task=attempt.task,
+                attempt=attempt.number,
+                command=command,
+                exit_code=found.exit_code,
+                output=found.output[-MOST_OUTPUT:],
+                duration=found.duration,
+            )
+        )
+        if found.exit_code != 0:
+            return Failure(command, found)
+    return None
+
+
+def to_fix(attempt: Attempt, session_id: str, failure: Failure) -> Attempt:
+    """The same attempt in the session as it stands, told what has failed."""
+    found = failure.found
+    return replace(
+        attempt,
+        prompt=failed_check(failure.command, found.exit_code, found.output),
+        resume=session_id,
+        fork=False,
+        otherwise=None,
+        session_id=str(uuid4()),
+    )
+
+
+def summed(before: Result, last: Result) -> Result:
+    """The last result, with cost, tokens and turns of the earlier rounds; what it does not have it keeps."""
+    return replace(
+        last,
+        text=last.text or before.text,
+        value=before.value if last.value is None else last.value,
+        session_id=last.session_id or before.session_id,
+        message=before.message if last.message is None else last.message,
+        usage=before.usage + last.usage,
+        cost_usd=before.cost_usd + own_cost(before, last),
+        turns=before.turns + last.turns,
+        denials=(*before.denials, *last.denials),
+    )
+
+
+def own_cost(before: Result, last: Result) -> float:
+    """What the round itself has cost, in US dollars.
+
+    The CLI tells what the whole session has cost, also in a new process that goes on with it: it keeps the sum in the
+    transcript when it ends (measured with CLI 2.1.329).
+    """
+    until_then: float | None = getattr(before.message, "total_cost_usd", None)
+    until_now: float | None = getattr(last.message, "total_cost_usd", None)
+    if until_then is None or until_now is None:
+        return last.cost_usd
+    return until_now - until_then if until_now >= until_then else until_now

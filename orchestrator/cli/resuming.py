@@ -1,0 +1,111 @@
+"""`resume` and `continue`: a run, or one of its agents, goes on."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+
+from orchestrator.cli import exits
+from orchestrator.cli.inspecting import find_run
+from orchestrator.cli.output import check_target
+from orchestrator.cli.running import Options, carry_out, choose_views, drive
+from orchestrator.engine.opening import last_start, load_again, open_run
+from orchestrator.engine.run import Run
+from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.events import AttemptStarted, Record, RunStarted
+from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.plan.model import Agent
+from orchestrator.settings import home
+from orchestrator.state import RunState
+from orchestrator.task import Outcome, Result
+
+
+def resume(run: str | None, options: Options) -> int:
+    """Goes on with a run of a plan file; the exit code."""
+    name, records = anyio.run(read, run)
+    begun = last_start(name, records)
+    known = Options(
+        offline=begun.upstream == "offline",
+        concurrent=options.concurrent or begun.concurrent,
+        usd=options.usd or begun.usd,
+        fail_fast=bool(begun.arguments.get("fail_fast")),
+        rerun=options.rerun,
+        view=options.view,
+        json=options.json,
+        directory=Path(begun.directory),
+        run=name,
+        arguments=begun.arguments,
+    )
+    return drive(load_again(name, begun), known)
+
+
+def go_on(run: str, task: str, prompt: str, fork: bool, options: Options) -> int:
+    """Says something more to the agent of a task, in a run of its own; prints its answer; the exit code."""
+    check_target(options.json)
+    name, records = anyio.run(read, run)
+    begun = last_start(name, records)
+    earlier = session_of(name, task, records)
+    text = sys.stdin.read() if prompt == "-" else prompt
+    answers: list[Result] = []
+
+    async def work(opened: Run) -> None:
+        answers.append(await opened.resume(earlier, text, fork=fork, key=task))
+
+    opening = open_run(
+        f"{begun.name}-continued"[:64],
+        agent=agent_of(task, begun, records),
+        views=choose_views(options.view),
+        upstream=begun.upstream,
+        reuse="none",
+        directory=Path(begun.directory),
+    )
+    code = carry_out(opening, work, options.json)
+    if code == exits.OK and options.json != "-":
+        print(f"\n{answers[0].text}")
+    return code
+
+
+async def read(run: str | None) -> tuple[str, Sequence[Record]]:
+    """The id of the run that is meant, and its records."""
+    journal = SqliteJournal(home().journal)
+    row = await find_run(journal, run)
+    return row["run"], await journal.read(row["run"])
+
+
+def session_of(run: str, task: str, records: Sequence[Record]) -> Result:
+    """What is known of a task's session and workspace, also when its end was never written.
+
+    Raises UsageError when the run has no such task, or no agent has worked for it.
+    """
+    state = RunState()
+    state.apply_all(records)
+    if task not in state.tasks:
+        raise UsageError(f"run {run} has no task {task!r}; it has {', '.join(list(state.tasks)[:20])}")
+    known = state.tasks[task]
+    if known.result is not None:
+        result = Result.from_json(known.result)
+    else:
+        result = Result(task=task, outcome=Outcome.CANCELLED, session_id=known.session_id, workspace=known.workspace)
+    if result.session_id is None:
+        raise UsageError(f"task {task!r} of run {run} has no session: no agent has worked for it")
+    return result
+
+
+def agent_of(task: str, begun: RunStarted, records: Sequence[Record]) -> Agent:
+    """The agent that worked for the task: the plan's, where there is a plan still, else as it was written down.
+
+    Written down are neither its environment variables nor its MCP servers: they may hold secrets.
+    """
+    told = [each.event for each in records if isinstance(each.event, AttemptStarted) and each.event.task == task]
+    written = dict(told[-1].agent) if told else {}
+    if begun.usd is not None:
+        written.pop("usd", None)  # what was left of the run's budget
+    agent = Agent.model_validate(written)
+    try:
+        plan = load_again("", begun).plan
+        name = plan.tasks[task.partition("[")[0]].agent or plan.defaults.agent
+        planned = plan.agents[name] if name else agent
+    except (OrchestratorError, KeyError):
+        return agent
+    return agent.model_copy(update={"env": planned.env, "mcp_servers": planned.mcp_servers})

@@ -1,0 +1,146 @@
+"""Which processes belong to a lease, and how they are ended. The standard library, without pathlib, is all it needs.
+
+A lease is a file that holds the process id and the start time of a launcher, beneath which a CLI and its tools run.
+Without /proc only the launchers themselves are found; each ends what is beneath it as well as it can.
+"""
+
+import os
+import signal
+import time
+
+TYPE_CHECKING = False  # `typing` has it too, but its import would be half of the start
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+GRACE = 2.0
+"""Seconds between SIGTERM and SIGKILL: the CLI ends its tools and its transcript in 0.03 to 1.5 s."""
+HAS_PROC = os.path.exists("/proc/self/environ")  # noqa: PTH110
+VARIABLE = "ORCHESTRATOR_LEASE"
+
+
+def processes_under(lease: str) -> tuple[list[int], list[int]]:
+    """Live processes that belong to a lease, or to any lease in a folder; and the launchers they were started by.
+
+    Found by the ORCHESTRATOR_LEASE in their environment, which tools that start a session of their own inherit too; and
+    as descendants of a launcher, which those that clear their environment stay, since it adopts orphans.
+    """
+    leading = list(launchers(lease))
+    found = {*marked(lease), *descendants(leading)} - {*leading, os.getpid()}
+    return sorted(found), leading
+
+
+def launchers(lease: str) -> "Iterator[int]":
+    """Live launchers under the lease, those whose name begins as its name does, or those in the folder."""
+    folder, beginning = (lease, "") if os.path.isdir(lease) else os.path.split(lease)  # noqa: PTH112
+    try:
+        names = os.listdir(folder)  # noqa: PTH208
+    except OSError:
+        return
+    for name in names:
+        if name.startswith(beginning) and name.endswith(".lease"):
+            pid = read_identity(f"{folder}/{name}")
+            if pid:
+                yield pid
+
+
+def identity(pid: int) -> str:
+    """The process id and, where it can be had, the start time, since ids are used again."""
+    return f"{pid} {' '.join(stat(pid)[19:20])}"
+
+
+def read_identity(path: str) -> int | None:
+    """The process that a file names by its identity; None if that has ended."""
+    try:
+        with open(path) as file:  # noqa: PTH123
+            text = file.read()
+        pid = int(text.split()[0])
+        os.kill(pid, 0)
+    except (OSError, ValueError, IndexError):
+        return None
+    return pid if text == identity(pid) and stat(pid)[:1] != ["Z"] else None
+
+
+def stat(pid: int) -> list[str]:
+    """The fields of a process's stat behind its name: state, parent, and so on. Empty when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+            return file.read().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return []
+
+
+def pids() -> "Iterator[int]":
+    if HAS_PROC:
+        yield from (int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208
+
+
+def marked(lease: str) -> "Iterator[int]":
+    """Live processes that have the lease, or one whose name begins so, in their environment."""
+    mark = b"\0" + os.fsencode(f"{VARIABLE}={lease}")
+    for pid in pids():
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
+                environment = b"\0" + file.read()
+        except OSError:
+            continue  # it has ended, or is another user's
+        if mark in environment and stat(pid)[:1] != ["Z"]:
+            yield pid
+
+
+def descendants(roots: "Collection[int]") -> set[int]:
+    """Live processes below the roots."""
+    if not roots:
+        return set()
+    about = {pid: fields for pid in pids() if (fields := stat(pid))}
+    children: dict[int, list[int]] = {}
+    for pid, fields in about.items():
+        children.setdefault(int(fields[1]), []).append(pid)
+    found: set[int] = set()
+    new = set(roots)
+    while new := {child for pid in new for child in children.get(pid, ())} - found:
+        found |= new
+    return {pid for pid in found if about[pid][0] != "Z"}
+
+
+class Ending:
+    """Ends processes, step by step: SIGTERM to each that is seen, SIGKILL after the grace, and launchers last.
+
+    A launcher ends by itself once nothing is left beneath it, with the status of its CLI.
+    """
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._told: set[int] = set()
+
+    def step(self, pids: "Collection[int]", leading: "Collection[int]" = ()) -> bool:
+        """Sends the signals that are due. Gives whether to go on: not once all have ended, or after twice the GRACE."""
+        waited = time.monotonic() - self._begun
+        if not (pids or leading) or waited > 2 * GRACE:
+            return False
+        if waited > GRACE:
+            send(pids, signal.SIGKILL)
+        # A launcher that has nobody beneath it may be waiting for a session, or have just been started.
+        self._tell(pids or leading)
+        if waited > 1.25 * GRACE:
+            send(leading, signal.SIGKILL)
+        return True
+
+    def _tell(self, pids: "Collection[int]") -> None:
+        send(set(pids) - self._told, signal.SIGTERM)
+        self._told.update(pids)
+
+
+def send(pids: "Iterable[int]", number: signal.Signals) -> None:
+    """Sends a signal to each process."""
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except OSError:
+            continue  # it has ended
+
+
+def end_all(lease: str) -> None:
+    """Ends every process under a lease, or under those in a folder. Returns when none is left, or after twice GRACE."""
+    ending = Ending()
+    while ending.step(*processes_under(lease)):
+        time.sleep(0.02)

@@ -1,0 +1,236 @@
+"""Checks after an agent, and what they say going back to it."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.checks import ask_until_checked
+from orchestrator.events import CheckFinished, Event, SessionStarted
+from orchestrator.executors.local import LocalExecutor
+from orchestrator.plan.model import Agent
+from orchestrator.processes.command import Command
+from orchestrator.prompts import MOST_OUTPUT, failed_check
+from orchestrator.protocols import Emit
+from orchestrator.task import Attempt, Outcome, Result, Usage
+from orchestrator.testing import Reply, ScriptedAgent, ScriptedChecks, ScriptedExecutor
+from orchestrator.testing.samples import Collected
+from workspaces import Workspace, WorkspaceSpec
+from workspaces.testing import FakeWorkspaces
+
+pytestmark = pytest.mark.anyio
+
+ATTEMPT = Attempt(
+    run="r",
+    task="t",
+    number=1,
+    prompt="Work.",
+    agent=Agent(),
+    workspace=WorkspaceSpec(kind="fake"),
+    session_id="first",
+    checks=("lint", "test"),
+    fixes=2,
+)
+
+
+def ran(events: Collected) -> list[tuple[str, int | None]]:
+    return [(event.command, event.exit_code) for event in events if isinstance(event, CheckFinished)]
+
+
+async def test_checks_that_pass() -> None:
+    """The result is ok when every check passes, each told of in order, and the agent is asked once."""
+    executor, events = ScriptedExecutor({"t": ["well"]}), Collected()
+    result = await executor.run(ATTEMPT, events)
+    assert (result.outcome, result.text, result.error) == (Outcome.OK, "well", None)
+    assert ran(events) == [("lint", 0), ("test", 0)]
+    assert len(executor.attempts) == 1
+
+
+async def test_no_check_after_an_agent_that_failed() -> None:
+    """Checks judge what an agent has finished: after a failure none is run."""
+    executor, events = ScriptedExecutor({"t": [Reply("no", outcome=Outcome.REFUSED)]}), Collected()
+    assert (await executor.run(ATTEMPT, events)).outcome is Outcome.REFUSED
+    assert ran(events) == []
+
+
+async def test_a_failed_check_goes_back_to_the_agent() -> None:
+    """Its command and output go into the same session, then all checks run again; costs, tokens and turns add up."""
+
+    def reply(attempt: Attempt) -> Reply:
+        text = "wrong" if attempt.prompt == "Work." else "right"
+        return Reply(text, value={"is": text}, cost_usd=0.25, usage=Usage(input_tokens=3), turns=2)
+
+    executor, events = ScriptedExecutor(reply, {"test": [1, 0]}), Collected()
+    result = await executor.run(replace(ATTEMPT, fork=True, otherwise="Anew."), events)
+    assert (result.outcome, result.text, result.value, result.session_id) == (
+        Outcome.OK,
+        "right",
+        {"is": "right"},
+        "first",
+    )
+    assert (result.cost_usd, result.usage, result.turns) == (0.5, Usage(input_tokens=6), 4)
+    assert ran(events) == [("lint", 0), ("test", 1), ("lint", 0), ("test", 0)]
+    fix = executor.attempts[1]
+    assert fix.prompt == failed_check("test", 1, "output of test")
+    assert (fix.resume, fix.fork, fix.otherwise, fix.number) == ("first", False, None, 1)
+    assert fix.session_id not in ("first", None)
+
+
+async def test_what_is_behind_a_failed_check_is_not_run() -> None:
+    """The first check that fails ends the round, and the task when no fix is left."""
+    executor, events = ScriptedExecutor({"t": [Reply("done", cost_usd=0.5)]}, {"lint": [2]}), Collected()
+    result = await executor.run(replace(ATTEMPT, fixes=0), events)
+    assert ran(events) == [("lint", 2)]
+    assert (result.outcome, result.text, result.cost_usd, result.session_id) == (
+        Outcome.CHECKS_FAILED,
+        "done",
+        0.5,
+        "first",
+    )
+    assert result.error == "the check 'lint' ended with exit code 2:\noutput of lint"
+
+
+async def test_fixes_are_counted() -> None:
+    """The agent is told as often as there are fixes, whichever check fails, and not once more."""
+    executor, events = ScriptedExecutor(checks={"lint": [1, 0], "test": [1]}), Collected()
+    result = await executor.run(ATTEMPT, events)
+    assert result.outcome is Outcome.CHECKS_FAILED
+    assert len(executor.attempts) == 3
+    assert ran(events) == [("lint", 1), ("lint", 0), ("test", 1), ("lint", 0), ("test", 1)]
+
+
+@pytest.mark.parametrize("exit_code", [None, -9, 127])
+async def test_a_check_that_did_not_end_well_has_failed(exit_code: int | None) -> None:
+    """One that took too long, was killed or is not there is a failed check."""
+    result = await ScriptedExecutor(checks={"lint": [exit_code]}).run(replace(ATTEMPT, fixes=0), Collected())
+    assert result.outcome is Outcome.CHECKS_FAILED
+    assert "the check 'lint' " in (result.error or "")
+
+
+async def test_a_session_that_is_gone_leaves_the_check_failed() -> None:
+    """When there is no session to tell, the outcome is that of the check, with what the agent had given."""
+
+    def reply(attempt: Attempt) -> Reply:
+        return Reply("done", cost_usd=0.5) if attempt.resume is None else Reply("", outcome=Outcome.UNKNOWN_SESSION)
+
+    result = await ScriptedExecutor(reply, {"lint": [1]}).run(ATTEMPT, Collected())
+    assert (result.outcome, result.text, result.cost_usd) == (Outcome.CHECKS_FAILED, "done", 0.5)
+    assert "its session is gone" in (result.error or "")
+
+
+async def test_a_fix_that_fails_has_its_own_outcome() -> None:
+    """An agent that is overloaded while it mends is that, so that it can go on, and what was spent is counted."""
+
+    def reply(attempt: Attempt) -> Reply:
+        if attempt.resume is None:
+            return Reply("done", value=1, cost_usd=0.5)
+        return Reply("", outcome=Outcome.OVERLOADED, error="Overloaded.", cost_usd=0.25)
+
+    result = await ScriptedExecutor(reply, {"lint": [1]}).run(ATTEMPT, Collected())
+    assert (result.outcome, result.error, result.text, result.value) == (Outcome.OVERLOADED, "Overloaded.", "done", 1)
+    assert (result.cost_usd, result.session_id) == (0.75, "first")
+
+
+async def test_each_round_has_the_whole_timeout() -> None:
+    """The timeout is for one round; a round that takes longer is a timeout in the session that it went on with."""
+
+    def reply(attempt: Attempt) -> Reply:
+        return Reply(seconds=60.0 if attempt.resume is None else 99.0)
+
+    attempt = replace(ATTEMPT, timeout=100.0)
+    assert (await ScriptedExecutor(reply, {"lint": [1, 0]}).run(attempt, Collected())).ok
+    late = await ScriptedExecutor(reply, {"lint": [1, 0]}).run(replace(attempt, timeout=90.0), Collected())
+    assert (late.outcome, late.session_id) == (Outcome.TIMEOUT, "first")
+
+
+async def test_a_timeout_names_the_session_that_was_begun() -> None:
+    """An agent that began another session than was asked for is found again under that one."""
+
+    class Elsewhere(ScriptedAgent):
+        async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+            emit(SessionStarted(task="t", attempt=1, session_id="anew", directory="/", how="fresh"))
+            return await super().run(attempt, workspace, emit)
+
+    executor = ScriptedExecutor()
+    executor.agent = Elsewhere(lambda _: Reply(seconds=9.0))
+    result = await executor.run(replace(ATTEMPT, resume="gone", timeout=5.0), Collected())
+    assert (result.outcome, result.session_id) == (Outcome.TIMEOUT, "anew")
+
+
+@dataclass
+class Told:
+    """What the SDK's message has of the cost."""
+
+    total_cost_usd: float | None
+
+
+@dataclass
+class Billed:
+    """Answers as the CLI does, which tells what the session has cost so far."""
+
+    totals: list[float | None]
+    asked: list[Attempt] = field(default_factory=list)
+
+    async def __call__(self, attempt: Attempt) -> Result:
+        total = self.totals[len(self.asked)]
+        self.asked.append(attempt)
+        return Result(
+            task="t", outcome=Outcome.OK, text="x", session_id="first", cost_usd=total or 0.0, message=Told(total)
+        )
+
+
+@pytest.mark.parametrize(
+    ("totals", "cost"),
+    [([0.5, 0.75, 1.0], 1.0), ([0.5, 0.25, 0.5], 1.0)],
+    ids=["carried on", "begun again at nothing"],
+)
+async def test_a_sessions_cost_is_counted_once(totals: list[float | None], cost: float) -> None:
+    """A session's sum, which goes on from round to round, is not added to itself."""
+    checks = ScriptedChecks({"lint": [1, 1, 0]})
+    result = await ask_until_checked(ATTEMPT, Path(), Collected(), Billed(totals), checks)
+    assert result.ok
+    assert result.cost_usd == cost
+
+
+async def test_the_end_of_a_long_output_is_told() -> None:
+    """The journal and the agent get the last characters of what a check printed, the error its last lines."""
+    lines = "\n".join(f"line {number}" for number in range(2000))
+    events, asked = Collected(), Billed([None, None])
+
+    async def check(attempt: Attempt, command: str, directory: Path) -> Command:
+        return Command(1, lines, 2.5)
+
+    result = await ask_until_checked(replace(ATTEMPT, fixes=1), Path(), events, asked, check)
+    told = [event for event in events if isinstance(event, CheckFinished)]
+    assert [(each.output, each.duration) for each in told] == [(lines[-MOST_OUTPUT:], 2.5)] * 2
+    assert "line 1999" in asked.asked[1].prompt
+    assert "line 500\n" not in asked.asked[1].prompt
+    assert (result.error or "").splitlines()[1:] == lines.splitlines()[-10:]
+
+
+async def test_the_workspace_stays_open_between_the_rounds(tmp_path: Path) -> None:
+    """It is opened once and closed behind the last check, so what a round left there is there in the next."""
+    events = Collected()
+
+    class Works(ScriptedAgent):
+        async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+            with (workspace.path / "rounds").open("a") as file:
+                file.write("x")
+            return await super().run(attempt, workspace, emit)
+
+    async def check(attempt: Attempt, command: str, directory: Path) -> Command:
+        return Command(0 if (directory / "rounds").read_text() == "xx" else 1, "", 0.0)
+
+    executor = LocalExecutor(Works(), {"fake": FakeWorkspaces(tmp_path)}, check)
+    assert (await executor.run(ATTEMPT, events)).ok
+    assert order(events) == [
+        *("WorkspaceOpened", "AgentMessage", "CheckFinished"),
+        *("AgentMessage", "CheckFinished", "CheckFinished", "WorkspaceClosed"),
+    ]
+
+
+def order(events: list[Event]) -> list[str]:
+    """The kinds of the events, each once where several come one behind the other and are an agent's messages."""
+    kinds = [type(event).__name__ for event in events]
+    pairs = zip([None, *kinds], kinds, strict=False)
+    return [kind for before, kind in pairs if kind != "AgentMessage" or before != kind]
