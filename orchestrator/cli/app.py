@@ -114,11 +114,14 @@ def continue_(
     task: Annotated[str, typer.Argument(metavar="TASK", help="A task of the run.")],
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to say to its agent; - reads it from stdin.")],
     fork: Annotated[bool, typer.Option("--fork", help="Go on with a copy; the session stays as it is.")] = False,
+    directory: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Work here, and not where the task worked.")
+    ] = None,
     view: ViewName = None,
     json: JsonTarget = None,
 ) -> None:
     """Say something more to the agent of a task: it goes on in its session, where it worked."""
-    _do("resuming:go_on", run, task, prompt, fork, _options(view=view, json=json))
+    _do("resuming:go_on", run, task, prompt, fork, directory, _options(view=view, json=json))
 
 
 @app.command()
