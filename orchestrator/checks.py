@@ -14,6 +14,8 @@ from orchestrator.task import Attempt, Outcome, Result
 
 LONGEST = 600.0
 """Seconds that a check may take where the attempt has no timeout."""
+LEAST_USD = 0.0001
+"""US dollars that a round may spend when nothing is left: enough to be told by the CLI that nothing is."""
 LAST_LINES = 10
 """Lines of a failed check's output that are told in the error."""
 
@@ -59,7 +61,7 @@ async def ask_until_checked(attempt: Attempt, directory: Path, emit: Emit, ask: 
         if not fixes or result.session_id is None:
             return replace(result, outcome=Outcome.CHECKS_FAILED, error=failure.why)
         fixes -= 1
-        last = await ask(to_fix(attempt, result.session_id, failure))
+        last = await ask(to_fix(attempt, result, failure))
         if last.outcome is Outcome.UNKNOWN_SESSION:
             return replace(result, outcome=Outcome.CHECKS_FAILED, error=f"{failure.why}\n(its session is gone)")
         result = summed(result, last)
@@ -85,13 +87,15 @@ async def find_failure(attempt: Attempt, directory: Path, emit: Emit, run: RunCh
     return None
 
 
-def to_fix(attempt: Attempt, session_id: str, failure: Failure) -> Attempt:
-    """The same attempt in the session as it stands, told what has failed."""
-    found = failure.found
+def to_fix(attempt: Attempt, result: Result, failure: Failure) -> Attempt:
+    """The same attempt in the session as it stands, told what has failed, with what is left of its money."""
+    found, usd = failure.found, attempt.agent.usd
+    left = None if usd is None else max(usd - result.cost_usd, LEAST_USD)
     return replace(
         attempt,
         prompt=failed_check(failure.command, found.exit_code, found.output),
-        resume=session_id,
+        agent=attempt.agent.model_copy(update={"usd": left}),
+        resume=result.session_id,
         fork=False,
         otherwise=None,
         session_id=str(uuid4()),
@@ -107,20 +111,7 @@ def summed(before: Result, last: Result) -> Result:
         session_id=last.session_id or before.session_id,
         message=before.message if last.message is None else last.message,
         usage=before.usage + last.usage,
-        cost_usd=before.cost_usd + own_cost(before, last),
+        cost_usd=before.cost_usd + last.cost_usd,
         turns=before.turns + last.turns,
         denials=(*before.denials, *last.denials),
     )
-
-
-def own_cost(before: Result, last: Result) -> float:
-    """What the round itself has cost, in US dollars.
-
-    The CLI tells what the whole session has cost, also in a new process that goes on with it: it keeps the sum in the
-    transcript when it ends (measured with CLI 2.1.329).
-    """
-    until_then: float | None = getattr(before.message, "total_cost_usd", None)
-    until_now: float | None = getattr(last.message, "total_cost_usd", None)
-    if until_then is None or until_now is None:
-        return last.cost_usd
-    return until_now - until_then if until_now >= until_then else until_now
