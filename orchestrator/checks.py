@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 from uuid import uuid4
 
-from orchestrator.events import CheckFinished
+from orchestrator.events import AgentMessage, CheckFinished, Event
 from orchestrator.processes.command import Command, run_command
 from orchestrator.prompts import MOST_OUTPUT, failed_check
 from orchestrator.protocols import Emit
@@ -19,8 +19,8 @@ LEAST_USD = 0.0001
 LAST_LINES = 10
 """Lines of a failed check's output that are told in the error."""
 
-Ask = Callable[[Attempt], Awaitable[Result]]
-"""Runs the agent once; it is the same workspace each time."""
+Ask = Callable[[Attempt, Emit], Awaitable[Result]]
+"""Runs the agent once, in the same workspace each time."""
 RunCheck = Callable[[Attempt, str, Path], Awaitable[Command]]
 """Runs one of the attempt's checks in a directory; it never fails."""
 
@@ -56,12 +56,12 @@ async def ask_until_checked(attempt: Attempt, directory: Path, emit: Emit, ask: 
     The result has the sums over all rounds. It is the agent's last one: also with the outcome CHECKS_FAILED, when no
     fix was left or the session was gone; any other way in which the agent fails is its own outcome.
     """
-    result, fixes = await ask(attempt), attempt.fixes
+    result, fixes = await ask(attempt, emit), attempt.fixes
     while result.ok and (failure := await find_failure(attempt, directory, emit, run)):
         if not fixes or result.session_id is None:
             return replace(result, outcome=Outcome.CHECKS_FAILED, error=failure.why)
         fixes -= 1
-        last = await ask(to_fix(attempt, result, failure))
+        last = await ask(to_fix(attempt, result, failure), counting_on(emit, result.cost_usd))
         if last.outcome is Outcome.UNKNOWN_SESSION:
             return replace(result, outcome=Outcome.CHECKS_FAILED, error=f"{failure.why}\n(its session is gone)")
         result = summed(result, last)
@@ -100,6 +100,17 @@ def to_fix(attempt: Attempt, result: Result, failure: Failure) -> Attempt:
         otherwise=None,
         session_id=str(uuid4()),
     )
+
+
+def counting_on(emit: Emit, usd: float) -> Emit:
+    """An `emit` for a later round: what a message tells of the cost includes the `usd` of those before."""
+
+    def emit_on(event: Event) -> None:
+        if isinstance(event, AgentMessage) and event.cost_usd is not None:
+            event = replace(event, cost_usd=usd + event.cost_usd)
+        emit(event)
+
+    return emit_on
 
 
 def summed(before: Result, last: Result) -> Result:

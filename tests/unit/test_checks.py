@@ -1,13 +1,12 @@
 """Checks after an agent, and what they say going back to it."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from orchestrator.checks import LEAST_USD, ask_until_checked
-from orchestrator.events import CheckFinished, Event, SessionStarted
+from orchestrator.events import AgentMessage, CheckFinished, Event, SessionStarted
 from orchestrator.executors.local import LocalExecutor
 from orchestrator.plan.model import Agent
 from orchestrator.processes.command import Command
@@ -16,6 +15,7 @@ from orchestrator.protocols import Emit
 from orchestrator.task import Attempt, Outcome, Result, Usage
 from orchestrator.testing import Reply, ScriptedAgent, ScriptedExecutor
 from orchestrator.testing.samples import Collected
+from orchestrator.work import asking
 from workspaces import Workspace, WorkspaceSpec
 from workspaces.testing import FakeWorkspaces
 
@@ -70,6 +70,7 @@ async def test_a_failed_check_goes_back_to_the_agent() -> None:
         "first",
     )
     assert (result.cost_usd, result.usage, result.turns) == (0.5, Usage(input_tokens=6), 4)
+    assert [event.cost_usd for event in events if isinstance(event, AgentMessage) and event.cost_usd] == [0.25, 0.5]
     assert ran(events) == [("lint", 0), ("test", 1), ("lint", 0), ("test", 0)]
     fix = executor.attempts[1]
     assert fix.prompt == failed_check("test", 1, "output of test")
@@ -173,7 +174,7 @@ async def test_the_end_of_a_long_output_is_told() -> None:
     async def check(attempt: Attempt, command: str, directory: Path) -> Command:
         return Command(1, lines, 2.5)
 
-    ask = partial(executor.agent.run, workspace=Workspace(path=Path()), emit=events)
+    ask = asking(Workspace(path=Path()), executor.agent)
     result = await ask_until_checked(replace(ATTEMPT, fixes=1), Path(), events, ask, check)
     told = [event for event in events if isinstance(event, CheckFinished)]
     assert [(each.output, each.duration) for each in told] == [(lines[-MOST_OUTPUT:], 2.5)] * 2
