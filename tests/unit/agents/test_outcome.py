@@ -14,7 +14,8 @@ from claude_agent_sdk import (
     TextBlock,
 )
 
-from orchestrator.agents.claude import note, to_result
+from orchestrator.agents.claude import to_result
+from orchestrator.agents.exchange import note
 from orchestrator.agents.outcome import Ending, judge
 from orchestrator.plan.model import Agent
 from orchestrator.task import Attempt, Outcome, Usage
