@@ -5,12 +5,14 @@ Without /proc only the launchers themselves are found; each ends what is beneath
 """
 
 import os
-import signal
 import time
 
 TYPE_CHECKING = False  # `typing` has it too, but its import would be half of the start
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Collection, Iterable, Iterator
+else:
+    import _signal as signal  # without the enums made of it, which would be the other half
 
 GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL: the CLI ends its tools and its transcript in 0.03 to 1.5 s."""
@@ -130,7 +132,7 @@ class Ending:
         self._told.update(pids)
 
 
-def send(pids: "Iterable[int]", number: signal.Signals) -> None:
+def send(pids: "Iterable[int]", number: int) -> None:
     """Sends a signal to each process."""
     for pid in pids:
         try:
