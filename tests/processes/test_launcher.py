@@ -13,8 +13,9 @@ import psutil
 import pytest
 from watching import alive, daemon, wait_until
 
+from orchestrator.processes import tree
 from orchestrator.processes.bare import bare
-from orchestrator.processes.tree import GRACE, processes_under
+from orchestrator.processes.tree import GRACE, end_all, processes_under
 
 Launch = Callable[..., "subprocess.Popen[str]"]
 
@@ -126,7 +127,7 @@ def test_daemons_are_found_by_the_lease(launch: Launch, tmp_path: Path, temporar
     """The lease of a launcher, and the folder of that lease, give all that is below it, and the launcher apart."""
     process = launch(f"{daemon(tmp_path / 'pid')}; read line")
     wait_until((tmp_path / "pid").exists, "the daemon")
-    for lease in (temporary / "a.lease", temporary):
+    for lease in (temporary / "a.lease", f"{temporary}/"):
         pids, launchers = processes_under(str(lease))
         assert launchers == [process.pid]
         assert {
@@ -159,3 +160,16 @@ def test_elsewhere(launch: Launch, tmp_path: Path, code: str, status: int) -> No
     command = f"sleep 60 < /dev/null > /dev/null 2>&1 & echo $! > {tmp_path}/pid; {code}"
     assert launch(command, (sys.executable, "-c", ELSEWHERE)).wait(20) == status
     wait_until(lambda: not alive(tmp_path / "pid"), "the end of the process in the background")
+
+
+def test_a_stubborn_program_elsewhere(launch: Launch, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without /proc the end of a lease ends a program that ignores SIGTERM, too."""
+    process = launch("trap '' TERM; echo $$; while :; do sleep 0.1; done", (sys.executable, "-c", ELSEWHERE))
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    monkeypatch.setattr(tree, "HAS_PROC", False)
+    monkeypatch.setattr(tree, "stat", lambda _: [])
+    (temporary / "a.lease").write_text(f"{process.pid} ")
+    end_all(str(temporary / "a.lease"))
+    process.wait(2)
+    wait_until(lambda: not alive(pid), "the program's end", 2)
