@@ -127,6 +127,8 @@ async def open_claude(
     transcripts are kept in `sessions` too, and sessions that are gone from the disk are taken from there. `locks` is a
     folder that all processes share which may drive the same sessions. Raises UsageError when there is no Claude CLI.
     """
+    if locks:
+        locks.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with open_den(find_claude()) as den:
         write_settings(den, upstream)
         yield ClaudeRunner(den, upstream, sessions, locks)

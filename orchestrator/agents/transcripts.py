@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -35,6 +35,17 @@ class Transcript:
         return any(entry.get("type") == "user" for entry in self.entries)
 
     @property
+    def worth(self) -> tuple[bool, int]:
+        """What to choose between two by."""
+        return self.usable, self.length
+
+    @property
+    def lasting(self) -> Iterator[Entry]:
+        """What it takes to go on with it: the conversation, and the last word on its cost."""
+        yield from (entry for entry in self.entries if entry.get("uuid"))
+        yield from [entry for entry in self.entries if entry.get("type") == "cost-state"][-1:]
+
+    @property
     def cost_usd(self) -> float:
         """What the session had cost. A CLI that goes on with it, or with a fork of it, counts on from there."""
         told = [entry.get("totalCostUSD") for entry in self.entries if entry.get("type") == "cost-state"]
@@ -42,7 +53,7 @@ class Transcript:
 
 
 async def provide(session_id: str, cwd: Path, projects: Path, sessions: Sessions | None) -> Transcript | None:
-    """The session's transcript, on the disk, where a CLI will find it; None when it is gone.
+    """The session's transcript, on the disk where a CLI finds it, and whole in `sessions`; None when it is gone.
 
     Of the one on the disk and the one that `sessions` keeps, the longer counts: a CLI that was killed may have written
     more than it told, and another machine may have gone on with the session.
@@ -53,13 +64,25 @@ async def provide(session_id: str, cwd: Path, projects: Path, sessions: Sessions
     here = await to_thread.run_sync(read, path) if path else Transcript([])
     key = await sessions.find_session(session_id) if sessions else None
     kept = Transcript(await sessions.load(key) or []) if sessions and key else Transcript([])
-    if sessions and kept.usable and (kept.length > here.length or not here.usable):
-        target = path or projects / project_key_for_directory(cwd) / f"{session_id}.jsonl"
-        await to_thread.run_sync(write, target, kept.entries)
-        async for file, entries in subagents(target, key, sessions):
+    if sessions and key and kept.worth > here.worth:
+        path = path or projects / folder_of(key, cwd) / f"{session_id}.jsonl"
+        await to_thread.run_sync(write, path, kept.entries)
+        async for file, entries in subagents(path, key, sessions):
             await to_thread.run_sync(write_subagent, file, entries)
-        return kept
-    return here if here.usable else None
+    best = max(here, kept, key=lambda each: each.worth)
+    if path is None or not best.usable:
+        return None
+    # A CLI tells only of what is new, and by the folder that it finds the file in: there the rest must be kept already.
+    place = {"project_key": path.parent.name, "session_id": session_id}
+    if sessions and (key != place or kept.length < best.length):
+        await sessions.append(place, list(best.lasting))
+    return best
+
+
+def folder_of(key: Mapping[str, Any], cwd: Path) -> str:
+    """The folder that a session was in; for one that no folder is called like, that of the directory."""
+    name = str(key.get("project_key") or "")
+    return name if name == PurePosixPath(name).name else project_key_for_directory(cwd)
 
 
 def is_session_id(text: str) -> bool:
@@ -81,7 +104,7 @@ def read(path: Path) -> Transcript:
         return Transcript(list(parse(file)))
 
 
-def parse(lines: Iterable[bytes]) -> Iterable[Entry]:
+def parse(lines: Iterable[bytes]) -> Iterator[Entry]:
     for line in lines:
         try:
             entry = json.loads(line)
