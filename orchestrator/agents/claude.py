@@ -2,27 +2,30 @@
 
 import logging
 import os
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeGuard
+from dataclasses import replace
+from pathlib import Path
 
 import anyio
 from anyio.abc import TaskStatus
-from claude_agent_sdk import AssistantMessage, ResultMessage, SystemMessage, query
 
+from orchestrator.agents.cli import find_claude
+from orchestrator.agents.config import Config, open_config
+from orchestrator.agents.exchange import Exchange
+from orchestrator.agents.opening import Opening, driven, find_opening, fresh
 from orchestrator.agents.options import to_options, write_settings
 from orchestrator.agents.outcome import Ending, judge
-from orchestrator.agents.translate import Message, describe_denial, to_event, to_usage
-from orchestrator.processes.den import Den, OwnedProcess, find_claude, open_den, owned_process
-from orchestrator.protocols import Emit, Upstream
+from orchestrator.agents.transcripts import mirror
+from orchestrator.agents.translate import cost_of, describe_denial, to_usage
+from orchestrator.agents.turns import Turns
+from orchestrator.processes.den import Den, open_den
+from orchestrator.protocols import Emit, Sessions, Upstream
 from orchestrator.task import Attempt, Outcome, Result
 from workspaces import Workspace
 
-STDERR_LINES = 20
 LONGEST_START = 10.0
 """Seconds that a process may keep others from starting."""
-HOPELESS = (401, 403)
 
 # What it would print of a stream that ends badly is told by the outcome; a handler of the user's own still gets it.
 logging.getLogger("claude_agent_sdk").addHandler(logging.NullHandler())
@@ -31,46 +34,52 @@ logging.getLogger("claude_agent_sdk").addHandler(logging.NullHandler())
 class ClaudeRunner:
     """Runs attempts in CLI processes of their own; make one with `open_claude`."""
 
-    def __init__(self, den: Den, upstream: Upstream | None) -> None:
+    def __init__(self, den: Den, upstream: Upstream | None, sessions: Sessions | None, locks: Path | None) -> None:
         self._den = den
         self._upstream = upstream
+        self._sessions = sessions
+        self._locks = locks
+        self._turns = Turns()
         # Twenty starting at once on 2 cores do their first work after 8 to 12 s, two at a time after 0.7 s.
         self._start_gate = anyio.CapacityLimiter(os.cpu_count() or 2)
 
     async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
         """Starts the CLI, reads its stream to the end, and says what came of it."""
+        try:
+            async with self._turns.take(driven(attempt)), open_config(attempt, self._den, self._upstream) as config:
+                return await self._run(attempt, workspace, emit, config)
+        except OSError as error:
+            return to_result(attempt, Ending(error=error))
+
+    async def _run(self, attempt: Attempt, workspace: Workspace, emit: Emit, config: Config) -> Result:
+        opening = await find_opening(attempt, workspace.path, config.projects, self._sessions)
+        if opening is None:
+            return gone(attempt)
+        result = await self._exchange(attempt, opening, workspace, emit, config)
+        if result.outcome is Outcome.UNKNOWN_SESSION and opening.resume and (instead := fresh(attempt)):
+            return await self._exchange(attempt, instead, workspace, emit, config)
+        return result
+
+    async def _exchange(
+        self, attempt: Attempt, opening: Opening, workspace: Workspace, emit: Emit, config: Config
+    ) -> Result:
         if self._upstream:
-            self._upstream.announce(attempt)
-        ending = Ending()
-        async with owned_process(self._den.lease(attempt.session_id)) as process:
-            try:
-                await self._drain(attempt, workspace, emit, ending, process)
-            except Exception as error:
-                ending.error = error
+            self._upstream.announce(replace(attempt, session_id=opening.session_id, prompt=opening.prompt))
+        env = {**config.env, **self._lock(opening)}
+        options = to_options(attempt, opening, workspace.path, self._den, env, self._upstream)
+        if self._sessions:
+            options.session_store, options.session_store_flush = mirror(self._sessions), "eager"
+        exchange = Exchange(attempt, opening, workspace.path, emit)
+        async with anyio.create_task_group() as group:
+            await group.start(self._hold_place, exchange.started)
+            ending = await exchange.run(options, self._den.lease(attempt.session_id))
         try:
             return to_result(attempt, ending)
         except Exception as error:
-            return to_result(attempt, Ending(error=error))
+            return to_result(attempt, Ending(error=error, session_id=opening.session_id))
 
-    async def _drain(
-        self, attempt: Attempt, workspace: Workspace, emit: Emit, ending: Ending, process: OwnedProcess
-    ) -> None:
-        stderr: deque[str] = deque(maxlen=STDERR_LINES)
-        seen: set[str] = set()
-        started = anyio.Event()
-        options = to_options(attempt, workspace.path, self._den, self._upstream, stderr.append)
-        await process.group.start(self._hold_place, started)
-        try:
-            async for message in query(prompt=attempt.prompt, options=options):
-                started.set()
-                emit(to_event(attempt, message, seen))
-                note(ending, message)
-                if is_hopeless(message) and ending.hopeless is None:
-                    ending.hopeless = message.data
-                    process.end()  # and read on: the stream ends when the CLI does
-        finally:
-            started.set()
-            ending.stderr = list(stderr)
+    def _lock(self, opening: Opening) -> dict[str, str]:
+        return {"ORCHESTRATOR_SESSION_LOCK": str(self._locks / f"{opening.session_id}.lock")} if self._locks else {}
 
     async def _hold_place(self, started: anyio.Event, *, task_status: TaskStatus[None]) -> None:
         """Holds one of the places for processes that are starting, though not for long: a hook may take its time."""
@@ -80,23 +89,10 @@ class ClaudeRunner:
                 await started.wait()
 
 
-def note(ending: Ending, message: Message) -> None:
-    """Keeps what of a message counts for the ending. Of several results the last good one does."""
-    ending.began = True
-    match message:
-        case AssistantMessage(error=str(kind)):
-            ending.api_error = kind
-        case ResultMessage(is_error=bad) if not bad or ending.message is None or ending.message.is_error:
-            ending.message = message
-
-
-def is_hopeless(message: Message) -> TypeGuard[SystemMessage]:
-    """Whether the CLI is about to try for minutes what cannot succeed: it treats a 401 as it does a 500."""
-    return (
-        isinstance(message, SystemMessage)
-        and message.subtype == "api_retry"
-        and message.data.get("error_status") in HOPELESS
-    )
+def gone(attempt: Attempt) -> Result:
+    """The result of an attempt that can only go on with a session that is no more."""
+    error = f"the session {attempt.resume} is gone: no transcript of it is on the disk or in the journal"
+    return Result(task=attempt.task, outcome=Outcome.UNKNOWN_SESSION, session_id=attempt.resume, error=error)
 
 
 def to_result(attempt: Attempt, ending: Ending) -> Result:
@@ -104,7 +100,8 @@ def to_result(attempt: Attempt, ending: Ending) -> Result:
     outcome, why = judge(ending, attempt.schema)
     message = ending.message
     if message is None:
-        return Result(task=attempt.task, outcome=outcome, session_id=attempt.session_id, error=why)
+        session_id = ending.session_id or attempt.session_id
+        return Result(task=attempt.task, outcome=outcome, session_id=session_id, error=why)
     return Result(
         task=attempt.task,
         outcome=outcome,
@@ -112,7 +109,7 @@ def to_result(attempt: Attempt, ending: Ending) -> Result:
         value=message.structured_output if outcome is Outcome.OK else None,
         session_id=message.session_id,
         usage=to_usage(message.usage),
-        cost_usd=message.total_cost_usd or 0.0,
+        cost_usd=cost_of(message, ending.cost_before) or 0.0,
         turns=message.num_turns,
         denials=tuple(describe_denial(denial) for denial in message.permission_denials or ()),
         error=why,
@@ -121,12 +118,17 @@ def to_result(attempt: Attempt, ending: Ending) -> Result:
 
 
 @asynccontextmanager
-async def open_claude(upstream: Upstream | None = None) -> AsyncIterator[ClaudeRunner]:
+async def open_claude(
+    upstream: Upstream | None = None, sessions: Sessions | None = None, locks: Path | None = None
+) -> AsyncIterator[ClaudeRunner]:
     """A runner whose processes are all ended when the block is left, or when this process dies.
 
-    With an upstream, the agents ask it in place of the Anthropic API, and see nothing of the user's account.
-    Raises UsageError when there is no Claude CLI.
+    With an upstream, the agents ask it in place of the Anthropic API, and see nothing of the user's account. All
+    transcripts are kept in `sessions` too, and sessions that are gone from the disk are taken from there. `locks` is a
+    folder that all processes share which may drive the same sessions. Raises UsageError when there is no Claude CLI.
     """
+    if locks:
+        locks.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with open_den(find_claude()) as den:
         write_settings(den, upstream)
-        yield ClaudeRunner(den, upstream)
+        yield ClaudeRunner(den, upstream, sessions, locks)

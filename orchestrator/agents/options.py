@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk.types import SandboxSettings, SystemPromptPreset
 
+from orchestrator.agents.opening import Opening
 from orchestrator.processes.den import Den
 from orchestrator.protocols import Upstream
 from orchestrator.task import Attempt
@@ -26,6 +27,9 @@ QUIET = {
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
     # The agents of one run would all write the same notes in the user's folder, and read each other's.
     "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+    # Without it the CLI does not notice, with a server that is not the API itself, that a stream has died.
+    "CLAUDE_ENABLE_BYTE_WATCHDOG": "1",
+    "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS": "300000",
 }
 """Variables that an attempt's agent may set otherwise by its `env`."""
 
@@ -45,22 +49,23 @@ OUT_OF_HAND = (
 
 
 def to_options(
-    attempt: Attempt, cwd: Path, den: Den, upstream: Upstream | None, stderr: Callable[[str], None]
+    attempt: Attempt, opening: Opening, cwd: Path, den: Den, config: Mapping[str, str], upstream: Upstream | None
 ) -> ClaudeAgentOptions:
-    """What the SDK is given."""
+    """What the SDK is given. `config`: the variables that lead the CLI to its state and its lock."""
     agent = attempt.agent
     return ClaudeAgentOptions(
         cli_path=den.launcher,
         cwd=cwd,
-        env=environment(attempt, den, upstream),
-        stderr=stderr,
+        env=environment(attempt, den, config, upstream),
         max_buffer_size=LINE_LIMIT,
-        session_id=attempt.session_id,
+        session_id=None if opening.how == "continued" else opening.session_id,
+        resume=opening.resume,
+        fork_session=opening.how == "forked",
         model=agent.model,
         fallback_model=agent.fallback_model,
         effort=agent.effort,
         max_turns=agent.max_turns,
-        max_budget_usd=agent.usd,
+        max_budget_usd=agent.usd and agent.usd + opening.cost_usd,
         system_prompt=system_prompt(attempt),
         tools={"type": "preset", "preset": "claude_code"} if agent.tools == "default" else list(agent.tools),
         allowed_tools=list(agent.allow),
@@ -110,17 +115,20 @@ def system_prompt(attempt: Attempt) -> Any:
     return preset if agent.append_system is None else preset | {"append": agent.append_system}
 
 
-def environment(attempt: Attempt, den: Den, upstream: Upstream | None) -> dict[str, str]:
-    """Variables on top of the orchestrator's own, which reach the CLI as they are."""
+def environment(attempt: Attempt, den: Den, config: Mapping[str, str], upstream: Upstream | None) -> dict[str, str]:
+    """Variables on top of the orchestrator's own, which reach the CLI as they are. `config` leads to its state."""
     ours = {
         "CLAUDE_CODE_TMPDIR": str(den.temporary),
         "ORCHESTRATOR_LEASE": str(den.lease(attempt.session_id)),
         "ORCHESTRATOR_PARENT": str(os.getpid()),
+        **config,
+        **(upstream.env if upstream else {}),
     }
-    if upstream:
-        foreign = [
-            name for name in os.environ if name.startswith(("ANTHROPIC_", "CLAUDE_")) and name not in upstream.env
-        ]
-        ours |= {"CLAUDE_CONFIG_DIR": str(den.config), **upstream.env, "ORCHESTRATOR_DROP": " ".join(foreign)}
-    drop = [name for name in ours.get("ORCHESTRATOR_DROP", "").split() if name not in ours | QUIET | attempt.agent.env]
+    dropped = foreign_variables() if upstream else []
+    drop = [name for name in dropped if name not in ours | QUIET | attempt.agent.env]
     return {**QUIET, **attempt.agent.env, **ours, "ORCHESTRATOR_DROP": " ".join(drop)}
+
+
+def foreign_variables() -> list[str]:
+    """What of the user's account and settings is in the environment."""
+    return [name for name in os.environ if name.startswith(("ANTHROPIC_", "CLAUDE_"))]

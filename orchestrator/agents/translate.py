@@ -24,10 +24,11 @@ SUBJECTS = ("file_path", "path", "pattern", "command", "url", "query", "descript
 """Which of a tool's arguments says best what it is about, best first."""
 
 
-def to_event(attempt: Attempt, message: Message, seen: set[str]) -> AgentMessage:
+def to_event(attempt: Attempt, message: Message, seen: set[str], cost_before: float = 0.0) -> AgentMessage:
     """The message, whole, with what the views need of it.
 
     `seen` holds the ids of the replies so far: the CLI sends a reply block by block, each time with the same usage.
+    `cost_before` (US dollars) is what its session had cost before the attempt: the CLI counts on from there.
     """
     new = isinstance(message, AssistantMessage) and message.message_id not in seen
     if new and message.message_id:
@@ -41,8 +42,16 @@ def to_event(attempt: Attempt, message: Message, seen: set[str]) -> AgentMessage
         turns=int(new and message.parent_tool_use_id is None),
         input_tokens=usage.all_input_tokens,
         output_tokens=usage.output_tokens,
+        cost_usd=cost_of(message, cost_before),
         data=to_data(message),
     )
+
+
+def cost_of(message: Message, before: float = 0.0) -> float | None:
+    """What the attempt has cost by then (US dollars); None when the message does not tell, which only a result does."""
+    if not isinstance(message, ResultMessage) or message.total_cost_usd is None:
+        return None
+    return max(0.0, message.total_cost_usd - before)
 
 
 def doing(message: Message) -> str | None:

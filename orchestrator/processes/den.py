@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -15,7 +14,6 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
-from orchestrator.errors import UsageError
 from orchestrator.processes.bare import bare
 from orchestrator.processes.owner import own
 from orchestrator.processes.sweeping import PREFIX, sweep_beside
@@ -170,19 +168,3 @@ async def end(lease: Path) -> None:
     while ending.step(*await to_thread.run_sync(processes_under, str(lease), limiter=thread)):
         await anyio.sleep(pause)
         pause = min(0.1, 1.2 * pause)  # to look at every process costs some ms, and many may end at once
-
-
-def find_claude() -> Path:
-    """The CLI to run: ORCHESTRATOR_CLAUDE, the one that the SDK brings along, or `claude` from PATH.
-
-    Raises UsageError when there is none.
-    """
-    import_path = sys.modules["claude_agent_sdk"].__file__ or ""
-    bundled = Path(import_path).parent / "_bundled" / "claude"
-    chosen = os.environ.get("ORCHESTRATOR_CLAUDE") or (str(bundled) if bundled.is_file() else shutil.which("claude"))
-    if not chosen or not Path(chosen).is_file() or not os.access(chosen, os.X_OK):
-        raise UsageError(
-            f"no Claude CLI: found {chosen or 'none'}, expected a program; reinstall claude-agent-sdk from "
-            "a wheel for this platform, or name a CLI in ORCHESTRATOR_CLAUDE"
-        )
-    return Path(chosen).absolute()

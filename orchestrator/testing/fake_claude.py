@@ -11,7 +11,7 @@
     error KIND [STATUS] [TEXT]
                          a bad result and exit code 1. KIND is a result's subtype (`error_max_turns`), a terminal reason
                          (`prompt_too_long`), or an API error (`overloaded`); STATUS an HTTP status
-    unknown-session      exit code 1 while it starts, as for a session that is not there
+    unknown-session      exit code 1 in its turn, as for a session that is not there
     nothing              a turn, then exit code 0 without a result
     crash CODE           complains on stderr, then that exit code, without a result
     kill NUMBER          ends itself with that signal
@@ -19,17 +19,27 @@
     broken               a line of broken JSON
     oversized BYTES      a line of that length
     stderr TEXT          TEXT on stderr thirty times, then a good result
-    hang                 a turn that does not end
-    stubborn             the same, and SIGTERM is ignored
+    hang                 a turn that does not end until it is interrupted
+    mute                 nothing, and interrupts are ignored
+    tool NAME            a call of that tool, which does not end until it is interrupted
+    deaf                 a turn that does not end, and interrupts are ignored
+    stubborn             the same, and so is SIGTERM
+    lingers              a good result, after which it does not go, and SIGTERM is ignored
+    recall               says what it was asked in its session so far, as a JSON list
     family               the same, with a grandchild in a session of its own: says its process id
     orphan               such a grandchild, then a good result
 
-Named by ORCHESTRATOR_CLAUDE, it is run through the launcher and the SDK in place of the CLI. With FAKE_CLAUDE=CODE in
-its environment it ends with that exit code before it has said anything. The standard library is all it needs.
+Named by ORCHESTRATOR_CLAUDE, it is run through the launcher and the SDK in place of the CLI. It writes a transcript
+where the real one does, mirrors it with `--session-mirror`, and goes on with one that is there. With FAKE_CLAUDE=CODE
+in its environment it ends with that exit code before it has said anything; with FAKE_CLAUDE=late it says nothing. The
+standard library is all it needs.
 """
 
+import glob
 import json
 import os
+import re
+import shutil
 import signal
 import sys
 import time
@@ -57,10 +67,54 @@ def write(message: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-def session() -> str:
-    """The id that the options ask for, as `--session-id ID` or `--session-id=ID`."""
+def option(name: str) -> "str | None":
+    """The value of a flag, as `--session-id ID` or `--session-id=ID`."""
     flags = [part for argument in sys.argv for part in argument.split("=", 1)]
-    return flags[flags.index("--session-id") + 1] if "--session-id" in flags else "0"
+    return flags[flags.index(name) + 1] if name in flags else None
+
+
+def session() -> str:
+    """The id that the options ask for."""
+    return option("--session-id") or option("--resume") or "0"
+
+
+def projects() -> str:
+    home = os.environ.get("CLAUDE_CONFIG_DIR") or f"{os.environ['HOME']}/.claude"
+    return f"{home}/projects"
+
+
+def transcript() -> str:
+    """The path of the session's file; of a new one in the folder of its working directory."""
+    found = glob.glob(f"{projects()}/*/{session()}.jsonl")  # noqa: PTH207
+    place = re.sub("[^a-zA-Z0-9]", "-", os.getcwd())  # noqa: PTH109
+    return found[0] if found else f"{projects()}/{place}/{session()}.jsonl"
+
+
+def open_session() -> None:
+    """Finds the session to go on with, or ends; a fork takes a copy."""
+    resumed = option("--resume")
+    found = glob.glob(f"{projects()}/*/{resumed}.jsonl")  # noqa: PTH207
+    if resumed and not found:
+        unknown_session("")
+    os.makedirs(os.path.dirname(transcript()), exist_ok=True)  # noqa: PTH103, PTH120
+    if "--fork-session" in sys.argv:
+        shutil.copy(found[0], transcript())
+
+
+def remember(kind: str, text: str) -> None:
+    """Writes a line of the transcript, and tells the SDK of it."""
+    uuid = f"{session()}-{time.time_ns()}"
+    entry = {"type": kind, "uuid": uuid, "sessionId": session(), "message": {"role": kind, "content": text}}
+    with open(transcript(), "a") as file:  # noqa: PTH123
+        file.write(json.dumps(entry) + "\n")
+    if "--session-mirror" in sys.argv:
+        write({"type": "transcript_mirror", "filePath": transcript(), "entries": [entry]})
+
+
+def recall(_: str) -> None:
+    with open(transcript()) as file:  # noqa: PTH123
+        entries = [json.loads(line) for line in file]
+    turn(json.dumps([entry["message"]["content"] for entry in entries if entry["type"] == "user"]))
 
 
 def init() -> None:
@@ -70,8 +124,12 @@ def init() -> None:
 
 def assistant(text: str, error: str | None = None) -> None:
     usage = {"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 2, "cache_creation_input_tokens": 1}
-    content = [{"type": "text", "text": text}]
-    body = {"id": "m", "role": "assistant", "model": MODEL, "content": content, "usage": usage}
+    remember("assistant", text)
+    says({"type": "text", "text": text}, usage, error)
+
+
+def says(block: "dict[str, object]", usage: "dict[str, int] | None" = None, error: "str | None" = None) -> None:
+    body = {"id": "m", "role": "assistant", "model": MODEL, "content": [block], "usage": usage}
     told = {"error": error} if error else {}
     write({"type": "assistant", "message": body, "session_id": session(), "parent_tool_use_id": None, **told})
 
@@ -158,13 +216,45 @@ def stderr(text: str) -> None:
 
 def hang(_: str = "") -> None:
     assistant("hangs")
+    wait_for_interrupt()
+
+
+def wait_for_interrupt() -> None:
+    """Answers control requests until one interrupts; then the turn ends as the real CLI's does."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        acknowledge(request)
+        if request["request"]["subtype"] == "interrupt":
+            aborted = {"subtype": "error_during_execution", "terminal_reason": "aborted_streaming"}
+            result(None, is_error=True, errors=["[ede_diagnostic]"], **aborted)
+            sys.exit(1)
+    sleep()
+
+
+def sleep() -> None:
     while True:
         time.sleep(60)
 
 
+def tool(name: str) -> None:
+    says({"type": "tool_use", "id": "1", "name": name, "input": {}})
+    wait_for_interrupt()
+
+
+def deaf(_: str = "") -> None:
+    assistant("hangs")
+    sleep()
+
+
 def stubborn(_: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    hang()
+    deaf()
+
+
+def lingers(text: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    turn(text)
+    sleep()
 
 
 def grandchild() -> int:
@@ -223,6 +313,11 @@ BEHAVIOURS: "dict[str, Callable[[str], None]]" = {
     "oversized": oversized,
     "stderr": stderr,
     "hang": hang,
+    "mute": lambda _: sleep(),
+    "tool": tool,
+    "deaf": deaf,
+    "lingers": lingers,
+    "recall": recall,
     "stubborn": stubborn,
     "family": family,
     "orphan": lambda _: turn(f"grandchild {grandchild()}"),
@@ -234,18 +329,26 @@ def prompt_of(message: dict[str, dict[str, list[dict[str, str]] | str]]) -> str:
     return content if isinstance(content, str) else "".join(block.get("text", "") for block in content)
 
 
+def acknowledge(request: "dict[str, object]") -> None:
+    answered = {"subtype": "success", "request_id": request["request_id"], "response": {"commands": []}}
+    write({"type": "control_response", "response": answered})
+
+
 def main() -> None:
     """Answers control requests and user messages until standard input ends."""
+    if os.environ.get("FAKE_CLAUDE") == "late":
+        sleep()
     if "FAKE_CLAUDE" in os.environ:
         crash(os.environ["FAKE_CLAUDE"])
+    open_session()
     for line in sys.stdin:
         message = json.loads(line)
         if message["type"] == "control_request":
-            answered = {"subtype": "success", "request_id": message["request_id"], "response": {"commands": []}}
-            write({"type": "control_response", "response": answered})
+            acknowledge(message)
         elif message["type"] == "user":
             prompt = prompt_of(message)
             word, _, rest = prompt.partition(" ")
+            remember("user", prompt)
             init()
             behaviour = BEHAVIOURS.get(word)
             turn(prompt) if behaviour is None else behaviour(rest)

@@ -132,7 +132,7 @@ def test_killing_the_orchestrator_ends_its_agents(tmp_path: Path, leftovers: Lef
             place = {"workspace": WorkspaceSpec(), "session_id": session}
             return Attempt(run="r", task="t", number=1, prompt=prompt, agent=Agent(), **place)
         def tell(event):
-            print(event.doing, flush=True)
+            print(getattr(event, "doing", None), flush=True)
         async def main():
             async with open_claude() as claude, anyio.create_task_group() as group:
                 for number, prompt in enumerate(["family", "stubborn"]):

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.agents.claude import open_claude
 from orchestrator.agents.options import LINE_LIMIT
+from orchestrator.events import SessionStarted
 from orchestrator.plan.model import Agent
 from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.testing.samples import Collected
@@ -94,16 +95,19 @@ async def test_the_last_good_result_counts(asks: Asks, here: Workspace) -> None:
 
 
 async def test_all_messages_are_events(asks: Asks, here: Workspace) -> None:
-    """Each message of the stream is an event, in order, with what the agent does."""
+    """The session is told of first; each message of the stream is an event, in order, with what the agent does."""
     events = Collected()
     async with open_claude() as claude:
         await claude.run(asks("say hello"), here, events)
-    assert [(event.type, event.doing) for event in events] == [  # type: ignore[attr-defined]
-        ("SystemMessage", "thinking"),
-        ("AssistantMessage", "hello"),
-        ("ResultMessage", "finishing"),
+    session, *messages = events
+    assert isinstance(session, SessionStarted)
+    assert (session.session_id, session.directory, session.how) == (asks("x").session_id, str(here.path), "fresh")
+    assert [(event.type, event.doing, event.cost_usd) for event in messages] == [  # type: ignore[attr-defined]
+        ("SystemMessage", "thinking", None),
+        ("AssistantMessage", "hello", None),
+        ("ResultMessage", "finishing", 0.25),
     ]
-    assert json.loads(json.dumps(events[1].to_json()))["data"]["content"][0]["block"] == "TextBlock"
+    assert json.loads(json.dumps(messages[1].to_json()))["data"]["content"][0]["block"] == "TextBlock"
 
 
 async def test_structured_output(asks: Asks, here: Workspace) -> None:

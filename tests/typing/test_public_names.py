@@ -29,6 +29,7 @@ NAMES = [
     "WorkspaceInfo",
     "WorkspaceSpec",
     "open_run",
+    "resume_run",
     "run_plan",
 ]
 HEAVY = [

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.agents.opening import Opening
 from orchestrator.agents.options import environment, to_options
 from orchestrator.plan.model import Agent
 from orchestrator.processes.den import Den
@@ -32,8 +33,14 @@ def attempt(kind: str = "here", schema: Any = None, **agent: Any) -> Attempt:
     )
 
 
-def options(kind: str = "here", schema: Any = None, upstream: Any = None, **agent: Any) -> Any:
-    return to_options(attempt(kind, schema, **agent), Path("/place"), DEN, upstream, lambda _: None)
+FRESH = Opening(how="fresh", session_id="s", prompt="p")
+CONFIG = {"CLAUDE_CONFIG_DIR": "/den/config/s"}
+
+
+def options(
+    kind: str = "here", schema: Any = None, upstream: Any = None, opening: Opening = FRESH, **agent: Any
+) -> Any:
+    return to_options(attempt(kind, schema, **agent), opening, Path("/place"), DEN, CONFIG, upstream)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +81,7 @@ def test_nothing_of_the_workspaces_mcp_servers(tmp_path: Path) -> None:
     assert options().strict_mcp_config is True
     assert options().mcp_servers == {}
     assert options(mcp_servers="servers.json").mcp_servers == "servers.json"
-    given = to_options(attempt(mcp_servers={"a": {"command": "b"}}), tmp_path, Den(tmp_path), None, lambda _: None)
+    given = to_options(attempt(mcp_servers={"a": {"command": "b"}}), FRESH, tmp_path, Den(tmp_path), {}, None)
     assert json.loads(Path(given.mcp_servers).read_text()) == {"mcpServers": {"a": {"command": "b"}}}
 
 
@@ -98,6 +105,20 @@ def test_limits_and_shape() -> None:
     assert options().output_format is None
 
 
+def test_how_the_session_begins() -> None:
+    """A new session and a fork get their id; one that goes on keeps its own, and its limit counts from what it cost."""
+    forked = Opening(how="forked", session_id="s", prompt="p", resume="old", cost_usd=2.0)
+    going_on = Opening(how="continued", session_id="old", prompt="p", resume="old", cost_usd=2.0)
+    made = [options(opening=each, usd=0.5) for each in (FRESH, forked, going_on)]
+    assert [(each.session_id, each.resume, each.fork_session) for each in made] == [
+        ("s", None, False),
+        ("s", "old", True),
+        (None, "old", False),
+    ]
+    assert [each.max_budget_usd for each in made] == [0.5, 2.5, 2.5]
+    assert options(opening=going_on).max_budget_usd is None
+
+
 def test_the_sandbox_is_never_silently_off() -> None:
     """A sandbox that is asked for and not possible is refused by the CLI."""
     assert options().sandbox is None
@@ -107,7 +128,8 @@ def test_the_sandbox_is_never_silently_off() -> None:
 def test_environment_without_an_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's account stays; the agent's own variables win over the quiet ones, never over the lease."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "user")
-    made = environment(attempt(env={"DISABLE_AUTOUPDATER": "0", "ORCHESTRATOR_LEASE": "x", "A": "b"}), DEN, None)
+    agent = {"DISABLE_AUTOUPDATER": "0", "ORCHESTRATOR_LEASE": "x", "A": "b"}
+    made = environment(attempt(env=agent), DEN, CONFIG, None)
     assert (made["DISABLE_AUTOUPDATER"], made["A"]) == ("0", "b")
     assert made["ORCHESTRATOR_LEASE"] == "/den/s.lease"
     assert made["ORCHESTRATOR_PARENT"] == str(os.getpid())
@@ -121,15 +143,15 @@ def test_environment_with_an_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "user")
     monkeypatch.setenv("CLAUDE_CODE_USE_BEDROCK", "1")
     monkeypatch.setenv("CLAUDE_CODE_KEPT", "user")
-    made = environment(attempt(env={"CLAUDE_CODE_KEPT": "agent"}), DEN, Upstream())
+    made = environment(attempt(env={"CLAUDE_CODE_KEPT": "agent"}), DEN, CONFIG, Upstream())
     assert made["ANTHROPIC_API_KEY"] == "none"
     assert made["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1"
-    assert made["CLAUDE_CONFIG_DIR"] == "/den/config"
+    assert made["CLAUDE_CONFIG_DIR"] == "/den/config/s"
     assert made["CLAUDE_CODE_KEPT"] == "agent"
     assert set(made["ORCHESTRATOR_DROP"].split()) == {"ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK"}
 
 
 def test_an_agent_cannot_leave_its_upstream() -> None:
     """An agent's own variables do not lead it past the upstream."""
-    made = environment(attempt(env={"ANTHROPIC_BASE_URL": "http://elsewhere"}), DEN, Upstream())
+    made = environment(attempt(env={"ANTHROPIC_BASE_URL": "http://elsewhere"}), DEN, CONFIG, Upstream())
     assert made["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1"

@@ -9,12 +9,16 @@ from claude_agent_sdk import (
     CLIJSONDecodeError,
     CLINotFoundError,
     ProcessError,
+    RateLimitEvent,
+    RateLimitInfo,
     ResultError,
     ResultMessage,
+    SystemMessage,
     TextBlock,
 )
 
-from orchestrator.agents.claude import note, to_result
+from orchestrator.agents.claude import to_result
+from orchestrator.agents.exchange import note
 from orchestrator.agents.outcome import Ending, judge
 from orchestrator.plan.model import Agent
 from orchestrator.task import Attempt, Outcome, Usage
@@ -39,8 +43,12 @@ def message(**other: Any) -> ResultMessage:
     return ResultMessage(**(good | other))
 
 
+def says(text: str) -> AssistantMessage:
+    return AssistantMessage(content=[TextBlock(text=text)], model="m")
+
+
 def bad(**other: Any) -> ResultMessage:
-    return message(is_error=True, result="API Error", **({"terminal_reason": "api_error"} | other))
+    return message(is_error=True, **({"result": "API Error", "terminal_reason": "api_error"} | other))
 
 
 @pytest.mark.parametrize(
@@ -51,6 +59,7 @@ def bad(**other: Any) -> ResultMessage:
         (message(terminal_reason=None), Outcome.OK),
         (message(terminal_reason="hook_stopped", result=""), Outcome.HOOK_STOPPED),
         (message(terminal_reason="tool_deferred", result=""), Outcome.HOOK_STOPPED),
+        (message(terminal_reason="stop_hook_prevented"), Outcome.HOOK_STOPPED),
         (message(stop_reason="refusal"), Outcome.REFUSED),
         (message(result=""), Outcome.EMPTY),
         (message(result=" \n"), Outcome.EMPTY),
@@ -97,6 +106,23 @@ def test_structured_output(output: Any, outcome: Outcome) -> None:
         (bad(api_error_status=400), "unknown", Outcome.BAD_REQUEST),
         (bad(api_error_status=400, terminal_reason="prompt_too_long"), "invalid_request", Outcome.TOO_LONG),
         (bad(), None, Outcome.API_ERROR),
+        (bad(api_error_status=402), None, Outcome.BILLING),
+        (bad(api_error_status=403), "oauth_org_not_allowed", Outcome.AUTH),
+        (bad(api_error_status=529), "server_error", Outcome.OVERLOADED),
+        (bad(api_error_status=500), "server_error", Outcome.API_ERROR),
+        (bad(api_error_status=413), "invalid_request", Outcome.TOO_LONG),
+        (bad(api_error_status=429, result="You've hit your session limit · resets 5pm"), "rate_limit", Outcome.QUOTA),
+        (bad(api_error_status=400, result="the text: hit your head"), "invalid_request", Outcome.BAD_REQUEST),
+        (bad(result="API Error: Connection to the API was lost"), "unknown", Outcome.API_ERROR),
+        (bad(result="API Error: stream idle: no bytes for 300000ms"), "unknown", Outcome.API_ERROR),
+        (bad(result="API returned an empty or malformed response (HTTP 200)"), "unknown", Outcome.API_ERROR),
+        (bad(result="API Error: Repeated 529 Overloaded errors"), None, Outcome.OVERLOADED),
+        (bad(result="API Error: the reply exceeded the 32000 limit"), "max_output_tokens", Outcome.MAX_OUTPUT),
+        (bad(stop_reason="refusal", api_error_status=400), "invalid_request", Outcome.REFUSED),
+        (bad(terminal_reason="blocking_limit"), None, Outcome.TOO_LONG),
+        (bad(terminal_reason="image_error", api_error_status=400), "invalid_request", Outcome.BAD_REQUEST),
+        (bad(terminal_reason="turn_setup_failed"), None, Outcome.BAD_SETUP),
+        (bad(terminal_reason="tool_deferred_unavailable"), None, Outcome.HOOK_STOPPED),
         (bad(subtype="error_max_turns", terminal_reason="max_turns"), None, Outcome.MAX_TURNS),
         (bad(subtype="error_max_budget_usd", terminal_reason="budget_exhausted"), None, Outcome.MAX_USD),
         (bad(subtype="error_max_structured_output_retries"), None, Outcome.MISSING_OUTPUT),
@@ -121,8 +147,10 @@ def test_bad_results(result: ResultMessage, api_error: str | None, outcome: Outc
     ("error", "outcome", "words"),
     [
         (None, Outcome.NO_RESULT, "without a result: last words"),
-        (ProcessError("x", exit_code=143), Outcome.KILLED, "143"),
+        (ProcessError("x", exit_code=143), Outcome.KILLED, "143): last words"),
         (ProcessError("x", exit_code=-15), Outcome.KILLED, "-15"),
+        (ProcessError("x", exit_code=75), Outcome.SESSION_BUSY, "another process drives the session s: wait for it"),
+        (OSError(28, "No space left on device"), Outcome.NOT_STARTED, "No space left on device: last words"),
         (ProcessError("x", exit_code=-9), Outcome.KILLED, "-9"),
         (ProcessError("x", exit_code=1), Outcome.BAD_SETUP, "exit code 1): last words"),
         (ProcessError("x", exit_code=3), Outcome.CRASHED, "exit code 3: last words"),
@@ -136,9 +164,67 @@ def test_bad_results(result: ResultMessage, api_error: str | None, outcome: Outc
 )
 def test_endings_without_a_result(error: Exception | None, outcome: Outcome, words: str) -> None:
     """Without a result the error, or its absence, tells; the CLI's last words on stderr are quoted where they help."""
-    verdict, why = judge(Ending(error=error, stderr=["first", "last words"][-1:]))
+    verdict, why = judge(Ending(error=error, session_id="s", stderr=["first", "last words"][-1:]))
     assert verdict is outcome
     assert words in (why or "")
+
+
+def test_an_exit_code_of_the_clis_own() -> None:
+    """Once the CLI has spoken, 75 is not the launcher's."""
+    assert judge(Ending(error=ProcessError("x", exit_code=75), began=True))[0] is Outcome.CRASHED
+
+
+def limit(status: Any, **other: Any) -> RateLimitEvent:
+    info = RateLimitInfo(status=status, rate_limit_type="five_hour", **other)
+    return RateLimitEvent(rate_limit_info=info, uuid="u", session_id="s")
+
+
+def synthetic(kind: Any, **other: Any) -> AssistantMessage:
+    return AssistantMessage(content=[TextBlock(text="API Error")], model="<synthetic>", error=kind, **other)
+
+
+LIMITED = bad(api_error_status=429)
+
+
+@pytest.mark.parametrize(
+    ("story", "outcome", "words"),
+    [
+        (
+            [limit("rejected", resets_at=1_800_000_000), LIMITED],
+            Outcome.QUOTA,
+            "2027-01-15 08:00",
+        ),
+        ([limit("rejected"), synthetic("rate_limit"), LIMITED], Outcome.QUOTA, "API Error"),
+        ([limit("rejected"), limit("allowed"), synthetic("rate_limit"), LIMITED], Outcome.RATE_LIMITED, "API Error"),
+        ([limit("allowed_warning"), synthetic("rate_limit"), LIMITED], Outcome.RATE_LIMITED, "API Error"),
+        ([limit("rejected"), message()], Outcome.OK, None),
+        ([limit("rejected"), bad(api_error_status=400)], Outcome.BAD_REQUEST, "API Error"),
+        ([SystemMessage(subtype="model_refusal_no_fallback", data={}), bad()], Outcome.REFUSED, "refused"),
+        ([synthetic("server_error"), message(result="API Error: 500")], Outcome.API_ERROR, "API Error: 500"),
+        ([synthetic("server_error"), says("better"), message()], Outcome.OK, None),
+        ([synthetic("server_error", parent_tool_use_id="1"), message()], Outcome.OK, None),
+        ([says("one"), message(result="one"), synthetic("server_error"), message(result="no")], Outcome.OK, None),
+        ([says("one"), message(result="one"), synthetic("server_error"), bad()], Outcome.OK, None),
+        ([synthetic("server_error"), bad(), says("two"), message(result="two")], Outcome.OK, None),
+    ],
+)
+def test_whole_streams(story: list[Any], outcome: Outcome, words: str | None) -> None:
+    """What comes before a result tells what it is worth: an API error that calls itself a success is none."""
+    ending = Ending()
+    for each in story:
+        note(ending, each)
+    verdict, why = judge(ending)
+    assert verdict is outcome, why
+    assert why is None if words is None else words in (why or "")
+
+
+def test_what_was_given_up() -> None:
+    """What was given up says why, with the CLI's last words; but a good result that came all the same counts."""
+    stalled = (Outcome.STALLED, "it was silent")
+    aborted = bad(subtype="error_during_execution", terminal_reason="aborted_streaming")
+    assert judge(Ending(given_up=stalled, stderr=["oh"])) == (Outcome.STALLED, "it was silent: oh")
+    assert judge(Ending(given_up=stalled, message=aborted)) == stalled
+    assert judge(Ending(given_up=stalled, message=message())) == (Outcome.OK, None)
 
 
 def test_the_last_good_result_is_noted() -> None:
@@ -183,3 +269,5 @@ def test_a_result_is_made_of_the_message() -> None:
     assert to_result(attempt, Ending(message=message(structured_output={}))).value is None
     lost = to_result(attempt, Ending())
     assert (lost.outcome, lost.session_id) == (Outcome.NO_RESULT, "s")
+    going_on = to_result(attempt, Ending(message=told, cost_before=0.375))
+    assert going_on.cost_usd == 0.125

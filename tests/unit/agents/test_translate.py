@@ -1,6 +1,7 @@
 """The SDK's messages as events."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -117,6 +118,16 @@ def test_messages_pass_through_json(message: Any) -> None:
     data = to_data(message)
     assert json.loads(json.dumps(data)) == data
     assert set(data) >= {"content"} & set(vars(message))
+
+
+def test_the_cost_of_a_result() -> None:
+    """A result tells what the attempt has cost, without what its session had cost before; other messages do not."""
+    told = replace(RESULT, total_cost_usd=0.75)
+    assert to_event(ATTEMPT, told, set()).cost_usd == 0.75
+    assert to_event(ATTEMPT, told, set(), 0.5).cost_usd == 0.25
+    assert to_event(ATTEMPT, told, set(), 1.0).cost_usd == 0.0
+    assert to_event(ATTEMPT, RESULT, set()).cost_usd is None
+    assert to_event(ATTEMPT, says(TextBlock(text="x")), set()).cost_usd is None
 
 
 def test_usage() -> None:

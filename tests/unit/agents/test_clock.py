@@ -1,0 +1,113 @@
+"""The clocks of an attempt, on a clock that jumps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+from claude_agent_sdk import (
+    AssistantMessage,
+    ResultMessage,
+    SystemMessage,
+    TextBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    UserMessage,
+)
+
+from orchestrator.agents.clock import LONGEST_EXIT, Clock
+from orchestrator.agents.outcome import Verdict
+from orchestrator.plan.model import Agent
+from orchestrator.task import Outcome
+
+pytestmark = pytest.mark.anyio
+
+AGENT = Agent(start_timeout=60, idle_timeout=600, tool_timeout=3600)
+INIT = SystemMessage(subtype="init", data={})
+RETRY = SystemMessage(subtype="api_retry", data={"error_status": 529})
+SAYS = AssistantMessage(content=[TextBlock(text="x")], model="m")
+RESULT = ResultMessage(
+    subtype="success", duration_ms=1, duration_api_ms=1, is_error=False, num_turns=1, session_id="s", result="done"
+)
+
+Story = list[tuple[float, Any]]
+"""Messages, each with the seconds since the one before it."""
+
+
+def calls(name: str, number: str = "1") -> AssistantMessage:
+    return AssistantMessage(content=[ToolUseBlock(id=number, name=name, input={})], model="m")
+
+
+def returns(number: str = "1") -> UserMessage:
+    return UserMessage(content=[ToolResultBlock(tool_use_id=number, content="x")])
+
+
+def background(*tasks: str) -> SystemMessage:
+    told = [{"task_id": str(number), "description": task} for number, task in enumerate(tasks)]
+    return SystemMessage(subtype="background_tasks_changed", data={"tasks": told})
+
+
+async def tell(story: Story, timeout: float | None = None) -> tuple[float, Verdict | None]:
+    """After how many seconds the clock strikes, and what it says."""
+    clock, begun = Clock(AGENT, timeout), anyio.current_time()
+    struck: list[tuple[float, Verdict | None]] = []
+
+    async def watch(over: Callable[[], None]) -> None:
+        verdict = await clock.strikes()
+        struck.append((anyio.current_time() - begun, verdict))
+        over()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch, group.cancel_scope.cancel)
+        for seconds, message in story:
+            await anyio.sleep(seconds)
+            clock.heed(message)
+        await anyio.sleep_forever()
+    return struck[0]
+
+
+@pytest.mark.parametrize(
+    ("story", "seconds", "outcome", "words"),
+    [
+        ([], 60, Outcome.NOT_STARTED, "not up within 60 s"),
+        ([(59, INIT)], 659, Outcome.STALLED, "silent for 600 s"),
+        ([(1, INIT), (599, SAYS), (599, SAYS)], 1799, Outcome.STALLED, "silent"),
+        ([(1, INIT), (599, RETRY), (599, RETRY)], 1799, Outcome.STALLED, "silent"),
+        ([(1, INIT), (1, calls("Bash"))], 3602, Outcome.STALLED, "tool Bash took longer than 3600 s"),
+        ([(1, INIT), (1, calls("Bash")), (3599, returns()), (0, SAYS)], 4201, Outcome.STALLED, "silent"),
+        ([(1, INIT), (1, calls("Bash")), (10, calls("Read", "2")), (5, returns())], 3612, Outcome.STALLED, "Read"),
+        ([(1, INIT), (1, calls("Bash")), (10, calls("Read", "2")), (5, returns("2"))], 3602, Outcome.STALLED, "Bash"),
+        ([(1, INIT), (1, background("sleep 9"))], 3602, Outcome.STALLED, "sleep 9"),
+        ([(1, INIT), (1, background("sleep 9")), (1, background())], 603, Outcome.STALLED, "silent"),
+    ],
+)
+async def test_the_clock_strikes(story: Story, seconds: float, outcome: Outcome, words: str) -> None:
+    """It strikes as late as it may, and says what the attempt waited for in vain."""
+    at, verdict = await tell(story)
+    assert verdict is not None
+    assert (round(at), verdict[0]) == (seconds, outcome)
+    assert words in (verdict[1] or "")
+
+
+@pytest.mark.parametrize(
+    ("story", "seconds"),
+    [
+        ([(1, INIT), (1, RESULT)], 2 + LONGEST_EXIT),
+        ([(1, INIT), (1, calls("Bash")), (1, RESULT)], 3 + LONGEST_EXIT),
+        ([(1, INIT), (1, background("x")), (1, RESULT)], 3 + 3600),
+        ([(1, INIT), (1, background("x")), (1, RESULT), (9, background())], 12 + LONGEST_EXIT),
+        ([(1, INIT), (1, RESULT), (5, SAYS), (500, RESULT)], 507 + LONGEST_EXIT),
+    ],
+)
+async def test_a_result_is_never_given_up(story: Story, seconds: float) -> None:
+    """After a result the process has 10 s to go, or as long as something is at work in the background."""
+    at, verdict = await tell(story)
+    assert (round(at), verdict) == (seconds, None)
+
+
+async def test_a_timeout_for_all_of_it() -> None:
+    """The attempt's own timeout counts from the start of its process, whatever goes on; a result stays a result."""
+    at, verdict = await tell([(1, INIT), (1, calls("Bash"))], timeout=100)
+    assert (round(at), verdict) == (100, (Outcome.TIMEOUT, "it took longer than its timeout of 100 s"))
+    assert await tell([(1, INIT), (97, RESULT)], timeout=100) == (pytest.approx(100), None)
+    assert (await tell([], timeout=1000))[0] == pytest.approx(60)
