@@ -46,7 +46,7 @@ def played(wanted: argparse.Namespace, folder: Path, baseline: Mapping[str, int]
         yield fifty.measure(wanted.seed, folder / "fifty", baseline)
         return
     kinds = itertools.cycle([wanted.only] if wanted.only else list(FAULTS))
-    for number, kind in zip(range(wanted.rounds), kinds):
+    for number, kind in zip(range(wanted.rounds), kinds, strict=False):
         seed = wanted.seed if "." in wanted.seed else f"{wanted.seed}.{number}"
         yield play(seed, kind, folder / f"{number}-{kind}", baseline)
 

@@ -62,6 +62,8 @@ def check_story(round: "Round", story: Story, asked: list[Asked]) -> None:
     """All tasks of the plan are there and done, once; and what was asked of the API is what was needed."""
     state = story.state
     round.reused += state.reused
+    round.continued += story.openings["continued"]
+    round.anew += story.openings["fresh"]
     wanted = set(round.plan.tasks) | round.plan.others
     if odd := wanted ^ set(state.tasks):
         round.violate(f"run {story.run}: these tasks are in the plan or the run, and not in both: {sorted(odd)}")

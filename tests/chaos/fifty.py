@@ -59,8 +59,5 @@ def measure(seed: str, folder: Path, baseline: Mapping[str, int]) -> Round:
 def ps(home: Path) -> str:
     """What `ps` says of the processes of that home."""
     found = [str(process.pid) for process in processes_of(home)]
-    if not found:
-        return ""
-    done = subprocess.run(["ps", "-o", "pid,ppid,etime,args", "-p", ",".join(found)], stdout=subprocess.PIPE, text=True)
-    return done.stdout
-
+    command = ["ps", "-o", "pid,ppid,etime,args", "-p", ",".join(found)]
+    return subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True).stdout if found else ""

@@ -1,6 +1,7 @@
 """What a round's journal says, read from outside."""
 
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,20 @@ class Story:
                 case SessionStarted() as event:
                     found.add(event.session_id)
         return {session for session in found if session}
+
+    @property
+    def openings(self) -> Counter[str]:
+        """How the sessions of attempts that were to go on with one were opened: `continued`, or else `fresh`."""
+        wanted: set[tuple[str, int]] = set()
+        found: Counter[str] = Counter()
+        for record in self.records:
+            match record.event:
+                case AttemptStarted(resume=str()) as event:
+                    wanted.add((event.task, event.attempt))
+                case SessionStarted() as event if (event.task, event.attempt) in wanted:
+                    wanted.discard((event.task, event.attempt))
+                    found[event.how] += 1
+        return found
 
     def attempts(self, task: str) -> int:
         return sum(isinstance(each.event, AttemptStarted) and each.event.task == task for each in self.records)

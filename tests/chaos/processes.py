@@ -56,7 +56,7 @@ def processes_of(home: Path) -> list[Process]:
 
 
 def pids() -> Iterator[int]:
-    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return (int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208
 
 
 def look_at(pid: int, mark: bytes) -> Process | None:
@@ -68,10 +68,11 @@ def look_at(pid: int, mark: bytes) -> Process | None:
             return None
         state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
         command = (folder / "cmdline").read_bytes().decode(errors="replace")
-        program = os.path.basename(os.readlink(folder / "exe"))
+        program = (folder / "exe").readlink().name
     except OSError:
         return None
-    return None if state == "Z" else Process(pid, int(parent), program, command, b"\0ORCHESTRATOR_LEASE=" in environment)
+    lease = b"\0ORCHESTRATOR_LEASE=" in environment
+    return None if state == "Z" else Process(pid, int(parent), program, command, lease)
 
 
 def kill(processes: Iterable[Process], number: signal.Signals = signal.SIGKILL) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 from tests.chaos.rounds import Round
 
 COLUMNS = (
-    "fault", "rounds", "resumes", "tasks", "results", "reused", "requests", "undisturbed", "lost", "paid twice", "left",
-    "violations",
+    "fault", "rounds", "resumes", "tasks", "results", "reused", "continued", "anew", "requests", "undisturbed", "lost",
+    "paid twice", "left", "violations",
 )  # fmt: skip
 
 
@@ -16,11 +16,12 @@ def line(round: Round) -> str:
     commands = ", ".join(map(str, round.commands))
     told = (
         f"{round.seed:>8} {round.kind:<13} {round.seconds:5.1f} s  {len(round.plan.tasks):2} tasks, "
-        f"{round.reused:2} reused, {round.requests:3}/{round.undisturbed:<3} requests, "
+        f"{round.reused:2} reused, {round.continued} continued, {round.requests:3}/{round.undisturbed:<3} requests, "
         f"ends within {round.slowest_end:.1f} s; {commands}"
     )
     again = f"      again: --rounds 1 --seed {round.seed} --only {round.kind}; kept in {round.place.path}"
-    return "\n".join([told, *(f"    ! {each}" for each in round.violations), *([again] if round.violations else [])])
+    told_more = [f"    ~ {each[:400]}" for each in round.notes] + [f"    ! {each}" for each in round.violations]
+    return "\n".join([told, *told_more, *([again] if round.violations else [])])
 
 
 def table(rounds: Sequence[Round]) -> str:
@@ -41,6 +42,8 @@ def row(kind: str, rounds: Sequence[Round]) -> Mapping[str, Any]:
         "tasks": total(len(round.plan.tasks) for round in rounds),
         "results": total(round.results for round in rounds),
         "reused": total(round.reused for round in rounds),
+        "continued": total(round.continued for round in rounds),
+        "anew": total(round.anew for round in rounds),
         "requests": total(round.requests for round in rounds),
         "undisturbed": total(round.undisturbed for round in rounds),
         "lost": total(round.lost for round in rounds),

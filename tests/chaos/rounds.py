@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from orchestrator.task import Status
 from tests.chaos.checks import check
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.journals import Story, count_results, read_stories
@@ -51,6 +52,8 @@ class Round:
     env: dict[str, str] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is worth a look, and breaks no promise."""
     left: int = 0
     """Processes alive 5 s after their orchestrator's death."""
     slowest_end: float = 0.0
@@ -59,6 +62,10 @@ class Round:
     paid_twice: int = 0
     results: int = 0
     reused: int = 0
+    continued: int = 0
+    """Attempts that went on in the session of one that was cut off."""
+    anew: int = 0
+    """Attempts that were to do so, and for which that session was gone."""
     requests: int = 0
     undisturbed: int = 0
     """Requests of an undisturbed run of the same plan."""
@@ -172,5 +179,14 @@ def drive(round: Round) -> None:
     round.fault.disturb(round, first.process)
     round.finish(first)
     round.fault.mend(round)
+    note_failures(round)
     while not round.is_done and round.resumes < MOST_RESUMES:
         round.fault.go_on(round)
+
+
+def note_failures(round: Round) -> None:
+    """Notes which tasks failed: the fault was more than their retries could mend."""
+    for story in round.stories if round.commands[-1].code == 1 else ():
+        for task in story.state.tasks.values():
+            if task.status is Status.FAILED and task.result and task.kind != "loop":
+                round.notes.append(f"task {task.id} failed at first: {task.result['outcome']}: {task.result['error']}")
