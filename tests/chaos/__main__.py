@@ -22,7 +22,7 @@ def main() -> int:
     for round in played(wanted, folder, baseline):
         rounds.append(round)
         print(report.line(round), flush=True)
-        if not (round.violations or wanted.keep):
+        if not (round.violations or round.notes or wanted.keep):
             shutil.rmtree(round.place.path, ignore_errors=True)
     print(f"\n{report.table(rounds)}")
     if not any(folder.iterdir()):

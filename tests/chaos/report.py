@@ -21,7 +21,7 @@ def line(round: Round) -> str:
     )
     again = f"      again: --rounds 1 --seed {round.seed} --only {round.kind}; kept in {round.place.path}"
     told_more = [f"    ~ {each[:400]}" for each in round.notes] + [f"    ! {each}" for each in round.violations]
-    return "\n".join([told, *told_more, *([again] if round.violations else [])])
+    return "\n".join([told, *told_more, *([again] if round.violations or round.notes else [])])
 
 
 def table(rounds: Sequence[Round]) -> str:

@@ -114,6 +114,7 @@ class Round:
                 self.violate(f"`{command}` did not end in {PATIENCE:g} s")
                 command.process.kill()
                 command.code = command.process.wait()
+        note_failures(self)
         left, seconds = wait_gone(self.place.home, GONE)
         self.slowest_end = max(self.slowest_end, seconds)
         self.left += len(left)
@@ -179,14 +180,13 @@ def drive(round: Round) -> None:
     round.fault.disturb(round, first.process)
     round.finish(first)
     round.fault.mend(round)
-    note_failures(round)
     while not round.is_done and round.resumes < MOST_RESUMES:
         round.fault.go_on(round)
 
 
 def note_failures(round: Round) -> None:
     """Notes which tasks failed: the fault was more than their retries could mend."""
-    for story in round.stories if round.commands[-1].code == 1 else ():
+    for story in round.stories if any(each.code == 1 for each in round.commands[-1:]) else ():
         for task in story.state.tasks.values():
             if task.status is Status.FAILED and task.result and task.kind != "loop":
                 round.notes.append(f"task {task.id} failed at first: {task.result['outcome']}: {task.result['error']}")
