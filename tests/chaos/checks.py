@@ -87,7 +87,7 @@ def check_task(round: "Round", story: Story, expected: Expected, task: TaskState
     round.results += 1
     finished = story.finished(task.id)
     if len(finished) > 1:
-        round.paid_twice += 1
+        round.paid_twice.add(f"{story.run}/{task.id}")
         round.violate(f"task {task.id} has {len(finished)} good results that were worked for, expected one")
     if finished and finished[0].seq < last_start(story) and not task.reused:
         round.lost += 1
@@ -110,7 +110,7 @@ def check_requests(round: "Round", story: Story, expected: Expected, asked: list
     finished = story.finished(expected.name)
     late = [each for each in asked if finished and each.at > finished[0].at]
     if late:
-        round.paid_twice += 1
+        round.paid_twice.add(f"{story.run}/{expected.name}")
         after = late[0].at - finished[0].at
         round.violate(f"task {expected.name}: {len(late)} requests after its result, the first {after:.2f} s after it")
     hit = story.attempts(expected.name) != 1 or any(each.trouble for each in asked)

@@ -47,7 +47,7 @@ def row(kind: str, rounds: Sequence[Round]) -> Mapping[str, Any]:
         "requests": total(round.requests for round in rounds),
         "undisturbed": total(round.undisturbed for round in rounds),
         "lost": total(round.lost for round in rounds),
-        "paid twice": total(round.paid_twice for round in rounds),
+        "paid twice": total(len(round.paid_twice) for round in rounds),
         "left": total(round.left for round in rounds),
         "violations": total(len(round.violations) for round in rounds),
     }

@@ -59,7 +59,8 @@ class Round:
     slowest_end: float = 0.0
     """Seconds from an orchestrator's death to that of its last process."""
     lost: int = 0
-    paid_twice: int = 0
+    paid_twice: set[str] = field(default_factory=set)
+    """Runs and tasks, as `<run>/<task>`."""
     results: int = 0
     reused: int = 0
     continued: int = 0
