@@ -136,6 +136,16 @@ def test_nothing_is_left(cli: Cli) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "nothing to put away\n", "")
 
 
+def test_branches_of_another_home(cli: Cli) -> None:
+    """A task's branch that holds nothing is deleted also where this home has no journal; the user's own stay."""
+    cli.repository()
+    cli.git("branch", "orchestrator/audit-1/task")
+    cli.git("branch", "mine")
+    done = cli("workspaces", "clean")
+    assert (done.returncode, done.stdout) == (0, "removed: branch audit-1/task\n1 removed\n")
+    assert cli.git("branch", "--format=%(refname:short)").split() == ["main", "mine"]
+
+
 def test_an_age_that_is_none(cli: Cli) -> None:
     """An age without a unit is wrong input."""
     done = cli("workspaces", "clean", "--older", "7")
