@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 from uuid import uuid4
 
-from orchestrator.events import CheckFinished
+from orchestrator.events import AgentMessage, CheckFinished, Event
 from orchestrator.processes.command import Command, run_command
 from orchestrator.prompts import MOST_OUTPUT, failed_check
 from orchestrator.protocols import Emit
@@ -14,11 +14,13 @@ from orchestrator.task import Attempt, Outcome, Result
 
 LONGEST = 600.0
 """Seconds that a check may take where the attempt has no timeout."""
+LEAST_USD = 0.0001
+"""US dollars that a round may spend when nothing is left: enough to be told by the CLI that nothing is."""
 LAST_LINES = 10
 """Lines of a failed check's output that are told in the error."""
 
-Ask = Callable[[Attempt], Awaitable[Result]]
-"""Runs the agent once; it is the same workspace each time."""
+Ask = Callable[[Attempt, Emit], Awaitable[Result]]
+"""Runs the agent once, in the same workspace each time."""
 RunCheck = Callable[[Attempt, str, Path], Awaitable[Command]]
 """Runs one of the attempt's checks in a directory; it never fails."""
 
@@ -54,12 +56,12 @@ async def ask_until_checked(attempt: Attempt, directory: Path, emit: Emit, ask: 
     The result has the sums over all rounds. It is the agent's last one: also with the outcome CHECKS_FAILED, when no
     fix was left or the session was gone; any other way in which the agent fails is its own outcome.
     """
-    result, fixes = await ask(attempt), attempt.fixes
+    result, fixes = await ask(attempt, emit), attempt.fixes
     while result.ok and (failure := await find_failure(attempt, directory, emit, run)):
         if not fixes or result.session_id is None:
             return replace(result, outcome=Outcome.CHECKS_FAILED, error=failure.why)
         fixes -= 1
-        last = await ask(to_fix(attempt, result.session_id, failure))
+        last = await ask(to_fix(attempt, result, failure), counting_on(emit, result.cost_usd))
         if last.outcome is Outcome.UNKNOWN_SESSION:
             return replace(result, outcome=Outcome.CHECKS_FAILED, error=f"{failure.why}\n(its session is gone)")
         result = summed(result, last)
@@ -85,17 +87,30 @@ async def find_failure(attempt: Attempt, directory: Path, emit: Emit, run: RunCh
     return None
 
 
-def to_fix(attempt: Attempt, session_id: str, failure: Failure) -> Attempt:
-    """The same attempt in the session as it stands, told what has failed."""
-    found = failure.found
+def to_fix(attempt: Attempt, result: Result, failure: Failure) -> Attempt:
+    """The same attempt in the session as it stands, told what has failed, with what is left of its money."""
+    found, usd = failure.found, attempt.agent.usd
+    left = None if usd is None else max(usd - result.cost_usd, LEAST_USD)
     return replace(
         attempt,
         prompt=failed_check(failure.command, found.exit_code, found.output),
-        resume=session_id,
+        agent=attempt.agent.model_copy(update={"usd": left}),
+        resume=result.session_id,
         fork=False,
         otherwise=None,
         session_id=str(uuid4()),
     )
+
+
+def counting_on(emit: Emit, usd: float) -> Emit:
+    """An `emit` for a later round: what a message tells of the cost includes the `usd` of those before."""
+
+    def emit_on(event: Event) -> None:
+        if isinstance(event, AgentMessage) and event.cost_usd is not None:
+            event = replace(event, cost_usd=usd + event.cost_usd)
+        emit(event)
+
+    return emit_on
 
 
 def summed(before: Result, last: Result) -> Result:
@@ -107,20 +122,7 @@ def summed(before: Result, last: Result) -> Result:
         session_id=last.session_id or before.session_id,
         message=before.message if last.message is None else last.message,
         usage=before.usage + last.usage,
-        cost_usd=before.cost_usd + own_cost(before, last),
+        cost_usd=before.cost_usd + last.cost_usd,
         turns=before.turns + last.turns,
         denials=(*before.denials, *last.denials),
     )
-
-
-def own_cost(before: Result, last: Result) -> float:
-    """What the round itself has cost, in US dollars.
-
-    The CLI tells what the whole session has cost, also in a new process that goes on with it: it keeps the sum in the
-    transcript when it ends (measured with CLI 2.1.329).
-    """
-    until_then: float | None = getattr(before.message, "total_cost_usd", None)
-    until_now: float | None = getattr(last.message, "total_cost_usd", None)
-    if until_then is None or until_now is None:
-        return last.cost_usd
-    return until_now - until_then if until_now >= until_then else until_now

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 
 import anyio
 
-from orchestrator.checks import RunCheck, ask_until_checked, run_check
+from orchestrator.checks import Ask, RunCheck, ask_until_checked, run_check
 from orchestrator.events import Event, SessionStarted, WorkspaceClosed, WorkspaceOpened
 from orchestrator.protocols import AgentRunner, Emit
 from orchestrator.task import Attempt, Outcome, Result, WorkspaceInfo
@@ -28,7 +27,7 @@ async def work(
         async with providers[attempt.workspace.kind].open(attempt.workspace, attempt.name) as workspace:
             emit(opened(attempt, workspace))
             # Still open between the rounds: what git ignores, as node_modules, is gone once a worktree is put away.
-            ask = partial(run_in_time, workspace=workspace, emit=emit, runner=runner)
+            ask = asking(workspace, runner)
             result = await ask_until_checked(attempt, workspace.path, emit, ask, check)
     except (WorkspaceError, OSError, ValueError) as error:
         # What the agent gave is kept, but work that could not be put away is no success.
@@ -38,6 +37,15 @@ async def work(
         if workspace is not None:
             emit(closed(attempt, workspace))
     return replace(result, workspace=info(attempt, workspace), duration=anyio.current_time() - started)
+
+
+def asking(workspace: Workspace, runner: AgentRunner) -> Ask:
+    """Runs an agent in the workspace, under the attempt's timeout."""
+
+    async def ask(attempt: Attempt, emit: Emit) -> Result:
+        return await run_in_time(attempt, workspace, emit, runner)
+
+    return ask
 
 
 async def run_in_time(attempt: Attempt, workspace: Workspace, emit: Emit, runner: AgentRunner) -> Result:

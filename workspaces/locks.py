@@ -33,27 +33,58 @@ async def lock_repository(common: Path) -> AsyncIterator[None]:
         _unlock(handle)
 
 
+class InUseError(WorkspaceError):
+    """Somebody is at work in the directory."""
+
+
 @contextmanager
 def claim(path: Path) -> Iterator[None]:
     """Be the only one who works in the directory `path`; one whose process has ended claims it no more.
 
-    Raises WorkspaceError when somebody else has it.
+    Raises InUseError when somebody else has it.
     """
-    file = path.with_name(f"{path.name}.lock")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WorkspaceError(f"The directory {file.parent} cannot be made: {error.strerror}.") from error
-    handle = _try_lock(file)
+    file = _lock_of(path)
+    handle = _try_lock_in_folder(file)
     if handle is None:
-        raise WorkspaceError(
-            f"Somebody is at work in {path}. Wait for that task to end, or give this one another name."
-        )
+        raise InUseError(f"Somebody is at work in {path}. Wait for that task to end, or give this one another name.")
     try:
         yield
     finally:
         file.unlink(missing_ok=True)
         _unlock(handle)
+
+
+def is_claimed(path: Path) -> bool:
+    """Whether somebody is at work in the directory. While this is found out, nobody else can claim it."""
+    try:
+        handle = os.open(_lock_of(path), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
+def _try_lock_in_folder(file: Path) -> int | None:
+    while True:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkspaceError(f"The directory {file.parent} cannot be made: {error.strerror}.") from error
+        try:
+            return _try_lock(file)
+        except WorkspaceError as error:
+            # Whoever cleans up may have taken the empty folder away between our mkdir and our lock.
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
 
 
 def _try_lock(file: Path) -> int | None:

@@ -18,6 +18,8 @@ app = typer.Typer(
 )
 plan_app = typer.Typer(help="Look at a plan file without starting anything.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
+workspaces_app = typer.Typer(help="See and take away what ended runs left in workspaces.", no_args_is_help=True)
+app.add_typer(workspaces_app, name="workspaces")
 
 PlanFile = Annotated[str, typer.Argument(metavar="PLAN", help="A plan file (YAML).")]
 RunName = Annotated[
@@ -114,11 +116,14 @@ def continue_(
     task: Annotated[str, typer.Argument(metavar="TASK", help="A task of the run.")],
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to say to its agent; - reads it from stdin.")],
     fork: Annotated[bool, typer.Option("--fork", help="Go on with a copy; the session stays as it is.")] = False,
+    directory: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Work here, and not where the task worked.")
+    ] = None,
     view: ViewName = None,
     json: JsonTarget = None,
 ) -> None:
     """Say something more to the agent of a task: it goes on in its session, where it worked."""
-    _do("resuming:go_on", run, task, prompt, fork, _options(view=view, json=json))
+    _do("resuming:go_on", run, task, prompt, fork, directory, _options(view=view, json=json))
 
 
 @app.command()
@@ -163,6 +168,33 @@ def plan_show(plan: PlanFile, settings: Settings = None, json: AsJson = False) -
 def plan_schema(json: AsJson = True) -> None:
     """Print the JSON schema of plan files; it is JSON with and without --json."""
     _do("planning:schema")
+
+
+@workspaces_app.command("list")
+def workspaces_list(json: AsJson = False) -> None:
+    """List worktrees, directories and branches that runs made and that are still there."""
+    _do("housekeeping:list_workspaces", json)
+
+
+@workspaces_app.command("clean")
+def workspaces_clean(
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN", help="Runs' ids, or their beginnings; default: all runs.")
+    ] = None,
+    older: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Only what nobody has changed for so long: 30m, 12h, 7d.")
+    ] = None,
+    unmerged: Annotated[
+        bool, typer.Option("--unmerged", help="Delete branches too whose commits are nowhere else.")
+    ] = False,
+    directories: Annotated[
+        bool, typer.Option("--directories", help="Delete plain directories too, with all that is in them.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Put away what killed runs left: work is committed to its branch, and what holds nothing is removed."""
+    _do("housekeeping:clean_workspaces", runs or [], older, unmerged, directories, dry_run, json)
 
 
 def _do(command: str, *arguments: Any) -> None:

@@ -40,17 +40,18 @@ def resume(run: str | None, options: Options) -> int:
     return drive(load_again(name, begun), known)
 
 
-def go_on(run: str, task: str, prompt: str, fork: bool, options: Options) -> int:
+def go_on(run: str, task: str, prompt: str, fork: bool, directory: str | None, options: Options) -> int:
     """Says something more to the agent of a task, in a run of its own; prints its answer; the exit code."""
     check_target(options.json)
     name, records = anyio.run(read, run)
     begun = last_start(name, records)
     earlier = session_of(name, task, records)
     text = sys.stdin.read() if prompt == "-" else prompt
+    place = Path(directory).absolute() if directory else None
     answers: list[Result] = []
 
     async def work(opened: Run) -> None:
-        answers.append(await opened.resume(earlier, text, fork=fork, key=task))
+        answers.append(await opened.resume(earlier, text, fork=fork, workspace=place, key=task))
 
     opening = open_run(
         f"{begun.name}-continued"[:64],
@@ -58,7 +59,7 @@ def go_on(run: str, task: str, prompt: str, fork: bool, options: Options) -> int
         views=choose_views(options.view),
         upstream=begun.upstream,
         reuse="none",
-        directory=Path(begun.directory),
+        directory=Path(begun.directory) if place is None else place,
     )
     code = carry_out(opening, work, options.json)
     if code == exits.OK and options.json != "-":

@@ -5,13 +5,14 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from orchestrator.errors import JournalError
+from orchestrator.journal.codec import RECOVER
 
 PATIENCE = 30.0
 """Seconds that one waits for another process that holds the journal."""
@@ -113,6 +114,17 @@ def statements(script: str) -> Iterator[str]:
             statement = ""
 
 
+def check_there(path: Path, identity: os.stat_result) -> None:
+    """Raises JournalError unless the file is the one that was opened: SQLite would write on into one that is gone."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if os.path.samestat(path.stat(), identity):
+            return
+    raise JournalError(
+        f"{path}: the journal was moved or deleted while it was being written: what is written from now on would be "
+        "lost; put it back, or start the run anew"
+    )
+
+
 def write(connection: sqlite3.Connection, path: Path, rows: Sequence[Row], durable: bool) -> None:
     """Appends the events in one transaction; with `durable` it returns when the disk has them."""
     try:
@@ -172,8 +184,9 @@ _ADVICE = {
     "Read-only file system": "set ORCHESTRATOR_HOME to a folder that can be written",
     "unable to open": "check that the folder exists and is yours, or set ORCHESTRATOR_HOME to another",
     "locked": "another program has held the journal for more than 30 s: end it, or set ORCHESTRATOR_HOME to another",
+    "Could not decode": f"the journal is damaged: {RECOVER}",
     "not a database": "this file is no journal: move it away, or set ORCHESTRATOR_HOME to another folder",
-    "malformed": "the journal is damaged: move it away, and try `sqlite3 journal.db .recover` to save what it held",
+    "malformed": f"the journal is damaged: {RECOVER}",
     "Not a directory": "set ORCHESTRATOR_HOME to a folder",
     "File exists": "set ORCHESTRATOR_HOME to a folder",
     "Is a directory": "check that the folder exists and is yours, or set ORCHESTRATOR_HOME to another",

@@ -65,7 +65,7 @@ class SqliteJournal:
 
     async def find(self, key: str) -> Sequence[Record]:
         """The TaskFinished records with this key and the status `done`, of all runs, the newest first."""
-        return [decode(*row) for row in await self._ask("find_key", (key,))]
+        return self._decoded(await self._ask("find_key", (key,)))
 
     async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
         """A row per run, newest first; with `wanted` of the runs whose id begins so or that are called so."""
@@ -89,7 +89,13 @@ class SqliteJournal:
 
     async def _batch(self, connection: Connection, run: str, after: int, thread: CapacityLimiter) -> Sequence[Record]:
         read = partial(database.read, connection, self.path, "read_run", (run, after, BATCH))
-        return [decode(*row) for row in await to_thread.run_sync(read, limiter=thread)]
+        return self._decoded(await to_thread.run_sync(read, limiter=thread))
+
+    def _decoded(self, rows: Sequence[Any]) -> Sequence[Record]:
+        try:
+            return [decode(*row) for row in rows]
+        except JournalError as error:
+            raise JournalError(f"{self.path}: {error}") from error
 
 
 @dataclass(slots=True)
@@ -108,6 +114,7 @@ class SqliteWriter(SqliteJournal):
     def __init__(self, path: Path, connection: Connection) -> None:
         super().__init__(path)
         self._connection = connection
+        self._identity = path.stat()
         self._pending: deque[tuple[database.Row, bool]] = deque()
         self._changes: deque[Change] = deque()
         self._appended = self._written = 0
@@ -183,6 +190,7 @@ class SqliteWriter(SqliteJournal):
             return  # what comes after a failure would leave a hole
         rows, durable = [row for row, _ in taken], any(durable for _, durable in taken)
         try:
+            database.check_there(self.path, self._identity)
             database.write(self._connection, self.path, rows, durable)
             self._written += len(rows)
         except Exception as error:
@@ -191,8 +199,9 @@ class SqliteWriter(SqliteJournal):
     def _make_changes(self) -> None:
         for change in [self._changes.popleft() for _ in range(len(self._changes))]:
             try:
+                database.check_there(self.path, self._identity)
                 database.change(self._connection, self.path, change.query, change.arguments())
-            except Exception as error:
+            except Exception as error:  # of this change alone: results are written, and the run goes on
                 change.error = error
             change.ended = True
 

@@ -18,5 +18,5 @@ def main(arguments: list[str]) -> None:
     (folder,) = arguments
     sys.stdin.buffer.read(1)
     with claim(folder):
-        end_all(folder)
+        end_all(f"{folder}/")
         shutil.rmtree(folder, ignore_errors=True)

@@ -8,13 +8,18 @@ that ORCHESTRATOR_DROP names; and runs the CLI with its own standard input and o
 """
 
 import os
-import signal
 import sys
 import time
 
-from orchestrator.processes.owner import lock
+from orchestrator.processes.lock import lock
 from orchestrator.processes.supervisor import PASSED_ON, WATCHED, pause, supervise
 from orchestrator.processes.tree import VARIABLE, identity
+
+TYPE_CHECKING = False  # `typing` has it too, but its import would be half of the start
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # without the enums made of it, which would be the other half
 
 BUSY = 75
 """The exit code when another process drives the session. (EX_TEMPFAIL)"""

@@ -1,9 +1,9 @@
 """Whose a private folder is: a file in it that its owner holds locked, as long as it lives, on whatever machine."""
 
-import fcntl
 import os
 from contextlib import contextmanager
 
+from orchestrator.processes.lock import lock
 from orchestrator.processes.tree import identity
 
 TYPE_CHECKING = False  # `typing` has it too, but its import would be half of the start
@@ -17,7 +17,7 @@ def own(folder: str) -> int:
     A name alone, even with its start time, would look dead from another container that shares the folder.
     """
     file = os.open(f"{folder}/owner.part", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(file, fcntl.LOCK_EX)
+    lock(file)
     os.write(file, identity(os.getpid()).encode())
     os.rename(f"{folder}/owner.part", f"{folder}/owner")  # noqa: PTH104 - nobody ever sees it without its lock
     return file
@@ -35,12 +35,3 @@ def claim(folder: str) -> "Iterator[bool]":
         yield lock(file)
     finally:
         os.close(file)
-
-
-def lock(file: int) -> bool:
-    """Locks an open file for this process and those that inherit it, unless another one has."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

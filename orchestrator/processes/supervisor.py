@@ -1,7 +1,6 @@
 """Runs a program below this process. When it has ended, or nobody is left to want it, all that it started is ended."""
 
 import os
-import signal
 import sys
 import time
 
@@ -9,15 +8,18 @@ from orchestrator.processes.tree import HAS_PROC, Ending, descendants
 
 TYPE_CHECKING = False  # `typing` has it too, but its import would be half of the start
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Collection, Iterable
     from typing import Never
+else:
+    import _signal as signal  # without the enums made of it, which would be the other half
 
 SET_PDEATHSIG, SET_CHILD_SUBREAPER = 1, 36
 PASSED_ON = {
     # One that is ignored, as `nohup` has it, stays ignored.
     number
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    if signal.getsignal(number) is not signal.SIG_IGN
+    if signal.getsignal(number) != signal.SIG_IGN
 }
 WATCHED = {signal.SIGCHLD, *PASSED_ON}
 

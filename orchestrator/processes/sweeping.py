@@ -34,7 +34,7 @@ def sweep(place: Path) -> None:
         if time.monotonic() < deadline and is_ours(folder):
             with claim(str(folder)) as dead:
                 if dead:
-                    end_all(str(folder))
+                    end_all(f"{folder}/")
                     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -5,12 +5,14 @@ Without /proc only the launchers themselves are found; each ends what is beneath
 """
 
 import os
-import signal
 import time
 
 TYPE_CHECKING = False  # `typing` has it too, but its import would be half of the start
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Collection, Iterable, Iterator
+else:
+    import _signal as signal  # without the enums made of it, which would be the other half
 
 GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL: the CLI ends its tools and its transcript in 0.03 to 1.5 s."""
@@ -19,7 +21,9 @@ VARIABLE = "ORCHESTRATOR_LEASE"
 
 
 def processes_under(lease: str) -> tuple[list[int], list[int]]:
-    """Live processes that belong to a lease, or to any lease in a folder; and the launchers they were started by.
+    """Live processes that belong to a lease, or to one whose name begins so; and the launchers they were started by.
+
+    With `FOLDER/` these are all in that folder.
 
     Found by the ORCHESTRATOR_LEASE in their environment, which tools that start a session of their own inherit too; and
     as descendants of a launcher, which those that clear their environment stay, since it adopts orphans.
@@ -30,8 +34,8 @@ def processes_under(lease: str) -> tuple[list[int], list[int]]:
 
 
 def launchers(lease: str) -> "Iterator[int]":
-    """Live launchers under the lease, those whose name begins as its name does, or those in the folder."""
-    folder, beginning = (lease, "") if os.path.isdir(lease) else os.path.split(lease)  # noqa: PTH112
+    """Live launchers under the lease, and under those whose name begins so."""
+    folder, beginning = os.path.split(lease)
     try:
         names = os.listdir(folder)  # noqa: PTH208
     except OSError:
@@ -63,9 +67,9 @@ def read_identity(path: str) -> int | None:
 def stat(pid: int) -> list[str]:
     """The fields of a process's stat behind its name: state, parent, and so on. Empty when there is none."""
     try:
-        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
-            return file.read().rpartition(")")[2].split()
-    except (OSError, ValueError):
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123
+            return file.read().rpartition(b")")[2].decode().split()
+    except OSError:
         return []
 
 
@@ -79,7 +83,7 @@ def marked(lease: str) -> "Iterator[int]":
     mark = b"\0" + os.fsencode(f"{VARIABLE}={lease}")
     for pid in pids():
         try:
-            with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
+            with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123
                 environment = b"\0" + file.read()
         except OSError:
             continue  # it has ended, or is another user's
@@ -122,7 +126,7 @@ class Ending:
         # A launcher that has nobody beneath it may be waiting for a session, or have just been started.
         self._tell(pids or leading)
         if waited > 1.25 * GRACE:
-            send(leading, signal.SIGKILL)
+            send([each for pid in leading for each in (-pid, pid)], signal.SIGKILL)
         return True
 
     def _tell(self, pids: "Collection[int]") -> None:
@@ -130,8 +134,8 @@ class Ending:
         self._told.update(pids)
 
 
-def send(pids: "Iterable[int]", number: signal.Signals) -> None:
-    """Sends a signal to each process."""
+def send(pids: "Iterable[int]", number: int) -> None:
+    """Sends a signal to each process, or, for a negative id, to each of the group."""
     for pid in pids:
         try:
             os.kill(pid, number)
@@ -140,7 +144,7 @@ def send(pids: "Iterable[int]", number: signal.Signals) -> None:
 
 
 def end_all(lease: str) -> None:
-    """Ends every process under a lease, or under those in a folder. Returns when none is left, or after twice GRACE."""
+    """Ends all that `processes_under` the lease finds. Returns when none is left, or after twice GRACE."""
     ending = Ending()
     while ending.step(*processes_under(lease)):
         time.sleep(0.02)

@@ -108,9 +108,3 @@ def next_try(outcome: Outcome, attempts: int, retries: int, repairs: int) -> Ret
     if attempts > retries:
         return None
     return Retry(float(min(LONGEST_WAIT, retry.wait * 2 ** (attempts - 1))), retry.how)
-
-
-def wait_before_retry(outcome: Outcome, attempts: int, retries: int) -> float | None:
-    """Seconds to wait before the next attempt, where all attempts are fresh; None when there must be none."""
-    retry = next_try(outcome, attempts, retries, MOST_REPAIRS)
-    return retry.wait if retry else None

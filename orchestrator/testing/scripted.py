@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from orchestrator.events import AgentMessage
 from orchestrator.processes.command import Command
 from orchestrator.protocols import Emit
 from orchestrator.task import Attempt, Outcome, Result, Usage
-from orchestrator.work import run_in_time
+from orchestrator.work import asking
 from workspaces import Workspace
 
 
@@ -90,7 +89,7 @@ class ScriptedAgent:
         for turn in range(reply.turns):
             usage = reply.usage if turn == 0 else Usage()
             emit(message(attempt, "AssistantMessage", reply.text, turns=1, usage=usage))
-        emit(message(attempt, "ResultMessage", "finishing"))
+        emit(replace(message(attempt, "ResultMessage", "finishing"), cost_usd=reply.cost_usd))
         return to_result(attempt, reply)
 
     def _reply(self, attempt: Attempt) -> Reply:
@@ -123,8 +122,7 @@ class ScriptedExecutor:
         """Plays the attempt's reply. See `orchestrator.protocols.Executor`."""
         begun = anyio.current_time()
         place = Workspace(path=Path.cwd())
-        ask = partial(run_in_time, workspace=place, emit=emit, runner=self.agent)
-        result = await ask_until_checked(attempt, place.path, emit, ask, self.checks)
+        result = await ask_until_checked(attempt, place.path, emit, asking(place, self.agent), self.checks)
         return replace(result, duration=anyio.current_time() - begun)
 
 
@@ -143,6 +141,11 @@ def message(attempt: Attempt, kind: str, doing: str, *, turns: int = 0, usage: U
     )
 
 
+def session_of(attempt: Attempt) -> str:
+    """The session that the attempt works in."""
+    return attempt.session_id if attempt.resume is None or attempt.fork else attempt.resume
+
+
 def to_result(attempt: Attempt, reply: Reply) -> Result:
     """The reply as the attempt's result."""
     return Result(
@@ -150,7 +153,7 @@ def to_result(attempt: Attempt, reply: Reply) -> Result:
         outcome=reply.outcome,
         text=reply.text,
         value=reply.value,
-        session_id=attempt.session_id if attempt.resume is None or attempt.fork else attempt.resume,
+        session_id=session_of(attempt),
         usage=reply.usage,
         cost_usd=reply.cost_usd,
         turns=reply.turns,

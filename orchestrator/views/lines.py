@@ -59,7 +59,7 @@ def line(event: Event, state: RunState, run: str) -> str | None:
         case AttemptFinished(retry_in=float() as wait):
             text = f"{event.task}: {event.outcome}: {event.error}; again in {span(wait)}"
         case TaskFinished(loop=False):
-            text = _task_line(event, state)
+            text = _task_line(event, state, run)
         case RunFinished():
             text = f"run {run}: {event.status} after {span(event.wall)}"
         case _:
@@ -67,13 +67,13 @@ def line(event: Event, state: RunState, run: str) -> str | None:
     return one_line(text)
 
 
-def _task_line(event: TaskFinished, state: RunState) -> str:
+def _task_line(event: TaskFinished, state: RunState, run: str) -> str:
     result = event.result
     said = [event.task, event.status, *([result["outcome"]] if event.status == Status.FAILED else [])]
     if result["error"]:
         said.append(result["error"])
     if result.get("reused"):
-        said.append(f"taken from {result['reused']}")
+        said.append("from before" if result["reused"] == run else f"from run {result['reused']}")
         return f"{': '.join(said)} [{state.ended}/{state.total}]"
     figures = f" ({span(result['duration'])}, {plural(result['turns'], 'turn')}, {dollars(result['cost_usd'])})"
     return (

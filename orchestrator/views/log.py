@@ -55,7 +55,8 @@ def entries(record: Record) -> Iterator[tuple[str, str]]:
         case TaskFinished(loop=False) as ended:
             result = ended.result
             if result.get("reused"):
-                yield "#", f"{ended.status}: taken from {result['reused']}"
+                whence = "before" if result["reused"] == record.run else f"run {result['reused']}"
+                yield "#", f"{ended.status}: from {whence}"
                 return
             yield "#", f"{ended.status} after {span(result['duration'])}, {dollars(result['cost_usd'])}"
 

@@ -1,20 +1,21 @@
 """Checks after an agent, and what they say going back to it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from orchestrator.checks import ask_until_checked
-from orchestrator.events import CheckFinished, Event, SessionStarted
+from orchestrator.checks import LEAST_USD, ask_until_checked
+from orchestrator.events import AgentMessage, CheckFinished, Event, SessionStarted
 from orchestrator.executors.local import LocalExecutor
 from orchestrator.plan.model import Agent
 from orchestrator.processes.command import Command
 from orchestrator.prompts import MOST_OUTPUT, failed_check
 from orchestrator.protocols import Emit
 from orchestrator.task import Attempt, Outcome, Result, Usage
-from orchestrator.testing import Reply, ScriptedAgent, ScriptedChecks, ScriptedExecutor
+from orchestrator.testing import Reply, ScriptedAgent, ScriptedExecutor
 from orchestrator.testing.samples import Collected
+from orchestrator.work import asking
 from workspaces import Workspace, WorkspaceSpec
 from workspaces.testing import FakeWorkspaces
 
@@ -69,6 +70,7 @@ async def test_a_failed_check_goes_back_to_the_agent() -> None:
         "first",
     )
     assert (result.cost_usd, result.usage, result.turns) == (0.5, Usage(input_tokens=6), 4)
+    assert [event.cost_usd for event in events if isinstance(event, AgentMessage) and event.cost_usd] == [0.25, 0.5]
     assert ran(events) == [("lint", 0), ("test", 1), ("lint", 0), ("test", 0)]
     fix = executor.attempts[1]
     assert fix.prompt == failed_check("test", 1, "output of test")
@@ -157,54 +159,27 @@ async def test_a_timeout_names_the_session_that_was_begun() -> None:
     assert (result.outcome, result.session_id) == (Outcome.TIMEOUT, "anew")
 
 
-@dataclass
-class Told:
-    """What the SDK's message has of the cost."""
-
-    total_cost_usd: float | None
-
-
-@dataclass
-class Billed:
-    """Answers as the CLI does, which tells what the session has cost so far."""
-
-    totals: list[float | None]
-    asked: list[Attempt] = field(default_factory=list)
-
-    async def __call__(self, attempt: Attempt) -> Result:
-        total = self.totals[len(self.asked)]
-        self.asked.append(attempt)
-        return Result(
-            task="t", outcome=Outcome.OK, text="x", session_id="first", cost_usd=total or 0.0, message=Told(total)
-        )
-
-
-@pytest.mark.parametrize(
-    ("totals", "cost"),
-    [([0.5, 0.75, 1.0], 1.0), ([0.5, 0.25, 0.5], 1.0)],
-    ids=["carried on", "begun again at nothing"],
-)
-async def test_a_sessions_cost_is_counted_once(totals: list[float | None], cost: float) -> None:
-    """A session's sum, which goes on from round to round, is not added to itself."""
-    checks = ScriptedChecks({"lint": [1, 1, 0]})
-    result = await ask_until_checked(ATTEMPT, Path(), Collected(), Billed(totals), checks)
-    assert result.ok
-    assert result.cost_usd == cost
+async def test_a_fix_may_spend_what_is_left() -> None:
+    """The limit of cost is for all rounds together; when it is spent next to nothing is left, and never less."""
+    executor = ScriptedExecutor(lambda _: Reply(cost_usd=0.75), {"lint": [1]})
+    await executor.run(replace(ATTEMPT, agent=Agent(usd=1.0)), Collected())
+    assert [attempt.agent.usd for attempt in executor.attempts] == [1.0, 0.25, LEAST_USD]
 
 
 async def test_the_end_of_a_long_output_is_told() -> None:
     """The journal and the agent get the last characters of what a check printed, the error its last lines."""
     lines = "\n".join(f"line {number}" for number in range(2000))
-    events, asked = Collected(), Billed([None, None])
+    executor, events = ScriptedExecutor(), Collected()
 
     async def check(attempt: Attempt, command: str, directory: Path) -> Command:
         return Command(1, lines, 2.5)
 
-    result = await ask_until_checked(replace(ATTEMPT, fixes=1), Path(), events, asked, check)
+    ask = asking(Workspace(path=Path()), executor.agent)
+    result = await ask_until_checked(replace(ATTEMPT, fixes=1), Path(), events, ask, check)
     told = [event for event in events if isinstance(event, CheckFinished)]
     assert [(each.output, each.duration) for each in told] == [(lines[-MOST_OUTPUT:], 2.5)] * 2
-    assert "line 1999" in asked.asked[1].prompt
-    assert "line 500\n" not in asked.asked[1].prompt
+    assert "line 1999" in executor.attempts[1].prompt
+    assert "line 500\n" not in executor.attempts[1].prompt
     assert (result.error or "").splitlines()[1:] == lines.splitlines()[-10:]
 
 

@@ -4,9 +4,6 @@
 
 import json
 import sqlite3
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +11,10 @@ from typing import Any
 import anyio
 import pytest
 from anyio import to_thread
+from elsewhere import added, output, python
 
 from orchestrator.errors import JournalError
-from orchestrator.events import RunFinished, TaskAdded, TaskFinished
+from orchestrator.events import RunFinished, TaskFinished
 from orchestrator.journal import database
 from orchestrator.journal.sqlite import SqliteJournal, open_sqlite
 from orchestrator.task import Outcome, Result
@@ -24,60 +22,10 @@ from orchestrator.testing.samples import finished, run_started, sample_events
 
 pytestmark = pytest.mark.anyio
 
-VERSION_1 = {
-    "events": """CREATE TABLE events (
-        seq     INTEGER PRIMARY KEY AUTOINCREMENT,
-        at      REAL NOT NULL,
-        run     TEXT NOT NULL,
-        kind    TEXT NOT NULL,
-        data    TEXT NOT NULL CHECK (json_valid(data))
-    ) STRICT""",
-    "events_by_run": "CREATE INDEX events_by_run ON events (run, seq)",
-    "events_by_kind": "CREATE INDEX events_by_kind ON events (kind, run) WHERE kind <> 'AgentMessage'",
-}
-"""The first version's schema, never to be changed: files of it are in the world."""
-
-VERSION_2 = VERSION_1 | {
-    "events_by_key": """CREATE INDEX events_by_key ON events (json_extract(data, '$.key'))
-        WHERE kind = 'TaskFinished'""",
-    "transcripts": """CREATE TABLE transcripts (
-        seq         INTEGER PRIMARY KEY,
-        at          REAL NOT NULL,
-        project_key TEXT NOT NULL,
-        session_id  TEXT NOT NULL,
-        subpath     TEXT NOT NULL,  -- empty for the session's own transcript, else its subagent's
-        lines       BLOB NOT NULL   -- a JSON array, compressed as xz
-    ) STRICT""",
-    "transcripts_by_project": "CREATE INDEX transcripts_by_project ON transcripts (project_key, session_id, subpath)",
-    "transcripts_by_session": "CREATE INDEX transcripts_by_session ON transcripts (session_id)",
-}
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "new" / "journal.db"
-
-
-def added(task: str) -> TaskAdded:
-    return TaskAdded(task=task, title="t", task_kind="agent")
-
-
-def python(code: str, *args: object) -> subprocess.Popen[str]:
-    """Another process that runs the code."""
-    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, args)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def output(process: subprocess.Popen[str]) -> str:
-    """What it printed. It must end well."""
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    return out.strip()
-
-
-def schema(connection: sqlite3.Connection) -> dict[str, str]:
-    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
-    return {name: " ".join(sql.split()) for name, sql in rows}
 
 
 async def test_a_result_is_on_disk_before_flush_returns(path: Path) -> None:
@@ -181,58 +129,6 @@ async def test_leaving_writes_what_was_appended(path: Path) -> None:
             scope.cancel()
             await anyio.sleep_forever()
     assert [record.event.task for record in await SqliteJournal(path).read("r")] == ["a", "b"]  # type: ignore[attr-defined]
-
-
-async def test_a_new_file_has_the_schema(path: Path) -> None:
-    """Migrating from nothing gives the current version, and earlier versions' tables as they were."""
-    async with open_sqlite(path):
-        pass
-    connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (database.VERSION,)
-    frozen = {name: " ".join(sql.split()) for name, sql in VERSION_2.items()}
-    assert schema(connection) == frozen
-    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    connection.close()
-
-
-async def test_a_file_of_the_first_version_is_read(path: Path) -> None:
-    """A journal that the first version wrote opens, and its events are there."""
-    path.parent.mkdir()
-    connection = sqlite3.connect(path)
-    for statement in VERSION_1.values():
-        connection.execute(statement)
-    fields = '{"task": "old", "title": "t", "task_kind": "agent", "of_another_time": 1}'
-    connection.execute("INSERT INTO events (at, run, kind, data) VALUES (1.0, 'r', 'TaskAdded', ?)", [fields])
-    connection.execute("PRAGMA user_version = 1")
-    connection.commit()
-    connection.close()
-    async with open_sqlite(path) as journal:
-        (record,) = await journal.read("r")
-    assert record.event == TaskAdded(task="old", title="t", task_kind="agent")
-
-
-async def test_two_at_once_migrate_once(path: Path) -> None:
-    """Processes that open a new file together all get it."""
-    code = """
-        import sys
-        from pathlib import Path
-        from orchestrator.journal import database
-        database.connect(Path(sys.argv[1])).close()
-    """
-    for process in [python(code, path) for _ in range(4)]:
-        await to_thread.run_sync(output, process)
-
-
-async def test_a_newer_file_is_refused(path: Path) -> None:
-    """A journal of a later version is neither written nor read; the error says what to do."""
-    async with open_sqlite(path):
-        pass
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    for attempt in (lambda: open_sqlite(path).__aenter__(), lambda: SqliteJournal(path).read("r")):
-        with pytest.raises(JournalError, match=r"version 99, expected .* install that one"):
-            await attempt()
 
 
 async def test_an_unknown_kind_of_event_is_told(path: Path) -> None:

@@ -1,0 +1,290 @@
+"""Stopped in any way, a run goes on: the real CLI, its real sessions, and a server that counts what it is asked."""
+
+import json
+import re
+import shutil
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anyio import to_thread
+from command_line import Cli, Finished, leased, running, wait_until
+
+from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.seam import ApiEvent, Call
+from orchestrator.gateway.server import open_gateway
+from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.prompts import INTERRUPTED
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+
+MARK = re.compile(r"\[task (\w+)\]")
+PLAN = """
+name: going
+limits: {concurrent: 3}
+agents: {q: {tools: [Read, Write]}}
+defaults: {agent: q}
+tasks:
+  a: {prompt: "[task a] What is 2 * 3?"}
+  b: {needs: [a], prompt: "[task b] What is 3 * 3?"}
+  c: {needs: [a], prompt: "[task c] What is 4 * 3?"}
+  w: {prompt: "[task w] Write a line about tea to tea.txt", workspace: worktree}
+  hang: {needs: [b, c, w], prompt: "[task hang] What is 5 * 3?"}
+"""
+
+
+@dataclass
+class Counting(OfflineModel):
+    """The offline model; counts requests by the mark in their first words, and answers those in `held` when let go."""
+
+    held: set[str] = field(default_factory=set)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    """The mark and the whole request, as text."""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(mark for mark, _ in self.asked)
+
+    async def answer(self, call: Call) -> AsyncIterator[ApiEvent]:
+        text = json.dumps(call.body["messages"])
+        mark = (MARK.findall(text) or ["?"])[0]
+        self.asked.append((mark, text))
+        if mark in self.held:
+            import asyncio  # noqa: PLC0415 - the server's own loop
+
+            await asyncio.sleep(1000)
+        return await super().answer(call)
+
+
+@asynccontextmanager
+async def serving(cli: Cli, *held: str) -> AsyncIterator[tuple[Counting, Cli]]:
+    """A server, and a command line whose agents ask it."""
+    model = Counting(held=set(held))
+    async with open_gateway(model) as upstream:
+        yield model, cli.with_variables(**upstream.env)
+
+
+async def at(cli: Cli, *arguments: str | Path) -> Finished:
+    return await to_thread.run_sync(lambda: cli(*arguments))
+
+
+async def stop_at(cli: Cli, model: Counting, mark: str, how: Callable[[Any], None], plan: Path) -> Finished:
+    """Runs the plan, and stops it once the server was asked about the mark."""
+
+    def act() -> Finished:
+        with running(cli, "run", plan, "--view", "none") as process:
+            wait_until(lambda: model.counts[mark], f"a request for {mark}")
+            how(process)
+            return cli.finish(process)
+
+    return await to_thread.run_sync(act)
+
+
+def report(done: Finished) -> dict[str, Any]:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("again", ["run", "resume"])
+async def test_killed_and_run_again(cli: Cli, again: str) -> None:
+    """After kill -9 the same plan, or `resume`, asks for nothing that had finished, and goes on in the old session."""
+    cli.repository()
+    plan = cli.plan(PLAN)
+    async with serving(cli, "hang") as (model, ours):
+        await stop_at(ours, model, "hang", lambda process: process.kill(), plan)
+        before = model.counts
+        wait_until(lambda: not leased(cli.home), "the end of its processes", 5)
+        model.held.clear()
+        words = ["run", plan] if again == "run" else ["resume"]
+        done = report(await at(ours, *words, "--view", "none", "--json", "-"))
+    assert done["totals"]["reused"] == 4
+    assert model.counts - before == Counter({"hang": 1})
+    assert INTERRUPTED in model.asked[-1][1]
+    assert [task["attempts"] for task in done["tasks"]] == [1, 1, 1, 1, 2]
+    assert len(cli.json("runs")) == 1
+    assert cli.git("branch", "--list", "orchestrator/*").split() == [f"orchestrator/{done['run']}/w"]
+
+
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGINT, 2)])
+async def test_interrupted_and_resumed(cli: Cli, number: signal.Signals, times: int) -> None:
+    """A signal ends a run with 130 and names the command that goes on; that command works from another directory."""
+    cli.repository()
+    plan = cli.plan(PLAN)
+
+    def stop(process: Any) -> None:
+        for _ in range(times):
+            process.send_signal(number)
+
+    async with serving(cli, "hang") as (model, ours):
+        done = await stop_at(ours, model, "hang", stop, plan)
+        assert done.returncode == 130
+        before = model.counts
+        if times == 1:
+            (run,) = re.findall(r"go on with: orchestrator resume (\S+)", done.stderr)
+            assert cli.json("show", run, "hang")["status"] == "cancelled"
+        else:
+            wait_until(lambda: not leased(cli.home), "the end of its processes", 5)
+            run = "going"
+        model.held.clear()
+        elsewhere = Cli(cli.home, cli.home, ours.variables)
+        result = report(await at(elsewhere, "resume", run, "--view", "none", "--json", "-"))
+    assert result["totals"]["reused"] == 4
+    assert model.counts - before == Counter({"hang": 1})
+    assert cli.git("worktree", "list").count("\n") == 1
+
+
+async def test_edits_are_heeded(cli: Cli) -> None:
+    """What was edited runs again with what names it in `needs`; what was not does not, also in another order."""
+    cli.repository()
+    async with serving(cli, "hang") as (model, ours):
+        await stop_at(ours, model, "hang", lambda process: process.kill(), cli.plan(PLAN))
+        before = model.counts
+        model.held.clear()
+        lines = PLAN.replace("4 * 3", "4 * 4").splitlines(keepends=True)
+        head, tasks = lines[:7], lines[7:]
+        plan = cli.plan("".join([*head[:6], head[6], *sorted(tasks, reverse=True)]))
+        done = report(await at(ours, "run", plan, "--view", "none", "--json", "-"))
+    assert set(model.counts - before) == {"c", "hang"}
+    assert {task["id"]: task["reused"] is not None for task in done["tasks"]} == {
+        "a": True, "b": True, "c": False, "w": True, "hang": False,
+    }  # fmt: skip
+
+
+async def test_which_results_are_taken(cli: Cli) -> None:
+    """A finished run starts anew; `--reuse` takes its results, `--rerun` all but one, `--fresh` none."""
+    plan = cli.plan("name: small\ntasks:\n  a: {prompt: '[task a] 1 + 1?'}\n  b: {prompt: '[task b] 1 + 2?'}\n")
+    async with serving(cli) as (model, ours):
+        asked = []
+        for options in ([], ["--reuse"], ["--rerun", "b"], ["--fresh"], []):
+            before = model.counts
+            report(await at(ours, "run", plan, *options, "--view", "none", "--json", "-"))
+            asked.append("".join(sorted(model.counts - before)))
+        assert asked == ["ab", "", "b", "ab", "ab"]
+        assert len({row["run"] for row in ours.json("runs")}) == 5
+        wrong = await at(ours, "run", plan, "--rerun", "bb")
+        assert (wrong.returncode, "did you mean b?" in wrong.stderr) == (2, True)
+        both = await at(ours, "run", plan, "--fresh", "--reuse")
+        assert (both.returncode, "--fresh: it takes no earlier results" in both.stderr) == (2, True)
+
+
+async def test_two_at_once(cli: Cli) -> None:
+    """The same plan started twice at the same time is two runs; one that is being driven cannot be resumed."""
+    plan = cli.plan("name: small\ntasks:\n  a: {prompt: '[task a] 1 + 1?'}\n")
+
+    def both(model: Counting, ours: Cli) -> list[int]:
+        with running(ours, "run", plan) as one, running(ours, "run", plan) as other:
+            wait_until(lambda: model.counts["a"] == 2, "two requests")
+            refused = ours("resume", ours.json("runs")[0]["run"])
+            assert (refused.returncode, "is being driven by another process" in refused.stderr) == (2, True)
+            for process in (one, other):
+                process.send_signal(signal.SIGINT)
+            return [ours.finish(process).returncode for process in (one, other)]
+
+    async with serving(cli, "a") as (model, ours):
+        assert await to_thread.run_sync(both, model, ours) == [130, 130]
+    assert len(cli.json("runs")) == 2
+
+
+async def test_continue_a_task(cli: Cli) -> None:
+    """An agent goes on in its session: in its worktree, made again from its branch, or, forked, in one of its own."""
+    cli.repository()
+    plan = cli.plan(PLAN)
+    async with serving(cli) as (model, ours):
+        first = report(await at(ours, "run", plan, "--view", "none", "--json", "-"))
+        (task,) = [task for task in first["tasks"] if task["id"] == "w"]
+        words = "Write a line about coffee to coffee.txt"
+        elsewhere = Cli(cli.home, cli.home, ours.variables)
+        second = report(await at(elsewhere, "continue", "going", "w", words, "--view", "none", "--json", "-"))
+        words = words.replace("coffee", "milk")
+        fork = report(await at(elsewhere, "continue", "going", "w", words, "--fork", "--view", "none", "--json", "-"))
+    (more,), (copy,) = second["tasks"], fork["tasks"]
+    assert more["session_id"] == task["session_id"] != copy["session_id"]
+    assert more["workspace"]["branch"] == task["workspace"]["branch"] != copy["workspace"]["branch"]
+    assert more["workspace"]["changed"] == ["coffee.txt", "tea.txt"]
+    assert copy["workspace"]["changed"] == ["milk.txt"]
+    assert all("[task w]" in text for _, text in model.asked[-2:])
+    assert cli.git("worktree", "list").count("\n") == 1
+
+
+async def test_continue_on_another_machine(cli: Cli, tmp_path: Path) -> None:
+    """With nothing but the journal, in another home, an agent goes on and knows what it was asked."""
+    plan = cli.plan("name: small\ntasks:\n  a: {prompt: '[task a] What is 21 * 2?'}\n")
+    async with serving(cli) as (model, ours):
+        report(await at(ours, "run", plan, "--view", "none", "--json", "-"))
+        other = tmp_path / "other"
+        (other / "orchestrator").mkdir(parents=True)
+        (other / "gitconfig").touch()
+        shutil.copy(cli.home / "orchestrator" / "journal.db", other / "orchestrator")
+        shutil.rmtree(cli.home)
+        there = Cli(other, other, ours.variables)
+        done = await at(there, "continue", "small", "a", "And times 3?", "--directory", other, "--view", "none")
+    assert done.returncode == 0, done.stderr
+    assert "[task a] What is 21 * 2?" in model.asked[-1][1]
+    assert "And times 3?" in model.asked[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["small", "zz", "x"], "has no task 'zz'; it has one"),
+        (["nobody", "one", "x"], "no such run"),
+    ],
+)
+async def test_continue_what_is_not_there(cli: Cli, arguments: list[str], words: str) -> None:
+    """A run or a task that is not there is told, with those that are."""
+    cli("run", cli.plan('name: small\ntasks: {one: {prompt: "What is 6 * 7?"}}\n'), "--offline")
+    done = cli("continue", *arguments)
+    assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+
+
+async def test_a_script_goes_on(cli: Cli) -> None:
+    """A script that was killed asks, run again, for what had not finished alone; its sessions are in the journal."""
+    script = cli.place / "script.py"
+    script.write_text(
+        "import anyio\nfrom orchestrator import open_run\n"
+        "async def main():\n"
+        "    async with open_run('mine') as run:\n"
+        "        first = await run.map('[task m{}] What is {} + 1?', [1, 2, 3])\n"
+        "        more = await run.resume(first[0], '[task more] And + 2?')\n"
+        "        print([r.text for r in [*first, more]])\n"
+        "anyio.run(main)\n"
+    )
+
+    def killed(model: Counting, ours: Cli) -> None:
+        process = ours.start_python(script)
+        wait_until(lambda: len(model.counts) > 2 and len(model.asked) > 3, "the last request")
+        process.kill()
+        process.communicate()
+
+    async with serving(cli) as (model, ours):
+        model.held.add("more")
+        held = Counting.answer
+
+        async def answer(self: Counting, call: Call) -> AsyncIterator[ApiEvent]:
+            if "task more" in json.dumps(call.body["messages"]) and self.held:
+                self.asked.append(("more", ""))
+                import asyncio  # noqa: PLC0415 - the server's own loop
+
+                await asyncio.sleep(1000)
+            return await held(self, call)
+
+        model.answer = answer.__get__(model)  # type: ignore[method-assign]
+        await to_thread.run_sync(killed, model, ours)
+        before = len(model.asked)
+        model.held.clear()
+        done = await to_thread.run_sync(lambda: ours.finish(ours.start_python(script)))
+    assert done.returncode == 0, done.stderr
+    assert len(model.asked) == before + 1
+    keys = [row["run"] for row in cli.json("runs")]
+    assert len(keys) == 1
+    journal = SqliteJournal(cli.home / "orchestrator" / "journal.db")
+    session = cli.json("show", keys[0], "resume-1")["session_id"]
+    assert await journal.sessions.find_session(session)
