@@ -48,7 +48,7 @@ class ClaudeRunner:
         try:
             async with self._turns.take(driven(attempt)), open_config(attempt, self._den, self._upstream) as config:
                 return await self._run(attempt, workspace, emit, config)
-        except OSError as error:
+        except Exception as error:  # no room for its state, a journal that cannot be read
             return to_result(attempt, Ending(error=error))
 
     async def _run(self, attempt: Attempt, workspace: Workspace, emit: Emit, config: Config) -> Result:
