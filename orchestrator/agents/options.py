@@ -65,7 +65,7 @@ def to_options(
         fallback_model=agent.fallback_model,
         effort=agent.effort,
         max_turns=agent.max_turns,
-        max_budget_usd=agent.usd and agent.usd + opening.cost_usd,
+        max_budget_usd=agent.usd,  # the CLI counts what its own process spends, though it tells the sum of the session
         system_prompt=system_prompt(attempt),
         tools={"type": "preset", "preset": "claude_code"} if agent.tools == "default" else list(agent.tools),
         allowed_tools=list(agent.allow),
