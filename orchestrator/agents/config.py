@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-from anyio import to_thread
 
+from orchestrator.agents.threads import in_thread
 from orchestrator.processes.den import Den
 from orchestrator.protocols import Upstream
 from orchestrator.task import Attempt
@@ -58,12 +58,12 @@ async def open_config(attempt: Attempt, den: Den, upstream: Upstream | None) -> 
         yield Config(Path(named), {})
         return
     source = None if upstream else user_config()
-    path = await to_thread.run_sync(furnish, den.config, source, "user" in attempt.agent.settings)
+    path = await in_thread(furnish, den.config, source, "user" in attempt.agent.settings)
     try:
         yield Config(path, config_environment(path, upstream))
     finally:
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(lambda: shutil.rmtree(path, ignore_errors=True))
+            await in_thread(shutil.rmtree, path, True)
 
 
 def config_environment(path: Path, upstream: Upstream | None) -> dict[str, str]:
