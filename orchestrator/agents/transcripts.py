@@ -52,16 +52,21 @@ class Transcript:
         return float(told[-1]) if told and isinstance(told[-1], int | float) else 0.0
 
 
-async def provide(session_id: str, cwd: Path, projects: Path, sessions: Sessions | None) -> Transcript | None:
+async def provide(
+    session_id: str, cwd: Path, projects: Path, sessions: Sessions | None, free: bool = True
+) -> Transcript | None:
     """The session's transcript, on the disk where a CLI finds it, and whole in `sessions`; None when it is gone.
 
     Of the one on the disk and the one that `sessions` keeps, the longer counts: a CLI that was killed may have written
-    more than it told, and another machine may have gone on with the session.
+    more than it told, and another machine may have gone on with the session. One that is on the disk is left as it is
+    unless the session is `free`: a CLI that is at work on it would go on writing to what is no longer there.
     """
     if not is_session_id(session_id):
         return None
     path = await in_thread(find_file, projects, session_id)
     here = await in_thread(read, path) if path else Transcript([])
+    if here.usable and not free:
+        return here
     key = await sessions.find_session(session_id) if sessions else None
     kept = Transcript(await sessions.load(key) or []) if sessions and key else Transcript([])
     if sessions and key and kept.worth > here.worth:
