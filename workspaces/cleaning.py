@@ -112,8 +112,9 @@ def reason_to_keep(leftover: Leftover, wishes: Wishes) -> str | None:
 
 def foretold(leftover: Leftover) -> str:
     """What would be done."""
-    if leftover.kind == "worktree" and leftover.uncommitted:
-        return f"what is uncommitted in it goes to {leftover.branch}"
+    if leftover.kind == "worktree":
+        left = f"what is uncommitted in it goes to {leftover.branch}" if leftover.uncommitted else ""
+        return left if left or leftover.unmerged else "its branch holds nothing, and goes too"
     return _way_back(leftover) if leftover.kind == "branch" and leftover.unmerged else ""
 
 

@@ -16,9 +16,9 @@ from orchestrator.agents.exchange import Exchange
 from orchestrator.agents.opening import Opening, driven, find_opening, fresh
 from orchestrator.agents.options import to_options, write_settings
 from orchestrator.agents.outcome import Ending, judge
-from orchestrator.agents.transcripts import mirror
+from orchestrator.agents.transcripts import is_session_id, mirror
 from orchestrator.agents.translate import cost_of, describe_denial, to_usage
-from orchestrator.agents.turns import Turns
+from orchestrator.agents.turns import Turns, borrow
 from orchestrator.processes.den import Den, open_den
 from orchestrator.protocols import Emit, Sessions, Upstream
 from orchestrator.task import Attempt, Outcome, Result
@@ -48,11 +48,12 @@ class ClaudeRunner:
         try:
             async with self._turns.take(driven(attempt)), open_config(attempt, self._den, self._upstream) as config:
                 return await self._run(attempt, workspace, emit, config)
-        except OSError as error:
+        except Exception as error:  # no room for its state, a journal that cannot be read
             return to_result(attempt, Ending(error=error))
 
     async def _run(self, attempt: Attempt, workspace: Workspace, emit: Emit, config: Config) -> Result:
-        opening = await find_opening(attempt, workspace.path, config.projects, self._sessions)
+        with borrow(self._lock(attempt.resume)) as free:
+            opening = await find_opening(attempt, workspace.path, config.projects, self._sessions, free)
         if opening is None:
             return gone(attempt)
         result = await self._exchange(attempt, opening, workspace, emit, config)
@@ -65,7 +66,8 @@ class ClaudeRunner:
     ) -> Result:
         if self._upstream:
             self._upstream.announce(replace(attempt, session_id=opening.session_id, prompt=opening.prompt))
-        env = {**config.env, **self._lock(opening)}
+        lock = self._lock(opening.session_id)
+        env = {**config.env, **({"ORCHESTRATOR_SESSION_LOCK": str(lock)} if lock else {})}
         options = to_options(attempt, opening, workspace.path, self._den, env, self._upstream)
         if self._sessions:
             options.session_store, options.session_store_flush = mirror(self._sessions), "eager"
@@ -78,8 +80,11 @@ class ClaudeRunner:
         except Exception as error:
             return to_result(attempt, Ending(error=error, session_id=opening.session_id))
 
-    def _lock(self, opening: Opening) -> dict[str, str]:
-        return {"ORCHESTRATOR_SESSION_LOCK": str(self._locks / f"{opening.session_id}.lock")} if self._locks else {}
+    def _lock(self, session_id: str | None) -> Path | None:
+        """The file that is locked as long as the session is driven."""
+        if self._locks is None or session_id is None or not is_session_id(session_id):
+            return None
+        return self._locks / f"{session_id}.lock"
 
     async def _hold_place(self, started: anyio.Event, *, task_status: TaskStatus[None]) -> None:
         """Holds one of the places for processes that are starting, though not for long: a hook may take its time."""

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-from anyio import to_thread
 
+from orchestrator.agents.threads import in_thread
 from orchestrator.processes.den import Den
 from orchestrator.protocols import Upstream
 from orchestrator.task import Attempt
@@ -58,12 +58,12 @@ async def open_config(attempt: Attempt, den: Den, upstream: Upstream | None) -> 
         yield Config(Path(named), {})
         return
     source = None if upstream else user_config()
-    path = await to_thread.run_sync(furnish, den.config, source, "user" in attempt.agent.settings)
+    path = await in_thread(furnish, den.config, source, "user" in attempt.agent.settings)
     try:
         yield Config(path, config_environment(path, upstream))
     finally:
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(lambda: shutil.rmtree(path, ignore_errors=True))
+            await in_thread(shutil.rmtree, path, True)
 
 
 def config_environment(path: Path, upstream: Upstream | None) -> dict[str, str]:
@@ -76,21 +76,23 @@ def secure_storage() -> str:
     """Where the user's login is, in the CLI's own terms.
 
     Empty stands for the default: `~/.claude`, and on macOS the keychain's entry without a suffix. Of any other
-    directory the suffix is a hash of its name as it is written, so it must be handed on unchanged.
+    directory the suffix is a hash of its name as it is written, so that is handed on, but for one that would mean
+    another directory elsewhere.
     """
-    return os.environ.get("CLAUDE_SECURESTORAGE_CONFIG_DIR", os.environ.get("CLAUDE_CONFIG_DIR", ""))
+    named = os.environ.get("CLAUDE_SECURESTORAGE_CONFIG_DIR", os.environ.get("CLAUDE_CONFIG_DIR", ""))
+    return named if not named or Path(named).is_absolute() else str(Path(named).absolute())
 
 
 def user_config() -> Path:
     """The user's own CLAUDE_CONFIG_DIR."""
     named = os.environ.get("CLAUDE_CONFIG_DIR")
-    return Path(named) if named else Path.home() / ".claude"
+    return Path(named).absolute() if named else Path.home() / ".claude"
 
 
 def user_state() -> Path:
     """The user's `.claude.json`: beside `~/.claude`, but inside a directory that CLAUDE_CONFIG_DIR names."""
     named = os.environ.get("CLAUDE_CONFIG_DIR")
-    return (Path(named) if named else Path.home()) / ".claude.json"
+    return (Path(named).absolute() if named else Path.home()) / ".claude.json"
 
 
 def furnish(parent: Path, source: Path | None, settings: bool) -> Path:

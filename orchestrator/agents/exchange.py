@@ -1,6 +1,7 @@
 """An attempt's CLI at work: started, read to its end, and stopped when its time is up or nobody wants it any more."""
 
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeGuard
 
@@ -43,6 +44,7 @@ class Exchange:
         self._ending = Ending(session_id=opening.session_id, cost_before=opening.cost_usd)
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self._seen: set[str] = set()
+        self._named = False
         self._told, self._over = anyio.Event(), anyio.Event()
         self._shield = anyio.CancelScope(shield=True)
 
@@ -55,7 +57,6 @@ class Exchange:
             with self._shield:
                 async with owned_process(lease) as process:
                     await self._read(conversation, process)
-            self._over.set()
             group.cancel_scope.cancel()
         self._ending.stderr = list(self._stderr)
         await checkpoint_if_cancelled()
@@ -73,12 +74,14 @@ class Exchange:
             except Exception as error:
                 self._ending.error = error
             finally:
-                self.started.set()
+                for event in (self.started, self._told, self._over):
+                    event.set()
             group.cancel_scope.cancel()
 
     def _take(self, message: Message, conversation: Conversation, process: OwnedProcess) -> None:
         self.started.set()
-        if is_start(message) and not self._ending.began:
+        if is_start(message) and not self._named:
+            self._named = True
             self._emit(self._session_started(message))
         self._emit(to_event(self._attempt, message, self._seen, self._opening.cost_usd))
         note(self._ending, message)
@@ -107,27 +110,31 @@ class Exchange:
             task_status.started()
             await anyio.sleep_forever()
         finally:
-            if not self._over.is_set():
-                with anyio.CancelScope(shield=True):
-                    await self._stop(conversation)
+            with anyio.CancelScope(shield=True):
+                await self._stop(conversation)
 
     async def _stop(self, conversation: Conversation) -> None:
         """Lets the CLI say what it has cost and write its transcript's end, then ends it with all that it started."""
-        if self._ending.began and not self._told.is_set():
-            with anyio.move_on_after(LAST_WORDS):
-                await interrupt(conversation)
-                await self._told.wait()
+        if self._ending.began:
+            await self._hear_last_words(conversation)
             with anyio.move_on_after(LAST_LINES):
                 await self._over.wait()
-        self._shield.cancel()
+        if not self._over.is_set():
+            self._shield.cancel()
+
+    async def _hear_last_words(self, conversation: Conversation) -> None:
+        with anyio.move_on_after(LAST_WORDS):
+            async with anyio.create_task_group() as group:
+                if not self._told.is_set():
+                    group.start_soon(interrupt, conversation)
+                await self._told.wait()
+                group.cancel_scope.cancel()
 
 
 async def interrupt(conversation: Conversation) -> None:
-    """Interrupts, if there is anybody left to be interrupted."""
-    try:
+    """Interrupts, if there is anybody left to be interrupted: the stream's end tells when there is not."""
+    with suppress(Exception):
         await conversation.interrupt()
-    except Exception:
-        await anyio.sleep_forever()  # the stream's end tells why
 
 
 def note(ending: Ending, message: Message) -> None:

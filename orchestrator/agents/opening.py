@@ -34,11 +34,16 @@ def fresh(attempt: Attempt) -> Opening | None:
     return None if prompt is None else Opening(how="fresh", session_id=attempt.session_id, prompt=prompt)
 
 
-async def find_opening(attempt: Attempt, cwd: Path, projects: Path, sessions: Sessions | None) -> Opening | None:
-    """What the attempt can do; None when the session is gone and nothing else was asked for. Raises OSError."""
+async def find_opening(
+    attempt: Attempt, cwd: Path, projects: Path, sessions: Sessions | None, free: bool = True
+) -> Opening | None:
+    """What the attempt can do; None when the session is gone and nothing else was asked for. Raises OSError.
+
+    `free`: whether nobody else drives the session just now.
+    """
     if attempt.resume is None:
         return fresh(attempt)
-    transcript = await provide(attempt.resume, cwd, projects, sessions)
+    transcript = await provide(attempt.resume, cwd, projects, sessions, free)
     if transcript is None:
         return fresh(attempt)
     return Opening(

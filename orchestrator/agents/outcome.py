@@ -190,8 +190,8 @@ def _when(limit: RateLimitInfo | None) -> str:
 
 
 def _judge_error(ending: Ending) -> Verdict:
-    outcome, why = _find_failure(ending)
-    return _with_tail((outcome, why), ending.stderr)
+    verdict = _find_failure(ending)
+    return verdict if verdict[0] is Outcome.SESSION_BUSY else _with_tail(verdict, ending.stderr)
 
 
 def _find_failure(ending: Ending) -> Verdict:  # noqa: PLR0911 - a table, a row per return

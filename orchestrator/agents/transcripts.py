@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 from uuid import UUID
 
-from anyio import to_thread
 from claude_agent_sdk import SessionKey, SessionStore, SessionStoreEntry, project_key_for_directory
 
+from orchestrator.agents.threads import in_thread
 from orchestrator.protocols import Sessions
 
 Entry = Mapping[str, Any]
@@ -52,23 +52,28 @@ class Transcript:
         return float(told[-1]) if told and isinstance(told[-1], int | float) else 0.0
 
 
-async def provide(session_id: str, cwd: Path, projects: Path, sessions: Sessions | None) -> Transcript | None:
+async def provide(
+    session_id: str, cwd: Path, projects: Path, sessions: Sessions | None, free: bool = True
+) -> Transcript | None:
     """The session's transcript, on the disk where a CLI finds it, and whole in `sessions`; None when it is gone.
 
     Of the one on the disk and the one that `sessions` keeps, the longer counts: a CLI that was killed may have written
-    more than it told, and another machine may have gone on with the session.
+    more than it told, and another machine may have gone on with the session. One that is on the disk is left as it is
+    unless the session is `free`: a CLI that is at work on it would go on writing to what is no longer there.
     """
     if not is_session_id(session_id):
         return None
-    path = await to_thread.run_sync(find_file, projects, session_id)
-    here = await to_thread.run_sync(read, path) if path else Transcript([])
+    path = await in_thread(find_file, projects, session_id)
+    here = await in_thread(read, path) if path else Transcript([])
+    if here.usable and not free:
+        return here
     key = await sessions.find_session(session_id) if sessions else None
     kept = Transcript(await sessions.load(key) or []) if sessions and key else Transcript([])
     if sessions and key and kept.worth > here.worth:
         path = path or projects / folder_of(key, cwd) / f"{session_id}.jsonl"
-        await to_thread.run_sync(write, path, kept.entries)
+        await in_thread(write, path, kept.entries)
         async for file, entries in subagents(path, key, sessions):
-            await to_thread.run_sync(write_subagent, file, entries)
+            await in_thread(write_subagent, file, entries)
     best = max(here, kept, key=lambda each: each.worth)
     if path is None or not best.usable:
         return None

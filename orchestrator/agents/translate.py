@@ -51,7 +51,8 @@ def cost_of(message: Message, before: float = 0.0) -> float | None:
     """What the attempt has cost by then (US dollars); None when the message does not tell, which only a result does."""
     if not isinstance(message, ResultMessage) or message.total_cost_usd is None:
         return None
-    return max(0.0, message.total_cost_usd - before)
+    total = message.total_cost_usd
+    return total - before if total >= before else total  # a CLI that has not taken up the count begins with 0
 
 
 def doing(message: Message) -> str | None:

@@ -1,14 +1,18 @@
-"""Whose turn it is: within one process a session is driven by one attempt at a time."""
+"""Whose turn it is: a session is driven by one attempt at a time."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from weakref import WeakValueDictionary
 
 import anyio
 
+from orchestrator.processes.lock import lock
+
 
 class Turns:
-    """A queue for each session, as long as anybody stands in it."""
+    """Within this process: a queue for each session, as long as anybody stands in it."""
 
     def __init__(self) -> None:
         self._queues: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
@@ -19,3 +23,19 @@ class Turns:
         queue = self._queues.setdefault(session_id, anyio.Lock())
         async with queue:
             yield
+
+
+@contextmanager
+def borrow(path: Path | None) -> Iterator[bool]:
+    """Keeps other processes from driving the session whose lock that is; gives whether none does. Raises OSError.
+
+    The launcher takes it over afterwards. Without a path nothing is known of others.
+    """
+    if path is None:
+        yield True
+        return
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield lock(file)
+    finally:
+        os.close(file)

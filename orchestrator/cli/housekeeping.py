@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,7 +57,6 @@ async def _clean(runs: Sequence[str], wishes: Wishes, aloud: bool) -> list[Clean
         known = {leftover.run for leftover in await find_all()}
         wishes = replace(wishes, runs=[choose(run, known) for run in runs])
     done: list[Cleaned] = []
-    hold = SqliteJournal(home().journal).hold
     with told():
         async for cleaned in clean(home().workspaces, Path.cwd(), wishes, await find_live(), hold):
             done.append(cleaned)
@@ -80,6 +79,12 @@ async def find_live() -> set[str]:
     path = home().journal
     rows = await SqliteJournal(path).runs(ALL) if path.exists() else []
     return {make_safe(row["run"]) for row in rows if row["status"] is None and is_alive(row)}
+
+
+def hold(run: str) -> AbstractContextManager[bool]:
+    """Keeps others from going on with the run; where no run was ever begun, nobody can."""
+    journal = home().journal
+    return SqliteJournal(journal).hold(run) if journal.exists() else nullcontext(True)
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class Den:
 
     @property
     def config(self) -> Path:
-        """For CLAUDE_CONFIG_DIR, where a run must not touch the user's."""
+        """For the agents' private state: a CLAUDE_CONFIG_DIR for each."""
         return self.path / "config"
 
     def lease(self, session_id: str) -> Path:

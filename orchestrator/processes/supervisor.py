@@ -31,6 +31,7 @@ def supervise(command: list[str], parent: int, mask: "Iterable[int]") -> "Never"
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as one can inherit it, there would be nothing to wait for
     prctl(SET_CHILD_SUBREAPER, 1)
+    prctl(SET_PDEATHSIG, signal.SIGCHLD)  # no more than a hint: it comes as well when a mere thread of the parent ends
     here = os.getpid()
     child = os.fork()
     if child == 0:

@@ -29,8 +29,8 @@ def processes_under(lease: str) -> tuple[list[int], list[int]]:
     as descendants of a launcher, which those that clear their environment stay, since it adopts orphans.
     """
     leading = list(launchers(lease))
-    found = {*marked(lease), *descendants(leading)} - {*leading, os.getpid()}
-    return sorted(found), leading
+    found = dict.fromkeys([*descendants(leading), *marked(lease)])
+    return [pid for pid in found if pid not in (*leading, os.getpid())], leading
 
 
 def launchers(lease: str) -> "Iterator[int]":
@@ -91,24 +91,24 @@ def marked(lease: str) -> "Iterator[int]":
             yield pid
 
 
-def descendants(roots: "Collection[int]") -> set[int]:
-    """Live processes below the roots."""
+def descendants(roots: "Collection[int]") -> list[int]:
+    """Live processes below the roots, each behind its parent."""
     if not roots:
-        return set()
+        return []
     about = {pid: fields for pid in pids() if (fields := stat(pid))}
     children: dict[int, list[int]] = {}
     for pid, fields in about.items():
         children.setdefault(int(fields[1]), []).append(pid)
-    found: set[int] = set()
-    new = set(roots)
-    while new := {child for pid in new for child in children.get(pid, ())} - found:
-        found |= new
-    return {pid for pid in found if about[pid][0] != "Z"}
+    found = list(dict.fromkeys(roots))
+    for pid in found:  # which grows
+        found += [child for child in children.get(pid, ()) if child not in found]
+    return [pid for pid in found if pid not in roots and about[pid][0] != "Z"]
 
 
 class Ending:
     """Ends processes, step by step: SIGTERM to each that is seen, SIGKILL after the grace, and launchers last.
 
+    They are told in the order given. With parents first, no shell goes on because what it waited for was ended.
     A launcher ends by itself once nothing is left beneath it, with the status of its CLI.
     """
 
@@ -130,7 +130,7 @@ class Ending:
         return True
 
     def _tell(self, pids: "Collection[int]") -> None:
-        send(set(pids) - self._told, signal.SIGTERM)
+        send([pid for pid in pids if pid not in self._told], signal.SIGTERM)
         self._told.update(pids)
 
 

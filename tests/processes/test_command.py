@@ -1,6 +1,7 @@
 """A command is ended with all that it started, and little is kept of what it prints."""
 
 import time
+import tracemalloc
 from pathlib import Path
 
 import anyio
@@ -44,7 +45,11 @@ async def test_it_runs_in_its_directory(tmp_path: Path) -> None:
 
 async def test_much_output(tmp_path: Path) -> None:
     """Of 100 MB the last 64 KiB are kept, in whole characters, and memory does not grow with them."""
+    tracemalloc.start()
     done = await run_command("yes é | head -c 100000000; echo; echo end", tmp_path, 30)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
     assert done.exit_code == 0
     assert done.output.endswith("é\n\nend\n") or done.output.endswith("\ufffd\nend\n")
     assert KEPT - 3 <= len(done.output.encode()) <= KEPT + 3
@@ -73,6 +78,15 @@ async def test_what_it_leaves_in_the_background(tmp_path: Path) -> None:
     done = await run_command(f"(sleep 60; echo late) & {daemon(tmp_path / 'pid')}; echo done", tmp_path, 10)
     assert (done.exit_code, done.output) == (0, "done\n")
     assert done.duration < 2
+    assert not alive(tmp_path / "pid")
+
+
+async def test_a_launcher_that_is_killed(tmp_path: Path) -> None:
+    """A command that kills what it runs under is ended with it, also if it ignores SIGTERM and holds the output."""
+    command = f"trap '' TERM; echo $$ > {tmp_path}/pid; kill -9 $PPID; while :; do sleep 0.1; done"
+    done = await run_command(command, tmp_path, 30)
+    assert done.exit_code == -9
+    assert done.duration < 10
     assert not alive(tmp_path / "pid")
 
 

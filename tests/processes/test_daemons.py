@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,8 +94,6 @@ def test_it_ends_when_the_orchestrator_is_killed(
         if with_guard:
             guard.kill()
         process.kill()
-        killed = time.monotonic()
     wait_until(lambda: not any(alive(each.pid) for each in below), "the end of all", 5)
     assert not alive(hidden)
-    assert time.monotonic() - killed < 5
     assert any(temporary.iterdir()) == with_guard  # it is the next start's to sweep

@@ -49,6 +49,7 @@ def launch(temporary: Path) -> Iterator[Launch]:
         return process
 
     yield launch
+    end_all(f"{temporary}/")  # a launcher that is killed ends nobody
     for process in begun:
         process.kill()
         process.communicate()

@@ -92,6 +92,13 @@ def test_where_the_users_own_is(user: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (user_config(), user_state(), secure_storage()) == (user, user.parent / ".claude.json", "")
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", "/x/./y")
     assert (user_config(), user_state(), secure_storage()) == (Path("/x/y"), Path("/x/y/.claude.json"), "/x/./y")
+    monkeypatch.chdir(user)
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", "near")
+    assert (user_config(), user_state(), secure_storage()) == (
+        user / "near",
+        user / "near" / ".claude.json",
+        str(user / "near"),
+    )
     monkeypatch.setenv("CLAUDE_SECURESTORAGE_CONFIG_DIR", "/z")
     assert secure_storage() == "/z"
 

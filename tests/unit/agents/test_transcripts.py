@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.agents.opening import find_opening
 from orchestrator.agents.transcripts import Transcript, is_session_id, mirror, provide, read, write
+from orchestrator.agents.turns import borrow
 from orchestrator.journal.memory import MemorySessions
 from orchestrator.plan.model import Agent
 from orchestrator.task import Attempt
@@ -96,6 +97,26 @@ async def test_the_longer_counts(
     key = await sessions.find_session(SESSION)
     assert key == {"project_key": "-new-place", "session_id": SESSION}  # what the CLI tells from now on goes there
     assert Transcript(await sessions.load(key) or []).length == length
+
+
+async def test_one_that_somebody_drives(projects: Path, sessions: MemorySessions, tmp_path: Path) -> None:
+    """What a CLI is writing to is not replaced; what is only in the mirror is put on the disk all the same."""
+    await sessions.append(OLD, entries(5))
+    path = on_disk(projects, "-new-place", entries(2))
+    found = await provide(SESSION, tmp_path, projects, sessions, free=False)
+    assert (found and found.length, read(path).length) == (2, 2)
+    path.unlink()
+    found = await provide(SESSION, tmp_path, projects, sessions, free=False)
+    assert (found and found.length) == 5
+
+
+def test_borrowing_a_lock(tmp_path: Path) -> None:
+    """One borrows at a time; without a lock nothing is known of others."""
+    path = tmp_path / "a.lock"
+    with borrow(path) as one, borrow(path) as two, borrow(tmp_path / "b.lock") as other, borrow(None) as nothing:
+        assert (one, two, other, nothing) == (True, False, True, True)
+    with borrow(path) as again:
+        assert again
 
 
 async def test_a_name_from_elsewhere_leads_nowhere(projects: Path, sessions: MemorySessions, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_the_cost_of_a_result() -> None:
     told = replace(RESULT, total_cost_usd=0.75)
     assert to_event(ATTEMPT, told, set()).cost_usd == 0.75
     assert to_event(ATTEMPT, told, set(), 0.5).cost_usd == 0.25
-    assert to_event(ATTEMPT, told, set(), 1.0).cost_usd == 0.0
+    assert to_event(ATTEMPT, told, set(), 1.0).cost_usd == 0.75
     assert to_event(ATTEMPT, RESULT, set()).cost_usd is None
     assert to_event(ATTEMPT, says(TextBlock(text="x")), set()).cost_usd is None
 

@@ -1,0 +1,153 @@
+"""`workspaces list` and `clean`, beside a run, and after one that was killed."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Cli, leased, running, wait_until
+
+LONG = """
+name: long
+agents: {worker: {tools: [Bash, Write], allow: [Bash]}}
+defaults: {agent: worker}
+tasks:
+  change:
+    workspace: worktree
+    prompt: "Work."
+    rehearsal: [{write: {path: half.txt, text: "half done\\n"}}, {bash: "sleep 60"}]
+  nothing:
+    workspace: worktree
+    prompt: "Work."
+    rehearsal: [{bash: "sleep 60"}]
+  plain:
+    workspace: directory
+    prompt: "Work."
+    rehearsal: [{write: {path: note.txt, text: "a note\\n"}}, {bash: "sleep 60"}]
+"""
+
+
+@pytest.fixture
+def at_work(cli: Cli) -> Iterator[subprocess.Popen[str]]:
+    """A run with two worktrees and a directory, each with its agent in the middle of something."""
+    cli.repository()
+    cli.plan(LONG)
+    with running(cli, "run", "plan.yaml", "--offline") as process:
+        wait_until(lambda: written(cli) == ["half.txt", "note.txt"] and len(worktrees(cli)) == 3, "the tasks")
+        yield process
+    wait_until(lambda: not leased(cli.home), "the end of all agents", 10)
+
+
+@pytest.fixture
+def killed(cli: Cli, at_work: subprocess.Popen[str]) -> Cli:
+    """The same after the orchestrator was killed, and its agents have been ended."""
+    at_work.send_signal(signal.SIGKILL)
+    at_work.wait()
+    wait_until(lambda: not leased(cli.home), "the end of all agents", 30)
+    return cli
+
+
+def workspaces(cli: Cli) -> Path:
+    return cli.home / "orchestrator" / "workspaces"
+
+
+def written(cli: Cli) -> list[str]:
+    """The files that the agents have written."""
+    return sorted(path.name for path in workspaces(cli).glob("*/*/*.txt"))
+
+
+def worktrees(cli: Cli) -> list[str]:
+    return cli.git("worktree", "list").splitlines()
+
+
+def tasks(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The rows by kind and task."""
+    return {f"{row['kind']} {row['name'].partition('/')[2]}": row for row in rows}
+
+
+def test_beside_a_run(cli: Cli, at_work: subprocess.Popen[str]) -> None:
+    """What a run is at work in is listed as such, and no cleaning touches it, whatever it is told."""
+    listed = tasks(cli.json("workspaces", "list"))
+    assert set(listed) == {"worktree change", "worktree nothing", "directory plain"}
+    assert all(row["at_work"] for row in listed.values())
+    done = tasks(cli.json("workspaces", "clean", "--unmerged", "--directories"))
+    assert {row["what"] for row in done.values()} == {"kept"}
+    assert at_work.poll() is None
+    assert (written(cli), len(worktrees(cli))) == (["half.txt", "note.txt"], 3)
+
+
+def test_after_a_kill(killed: Cli) -> None:
+    """What a killed run left is listed; cleaned, its work is on its branch, and only the directory stays."""
+    listed = tasks(killed.json("workspaces", "list"))
+    assert (listed["worktree change"]["uncommitted"], listed["worktree nothing"]["uncommitted"]) == (1, 0)
+    assert not any(row["at_work"] for row in listed.values())
+
+    told = killed("workspaces", "clean", "--dry-run")
+    assert "would be removed: worktree" in told.stdout
+    assert len(worktrees(killed)) == 3
+
+    done = killed("workspaces", "clean")
+    assert (done.returncode, done.stderr) == (0, "")
+    (branch,) = killed.git("branch", "--list", "orchestrator/*", "--format=%(refname:short)").split()
+    assert killed.git("show", f"{branch}:half.txt") == "half done\n"
+    assert len(worktrees(killed)) == 1
+    assert written(killed) == ["note.txt"]
+    run = branch.split("/")[1]
+    assert f"kept: branch {run}/change: 1 commit nowhere else" in done.stdout
+    assert f"kept: directory {run}/plain: a plain directory" in done.stdout
+    assert done.stdout.endswith("--unmerged and --directories would take away more\n")
+
+    rest = killed("workspaces", "clean", run[:-1], "--unmerged", "--directories")
+    assert rest.returncode == 0
+    assert killed.git("branch", "--list", "orchestrator/*") == ""
+    assert list(workspaces(killed).iterdir()) == []
+    back = rest.stdout.split("`")[1].removeprefix("git ").split()
+    killed.git(*back)
+    assert killed.git("show", f"{branch}:half.txt") == "half done\n"
+
+
+def test_two_at_once(killed: Cli) -> None:
+    """Two cleanings at the same time end well, and what was left is put away once."""
+    for process in [killed.start("workspaces", "clean") for _ in range(2)]:
+        done = killed.finish(process)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert len(worktrees(killed)) == 1
+    assert len(killed.git("branch", "--list", "orchestrator/*").splitlines()) == 1
+
+
+def test_what_cannot_be_put_away(killed: Cli) -> None:
+    """A worktree that cannot be saved is told with the reason and exit code 1; the rest is put away."""
+    (path,) = workspaces(killed).glob("*/change")
+    for words in ("checkout -q --orphan other", "rm -rfq --cached ."):
+        subprocess.run(["git", *words.split()], cwd=path, env=killed.env, check=True)
+    done = killed("workspaces", "clean")
+    assert done.returncode == 1
+    assert "failed: worktree" in done.stdout
+    assert len(worktrees(killed)) == 2
+    assert (path / "half.txt").exists()
+
+
+def test_nothing_is_left(cli: Cli) -> None:
+    """Where nothing was ever run, outside a repository too, there is nothing to list or to clean."""
+    assert cli("workspaces", "list").stdout.startswith("nothing is left in ")
+    done = cli("workspaces", "clean", "some-run")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "nothing to put away\n", "")
+
+
+def test_branches_of_another_home(cli: Cli) -> None:
+    """A task's branch that holds nothing is deleted also where this home has no journal; the user's own stay."""
+    cli.repository()
+    cli.git("branch", "orchestrator/audit-1/task")
+    cli.git("branch", "mine")
+    done = cli("workspaces", "clean")
+    assert (done.returncode, done.stdout) == (0, "removed: branch audit-1/task\n1 removed\n")
+    assert cli.git("branch", "--format=%(refname:short)").split() == ["main", "mine"]
+
+
+def test_an_age_that_is_none(cli: Cli) -> None:
+    """An age without a unit is wrong input."""
+    done = cli("workspaces", "clean", "--older", "7")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--older: found '7', expected a number and s, m, h or d" in done.stderr
