@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.chaos import fifty, report
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, available
 from tests.chaos.plans import KINDS
 from tests.chaos.rounds import Round, play
 
@@ -45,7 +45,7 @@ def played(wanted: argparse.Namespace, folder: Path, baseline: Mapping[str, int]
     if wanted.fifty:
         yield fifty.measure(wanted.seed, folder / "fifty", baseline)
         return
-    kinds = itertools.cycle([wanted.only] if wanted.only else list(FAULTS))
+    kinds = itertools.cycle([wanted.only] if wanted.only else available())
     for number, kind in zip(range(wanted.rounds), kinds, strict=False):
         seed = wanted.seed if "." in wanted.seed else f"{wanted.seed}.{number}"
         yield play(seed, kind, folder / f"{number}-{kind}", baseline)

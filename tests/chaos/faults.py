@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -234,8 +235,16 @@ def make_room(round: "Round") -> None:
     (round.place.kept / "ballast").unlink(missing_ok=True)
 
 
-def can_mount() -> bool:
-    return os.geteuid() == 0 and sys.platform == "linux"
+def limit_files(round: "Round", process: "Process") -> None:
+    """Lets no file of the orchestrator's, and of the agents that it starts from now on, grow any more."""
+    if wait_for_moment(round, process):
+        grown = max((file.stat().st_size for file in round.place.kept.glob("journal.db*")), default=0)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (grown, grown))
+
+
+def available() -> list[str]:
+    """The faults that this machine can do: to mount a disk one has to be root."""
+    return [name for name in FAULTS if name != "full" or os.geteuid() == 0]
 
 
 FAULTS: Mapping[str, Fault] = {
@@ -255,6 +264,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "misbehaving": Fault(around=misbehaving),
     "full": Fault(fill_disk, around=small_disk, mend=make_room),
+    "limit": Fault(limit_files),
     "two": Fault(send(signal.SIGKILL), go_on=two_at_once),
 }
 """By name."""

@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,9 +123,8 @@ class Round:
             self.violate(f"{len(left)} processes lived {GONE:g} s after {commands[-1]}: {'; '.join(map(str, left))}")
             kill(left)
 
-    def until(self, condition: object, process: "subprocess.Popen[bytes]") -> bool:
+    def until(self, condition: Callable[[], bool], process: "subprocess.Popen[bytes]") -> bool:
         """Waits until the condition holds, or the process has ended; whether it holds and the process lives."""
-        assert callable(condition)
         while process.poll() is None:
             if condition():
                 return True
