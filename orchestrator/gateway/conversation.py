@@ -20,7 +20,8 @@ _INSERTED = re.compile(
     r"|\[Request interrupted by user[^\]]*\]|\A\s*\[structured-output-enforce\].*\Z",
     re.DOTALL,
 )
-_DIRECTORY = re.compile(r"(?:[Pp]rimary )?[Ww]orking directory:? +`?(/[^\n`]*)")
+# Of a session that goes on elsewhere the CLI says: `Working directory: /new (was /old)`.
+_DIRECTORY = re.compile(r"(?:[Pp]rimary )?[Ww]orking directory:? +`?(/[^\n`]*?)(?: \(was /[^\n]*\))?(?=[\n`]|\Z)")
 
 
 @dataclass(slots=True)
