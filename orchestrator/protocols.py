@@ -16,7 +16,10 @@ class AgentRunner(Protocol):
     """Runs one agent to its end, as the Claude CLI does."""
 
     async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
-        """What the agent gave. A failure of any kind is a Result with its outcome; only cancellation gets out."""
+        """What the agent gave. A failure of any kind is a Result with its outcome; only cancellation gets out.
+
+        Once it has been at work for `attempt.timeout` seconds that is a TIMEOUT; waiting to be started is not work.
+        """
         ...
 
 
@@ -67,7 +70,9 @@ class Journal(Protocol):
     async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
         """A row per run, newest first; with `wanted` of those whose id begins so or that are called so.
 
-        Its keys: run, name, status, started and last_event (Unix s), wall_s, tasks, ok, failed, pid, plan.
+        Its keys: run, name, status, started, last_started and last_event (Unix s), wall_s, tasks, ok, failed, cost_usd,
+        upstream, plan, script, directory, resumed, pid, process_started. All but `started` and `cost_usd` are of the
+        run since it was last started.
         """
         ...
 

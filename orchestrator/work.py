@@ -6,7 +6,7 @@ from dataclasses import replace
 import anyio
 
 from orchestrator.checks import Ask, RunCheck, ask_until_checked, run_check
-from orchestrator.events import Event, SessionStarted, WorkspaceClosed, WorkspaceOpened
+from orchestrator.events import WorkspaceClosed, WorkspaceOpened
 from orchestrator.protocols import AgentRunner, Emit
 from orchestrator.task import Attempt, Outcome, Result, WorkspaceInfo
 from workspaces import Workspace, WorkspaceError, WorkspaceProvider
@@ -40,32 +40,12 @@ async def work(
 
 
 def asking(workspace: Workspace, runner: AgentRunner) -> Ask:
-    """Runs an agent in the workspace, under the attempt's timeout."""
+    """Runs an agent in the workspace."""
 
     async def ask(attempt: Attempt, emit: Emit) -> Result:
-        return await run_in_time(attempt, workspace, emit, runner)
+        return await runner.run(attempt, workspace, emit)
 
     return ask
-
-
-async def run_in_time(attempt: Attempt, workspace: Workspace, emit: Emit, runner: AgentRunner) -> Result:
-    """The agent's result, or a timeout's, which names the session that the agent had."""
-    session_id = attempt.session_id if attempt.resume is None or attempt.fork else attempt.resume
-
-    def watch(event: Event) -> None:
-        nonlocal session_id
-        if isinstance(event, SessionStarted):
-            session_id = event.session_id
-        emit(event)
-
-    with anyio.move_on_after(attempt.timeout):
-        return await runner.run(attempt, workspace, watch)
-    return Result(
-        task=attempt.task,
-        outcome=Outcome.TIMEOUT,
-        session_id=session_id,
-        error=f"it took longer than its timeout of {attempt.timeout:g} s",
-    )
 
 
 def opened(attempt: Attempt, workspace: Workspace) -> WorkspaceOpened:

@@ -158,7 +158,7 @@ def with_status(row: Row) -> dict[str, Any]:
     if row["status"]:
         return dict(row)
     alive = is_alive(row)
-    wall = (time.time() if alive else row["last_event"]) - row["started"]
+    wall = (time.time() if alive else row["last_event"]) - row["last_started"]
     return {**row, "status": "running" if alive else "interrupted", "wall_s": wall}
 
 

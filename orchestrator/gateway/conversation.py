@@ -22,7 +22,8 @@ _INSERTED = re.compile(
 )
 _CUT_OFF = "[Tool call interrupted"
 """How the CLI begins what it says in place of a result, in a session whose process was killed meanwhile."""
-_DIRECTORY = re.compile(r"(?:[Pp]rimary )?[Ww]orking directory:? +`?(/[^\n`]*)")
+# Of a session that goes on elsewhere the CLI says: `Working directory: /new (was /old)`.
+_DIRECTORY = re.compile(r"(?:[Pp]rimary )?[Ww]orking directory:? +`?(/[^\n`]*?)(?: \(was /[^\n]*\))?(?=[\n`]|\Z)")
 
 
 @dataclass(slots=True)

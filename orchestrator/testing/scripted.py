@@ -83,9 +83,13 @@ class ScriptedAgent:
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             emit(message(attempt, "SystemMessage", "thinking"))
-            await anyio.sleep(reply.seconds)
+            with anyio.move_on_after(attempt.timeout) as time:
+                await anyio.sleep(reply.seconds)
         finally:
             self.at_once -= 1
+        if time.cancelled_caught:
+            why = f"it took longer than its timeout of {attempt.timeout:g} s"
+            return Result(task=attempt.task, outcome=Outcome.TIMEOUT, session_id=session_of(attempt), error=why)
         for turn in range(reply.turns):
             usage = reply.usage if turn == 0 else Usage()
             emit(message(attempt, "AssistantMessage", reply.text, turns=1, usage=usage))

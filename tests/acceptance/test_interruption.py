@@ -89,7 +89,7 @@ def test_one_signal_ends_in_good_order(at_work: tuple[Cli, subprocess.Popen[str]
     assert guards(cli) == []
 
     assert "stopping: what has finished is kept; once more stops at once" in done.stderr
-    assert "interrupted: what had finished is kept: orchestrator show long-" in done.stderr
+    assert "interrupted: go on with: orchestrator resume long-" in done.stderr
     assert "✓ quick" in done.stdout
 
     data = cli.json("show")

@@ -187,7 +187,7 @@ def test_ctrl_c_restores_the_terminal(cli: Cli) -> None:
         assert seen.is_restored()
         assert "stopping: what has finished is kept; once more stops at once" in seen.plain
         end = CONTROL.sub("", seen.raw[seen.raw.rindex(SHOW) :])
-        assert "interrupted: what had finished is kept" in end
+        assert "interrupted: go on with: orchestrator resume" in end
         assert "✓ first" in end
 
 

@@ -1,6 +1,7 @@
 """The agent runners keep the contract: the real one with a fake CLI through the SDK, and the scripted one."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from orchestrator.plan.model import Agent
 from orchestrator.protocols import AgentRunner, Emit
 from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.testing import Reply, ScriptedAgent, check_agent_runner, fake_claude_path
-from orchestrator.testing.agent_runners import CHECKS, Check
+from orchestrator.testing.agent_runners import CHECKS, Check, check_times_out
 from workspaces import Workspace, WorkspaceSpec
 
 pytestmark = [
@@ -61,6 +62,18 @@ async def test_agent_runner_keeps(runner: AgentRunner, attempt: Attempt, tmp_pat
 async def test_whole_agent_runner_contract_in_one_call(runner: AgentRunner, attempt: Attempt, tmp_path: Path) -> None:
     """`check_agent_runner` runs all of it on one runner."""
     await check_agent_runner(runner, attempt, Workspace(path=tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["claude", "scripted"])
+async def test_each_runner_times_out(
+    kind: str, attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each runner heeds the attempt's timeout."""
+    monkeypatch.setenv("ORCHESTRATOR_CLAUDE", str(fake_claude_path(tmp_path)))
+    async with open_claude() as claude:
+        slow = ScriptedAgent(lambda _: Reply(seconds=100))
+        runner = claude if kind == "claude" else slow
+        await check_times_out(runner, replace(attempt, prompt="hang"), Workspace(path=tmp_path))
 
 
 class Mute:

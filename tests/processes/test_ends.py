@@ -19,7 +19,6 @@ from orchestrator.agents.claude import open_claude
 from orchestrator.errors import UsageError
 from orchestrator.events import AgentMessage, Event
 from orchestrator.task import Attempt, Outcome
-from orchestrator.work import run_in_time
 from workspaces import Workspace
 
 pytestmark = [
@@ -90,7 +89,7 @@ async def test_cancelling_many(asks: Asks, here: Workspace, leftovers: Leftovers
 async def test_a_timeout_ends_the_process(asks: Asks, here: Workspace, leftovers: Leftovers) -> None:
     """An attempt that takes too long is a timeout, and its CLI is gone when that is told."""
     async with open_claude() as claude:
-        result = await run_in_time(asks("hang", timeout=0.5), here, lambda _: None, claude)
+        result = await claude.run(asks("hang", timeout=0.5), here, lambda _: None)
         assert result.outcome is Outcome.TIMEOUT
         assert not [each for each in psutil.Process().children(recursive=True) if "hang" in words_of(each)]
     assert leftovers() == []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.checks import LEAST_USD, ask_until_checked
-from orchestrator.events import AgentMessage, CheckFinished, Event, SessionStarted
+from orchestrator.events import AgentMessage, CheckFinished, Event
 from orchestrator.executors.local import LocalExecutor
 from orchestrator.plan.model import Agent
 from orchestrator.processes.command import Command
@@ -143,20 +143,6 @@ async def test_each_round_has_the_whole_timeout() -> None:
     assert (await ScriptedExecutor(reply, {"lint": [1, 0]}).run(attempt, Collected())).ok
     late = await ScriptedExecutor(reply, {"lint": [1, 0]}).run(replace(attempt, timeout=90.0), Collected())
     assert (late.outcome, late.session_id) == (Outcome.TIMEOUT, "first")
-
-
-async def test_a_timeout_names_the_session_that_was_begun() -> None:
-    """An agent that began another session than was asked for is found again under that one."""
-
-    class Elsewhere(ScriptedAgent):
-        async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
-            emit(SessionStarted(task="t", attempt=1, session_id="anew", directory="/", how="fresh"))
-            return await super().run(attempt, workspace, emit)
-
-    executor = ScriptedExecutor()
-    executor.agent = Elsewhere(lambda _: Reply(seconds=9.0))
-    result = await executor.run(replace(ATTEMPT, resume="gone", timeout=5.0), Collected())
-    assert (result.outcome, result.session_id) == (Outcome.TIMEOUT, "anew")
 
 
 async def test_a_fix_may_spend_what_is_left() -> None:

@@ -88,7 +88,8 @@ async def test_an_empty_journal(wanted: str | None) -> None:
 
 
 def row(pid: int, began: float, **more: Any) -> dict[str, Any]:
-    times = {"started": time.time() - 30, "last_event": time.time() - 10, "wall_s": None}
+    now = time.time()
+    times = {"started": now - 90, "last_started": now - 30, "last_event": now - 10, "wall_s": None}
     return {"run": "r", "status": None, "pid": pid, "process_started": began, **times, **more}
 
 

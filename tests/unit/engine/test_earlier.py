@@ -1,6 +1,7 @@
 """A run that was stopped goes on: nothing that finished is asked again, and what was cut off continues."""
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def slow(*hanging: str) -> Any:
     """A script in which the tasks of these names never end, and the others say their prompt."""
 
     def script(attempt: Attempt) -> Reply:
-        return Reply(f"did {attempt.prompt}", seconds=1e6 if attempt.task in hanging else 1, cost_usd=0.25)
+        return Reply(f"did {attempt.prompt}", seconds=inf if attempt.task in hanging else 1, cost_usd=0.25)
 
     return script
 
