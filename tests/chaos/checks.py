@@ -62,8 +62,7 @@ def check_story(round: "Round", story: Story, asked: list[Asked]) -> None:
     """All tasks of the plan are there and done, once; and what was asked of the API is what was needed."""
     state = story.state
     round.reused += state.reused
-    round.continued += story.openings["continued"]
-    round.anew += story.openings["fresh"]
+    check_sessions(round, story, asked)
     wanted = set(round.plan.tasks) | round.plan.others
     if odd := wanted ^ set(state.tasks):
         round.violate(f"run {story.run}: these tasks are in the plan or the run, and not in both: {sorted(odd)}")
@@ -74,6 +73,15 @@ def check_story(round: "Round", story: Story, asked: list[Asked]) -> None:
         if expected.name in state.tasks:
             check_task(round, story, expected, state.tasks[expected.name])
             check_requests(round, story, expected, [each for each in asked if each.task == expected.name])
+
+
+def check_sessions(round: "Round", story: Story, asked: list[Asked]) -> None:
+    """A session in which something had been asked was there to go on with."""
+    for session, how in story.openings:
+        round.continued += how == "continued"
+        round.anew += how == "fresh"
+        if how == "fresh" and any(each.session == session for each in asked):
+            round.notes.append(f"session {session} had been paid for, and was gone")
 
 
 def error_of(task: TaskState) -> str:

@@ -1,7 +1,6 @@
 """What a round's journal says, read from outside."""
 
 import sqlite3
-from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,17 +41,16 @@ class Story:
         return {session for session in found if session}
 
     @property
-    def openings(self) -> Counter[str]:
-        """How the sessions of attempts that were to go on with one were opened: `continued`, or else `fresh`."""
-        wanted: set[tuple[str, int]] = set()
-        found: Counter[str] = Counter()
+    def openings(self) -> list[tuple[str, str]]:
+        """The sessions that attempts were to go on with, each with what came of it: `continued`, or else `fresh`."""
+        wanted: dict[tuple[str, int], str] = {}
+        found: list[tuple[str, str]] = []
         for record in self.records:
             match record.event:
-                case AttemptStarted(resume=str()) as event:
-                    wanted.add((event.task, event.attempt))
-                case SessionStarted() as event if (event.task, event.attempt) in wanted:
-                    wanted.discard((event.task, event.attempt))
-                    found[event.how] += 1
+                case AttemptStarted(resume=str(session)) as event:
+                    wanted[event.task, event.attempt] = session
+                case SessionStarted() as event if session := wanted.pop((event.task, event.attempt), None):
+                    found.append((session, event.how))
         return found
 
     def attempts(self, task: str) -> int:

@@ -34,7 +34,7 @@ class Command:
     code: int | None = None
 
     def __str__(self) -> str:
-        return f"{' '.join(self.words[:2])} → {self.code}"
+        return f"{' '.join(Path(word).name for word in self.words)} → {self.code}"
 
 
 @dataclass
@@ -101,8 +101,8 @@ class Round:
         """A command in the background."""
         log = self.place.path / f"log-{len(self.commands)}.txt"
         report = self.place.path / f"out-{len(self.commands)}.json"
-        words = (*words, "--view", "none", "--json", str(report))
-        command = Command(words, self.place.start(log, self.env, *words), log)
+        process = self.place.start(log, self.env, *words, "--view", "none", "--json", str(report))
+        command = Command(words, process, log)
         self.commands.append(command)
         return command
 
