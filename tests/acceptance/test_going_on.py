@@ -248,9 +248,9 @@ async def test_a_script_goes_on(cli: Cli) -> None:
     """A script that was killed asks, run again, for what had not finished alone; its sessions are in the journal."""
     script = cli.place / "script.py"
     script.write_text(
-        "import anyio\nfrom orchestrator import open_run\n"
+        "import anyio\nfrom orchestrator import Agent, open_run\n"
         "async def main():\n"
-        "    async with open_run('mine') as run:\n"
+        "    async with open_run('mine', agent=Agent(tools=())) as run:\n"
         "        first = await run.map('[task m{item}] What is {item} + 1?', [1, 2, 3])\n"
         "        more = await run.resume(first[0], '[task more] And + 2?')\n"
         "        print([r.text for r in [*first, more]])\n"
