@@ -65,7 +65,7 @@ async def make(tree: Tree) -> None:
 
     Raises WorkspaceError, and then leaves nothing.
     """
-    await clear(tree)
+    tree.new_branch = await clear(tree)
     tip = await find_branch(tree.common, tree.branch)
     try:
         if tip is None:
@@ -90,30 +90,34 @@ async def undo(tree: Tree) -> None:
         await delete_branch(tree)
 
 
-async def clear(tree: Tree) -> None:
+async def clear(tree: Tree) -> bool:
     """Put away what a process that is no more left at the worktree's place. Needs the repository's lock.
 
+    Gives whether there was a worktree: then its branch is no more than what an attempt of the same task has made.
     Raises WorkspaceError when something is in the way that may be somebody's work.
     """
+    found = False
     for path, branch in (await list_worktrees(tree.common)).items():
         if path != tree.path and branch != tree.branch:
             continue
         if not path.exists() or is_half_made(path):
             await _worktree("remove", "--force", "--force", str(path), tree=tree)
+            found = found or path == tree.path
         elif path != tree.path:
             raise WorkspaceError(f"The branch {tree.branch} is checked out in {path}. Switch to another one there.")
     if not tree.path.exists():
-        return
+        return found
     if not tree.path.is_dir():
         raise WorkspaceError(f"{tree.path} is in the way of a worktree and is no directory. Move it away.")
     if not any(tree.path.iterdir()):
         tree.path.rmdir()
-        return
+        return found
     try:
         await save(tree)
         await remove(tree, find_admin(tree))
     except WorkspaceError as error:
         raise WorkspaceError(f"What an earlier attempt left in {tree.path} could not be put away. {error}") from error
+    return True
 
 
 def is_half_made(path: Path) -> bool:

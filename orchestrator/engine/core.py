@@ -302,6 +302,8 @@ class Core:
         while True:
             before = live_usage(task)
             begun = self._begun[node.id] = anyio.current_time()
+            # An attempt that is not written down would be paid, and could be neither found nor gone on with.
+            await self._journal.flush()
             last = parsed(step, await self._execute(attempt))
             if last.usage == Usage():
                 last = replace(last, usage=live_usage(task) - before)

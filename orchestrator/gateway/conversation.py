@@ -20,6 +20,8 @@ _INSERTED = re.compile(
     r"|\[Request interrupted by user[^\]]*\]|\A\s*\[structured-output-enforce\].*\Z",
     re.DOTALL,
 )
+_CUT_OFF = "[Tool call interrupted"
+"""How the CLI begins what it says in place of a result, in a session whose process was killed meanwhile."""
 # Of a session that goes on elsewhere the CLI says: `Working directory: /new (was /old)`.
 _DIRECTORY = re.compile(r"(?:[Pp]rimary )?[Ww]orking directory:? +`?(/[^\n`]*?)(?: \(was /[^\n]*\))?(?=[\n`]|\Z)")
 
@@ -35,6 +37,11 @@ class Use:
     failed: bool = False
     """Whether it was refused or gave an error."""
 
+    @property
+    def is_due_again(self) -> bool:
+        """Whether it was cut off, so that nobody knows its effect, and does no harm when it is made once more."""
+        return self.failed and self.name != "Bash" and self.result.startswith(_CUT_OFF)
+
 
 @dataclass(slots=True)
 class Turn:
@@ -48,8 +55,8 @@ class Turn:
     """How many calls there were when it was last told to go on."""
 
     def made(self, *names: str) -> bool:
-        """Whether one of these tools was called, with whatever result."""
-        return any(use.name in names for use in self.uses)
+        """Whether one of these tools was called, with whatever result, and need not be called again."""
+        return any(use.name in names and not use.is_due_again for use in self.uses)
 
     @property
     def answered(self) -> bool:

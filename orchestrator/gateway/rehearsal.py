@@ -151,12 +151,13 @@ def _to_call(step: Write | Edit | Bash | Read | Answer, name: str, conversation:
 
 
 def _in_order(turn: Turn) -> Iterator[Use | str]:
-    """What the agent did and said: its calls, and the words of each reply that called nothing."""
+    """What the agent did and said: its calls, but for those due again, and the words of each reply without any."""
     words = list(turn.words)
     for index, use in enumerate(turn.uses):
         while words and words[0][0] <= index:
             yield words.pop(0)[1]
-        yield use
+        if not use.is_due_again:
+            yield use
     yield from (text for _, text in words)
 
 

@@ -13,6 +13,7 @@ from running import Stage
 from orchestrator import JournalError, Task, open_run
 from orchestrator.events import Event, Record, RunFinished
 from orchestrator.journal.memory import MemoryJournal
+from orchestrator.task import Attempt
 from orchestrator.testing import Reply, ScriptedExecutor
 
 pytestmark = pytest.mark.anyio
@@ -87,6 +88,20 @@ async def test_a_journal_that_fails_ends_the_run(room: int) -> None:
                 run.submit(Task(prompt="x"))
             await anyio.sleep(3600)
     assert executor.agent.at_once == 0
+
+
+async def test_nothing_is_paid_that_cannot_be_written_down() -> None:
+    """With a journal that fails from the start no agent is asked anything."""
+    asked: list[str] = []
+
+    def reply(attempt: Attempt) -> Reply:
+        asked.append(attempt.task)
+        return Reply()
+
+    with pytest.raises(JournalError, match="the disk is full"):
+        async with open_run(executor=ScriptedExecutor(reply), journal=Fills(0)) as run:
+            run.submit(Task(prompt="x"))
+    assert asked == []
 
 
 async def test_a_full_disk_ends_the_run(tmp_path: Path) -> None:

@@ -60,6 +60,21 @@ async def test_an_interrupted_rehearsal_goes_on_behind_its_last_step(tmp_path: P
     assert [given["command"] for _, given in talk.calls] == ["one", "two"]
 
 
+@pytest.mark.parametrize(("tool", "times"), [("write", 2), ("bash", 1)])
+async def test_a_call_that_was_cut_off(tmp_path: Path, tool: str, times: int) -> None:
+    """A file whose writing was cut off by a kill is written once more; a command is not run twice."""
+    step = {"write": {"path": "out.txt", "text": "x"}} if tool == "write" else {"bash": "make"}
+    talk = going_on(tmp_path, step, {"say": "end"}, prompt=interrupted("go"))
+    talk.messages.append({"role": "user", "content": "go"})
+    (call,) = (await talk.reply())["content"]
+    told = "[Tool call interrupted: the session ended before this call's result was recorded]"
+    result = {"type": "tool_result", "tool_use_id": call["id"], "content": told, "is_error": True}
+    talk.messages.append({"role": "user", "content": [result]})
+    talk.messages.append({"role": "assistant", "content": [{"type": "text", "text": "No response requested."}]})
+    assert await talk.ask(interrupted("go")) == "end"
+    assert len(talk.calls) == times - 1
+
+
 async def test_a_fork_leaves_the_session_to_its_own_attempt(tmp_path: Path) -> None:
     """A forked attempt's rehearsal is for the new session, and the old session keeps its own."""
     talk = Talk(tmp_path, TOOLS)

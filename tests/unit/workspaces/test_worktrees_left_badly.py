@@ -191,6 +191,21 @@ async def test_a_crashed_process_leaves_work(
     assert leftovers() == []
 
 
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_crashed_process_that_did_nothing_leaves_no_branch(
+    worktrees: Worktrees, spec: WorkspaceSpec, repository: Path, home: Path, git: Git, branches: List, *, lost: bool
+) -> None:
+    """The branch of a process that was killed before any work goes when the next one adds none either."""
+    left = home / "run" / "task"
+    git("worktree", "add", "-q", "-b", "orchestrator/run/task", str(left), cwd=repository)
+    if lost:
+        shutil.rmtree(left)
+    async with worktrees.open(spec, "run/task") as workspace:
+        pass
+    assert workspace.branch is None
+    assert branches() == ["main"]
+
+
 async def test_a_lost_directory_is_forgotten(
     worktrees: Worktrees, spec: WorkspaceSpec, repository: Path, home: Path, git: Git, leftovers: List
 ) -> None:

@@ -1,0 +1,1 @@
+"""Proof, with real Claude CLI processes, that nothing is lost, nothing is paid twice and nothing is left behind."""

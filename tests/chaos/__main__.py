@@ -1,0 +1,69 @@
+"""`python -m tests.chaos --rounds N --seed S [--only FAULT] [--keep] [--fifty]`: exit code 1 on any violation."""
+
+import argparse
+import itertools
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tests.chaos import fifty, report
+from tests.chaos.faults import FAULTS, available
+from tests.chaos.plans import KINDS
+from tests.chaos.rounds import Round, play
+
+
+def main() -> int:
+    wanted = arguments()
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    baseline = calibrate(folder / "calibration")
+    rounds: list[Round] = []
+    for round in played(wanted, folder, baseline):
+        rounds.append(round)
+        print(report.line(round), flush=True)
+        if not (round.violations or round.notes or wanted.keep):
+            shutil.rmtree(round.place.path, ignore_errors=True)
+    print(f"\n{report.table(rounds)}")
+    if not any(folder.iterdir()):
+        folder.rmdir()
+    return 1 if any(round.violations for round in rounds) else 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=len(FAULTS), help="how many rounds")
+    parser.add_argument("--seed", default="1", help="of the first round; a round's line tells its own")
+    parser.add_argument("--only", choices=FAULTS, help="this fault alone")
+    parser.add_argument("--keep", action="store_true", help="keep the places of good rounds too")
+    parser.add_argument("--fifty", action="store_true", help="the measurement with fifty tasks, and nothing else")
+    return parser.parse_args()
+
+
+def played(wanted: argparse.Namespace, folder: Path, baseline: Mapping[str, int]) -> Iterator[Round]:
+    """The rounds. A seed without a dot is that of all of them, the first round's own is `<seed>.0`."""
+    if wanted.fifty:
+        yield fifty.measure(wanted.seed, folder / "fifty", baseline)
+        return
+    kinds = itertools.cycle([wanted.only] if wanted.only else available())
+    for number, kind in zip(range(wanted.rounds), kinds, strict=False):
+        seed = wanted.seed if "." in wanted.seed else f"{wanted.seed}.{number}"
+        yield play(seed, kind, folder / f"{number}-{kind}", baseline)
+
+
+def calibrate(folder: Path) -> dict[str, int]:
+    """Requests of an undisturbed task, by its kind: counted in a run with one of each, and a loop."""
+    round = play("calibration", "none", folder, {}, ["say", "say", "say", *KINDS])
+    if round.violations:
+        print(report.line(round))
+        sys.exit("the undisturbed run is not as it should be; nothing can be compared with it")
+    counts: dict[str, set[int]] = {kind: set() for kind in KINDS}
+    for task in round.plan.tasks.values():
+        counts[task.kind].add(sum(asked.task == task.name for asked in round.model.asked))
+    print("requests of an undisturbed task:", {kind: sorted(found) for kind, found in counts.items()}, flush=True)
+    shutil.rmtree(folder)
+    return {kind: found.pop() for kind, found in counts.items() if len(found) == 1}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""One round: a run, a fault, going on until it is done, and a look at what there is then."""
+
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from orchestrator.task import Status
+from tests.chaos.checks import check
+from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.journals import Story, count_results, read_stories
+from tests.chaos.places import Place, make_place
+from tests.chaos.plans import Plan, assemble, choose_kinds
+from tests.chaos.processes import Process, Watch, kill, processes_of, wait_gone
+from tests.chaos.server import ScriptedModel, serving
+
+PATIENCE = 120.0
+"""Seconds that a command may take."""
+GONE = 5.0
+"""Seconds after an orchestrator's death in which all its processes must have ended."""
+MOST_RESUMES = 4
+
+
+@dataclass(slots=True)
+class Command:
+    """An `orchestrator` command of the round."""
+
+    words: Sequence[str]
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    code: int | None = None
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.words[:2])} → {self.code}"
+
+
+@dataclass
+class Round:
+    """What is known of a round, while it goes on and afterwards."""
+
+    seed: str
+    kind: str
+    place: Place
+    random: Random
+    baseline: Mapping[str, int]
+    """Requests of an undisturbed task, by its kind."""
+    plan: Plan = field(init=False)
+    model: ScriptedModel = field(init=False)
+    env: dict[str, str] = field(default_factory=dict)
+    commands: list[Command] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is worth a look, and breaks no promise."""
+    left: int = 0
+    """Processes alive 5 s after their orchestrator's death."""
+    slowest_end: float = 0.0
+    """Seconds from an orchestrator's death to that of its last process."""
+    lost: int = 0
+    paid_twice: set[str] = field(default_factory=set)
+    """Runs and tasks, as `<run>/<task>`."""
+    results: int = 0
+    reused: int = 0
+    continued: int = 0
+    """Attempts that went on in the session of one that was cut off."""
+    anew: int = 0
+    """Attempts that were to do so, and for which that session was gone."""
+    requests: int = 0
+    undisturbed: int = 0
+    """Requests of an undisturbed run of the same plan."""
+    begun: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+
+    @property
+    def fault(self) -> Fault:
+        return FAULTS[self.kind]
+
+    @property
+    def resumes(self) -> int:
+        return max(0, len(self.commands) - 1)
+
+    def violate(self, what: str) -> None:
+        self.violations.append(what)
+
+    @property
+    def stories(self) -> list[Story]:
+        return read_stories(self.place.journal)
+
+    @property
+    def finished(self) -> int:
+        """Good results on the disk."""
+        return count_results(self.place.journal)
+
+    @property
+    def processes(self) -> list[Process]:
+        return processes_of(self.place.home)
+
+    def start(self, *words: str) -> Command:
+        """A command in the background."""
+        log = self.place.path / f"log-{len(self.commands)}.txt"
+        report = self.place.path / f"out-{len(self.commands)}.json"
+        words = (*words, "--view", "none", "--json", str(report))
+        command = Command(words, self.place.start(log, self.env, *words), log)
+        self.commands.append(command)
+        return command
+
+    def finish(self, *commands: Command) -> None:
+        """Waits for their ends, and then for those of their agents."""
+        for command in commands:
+            try:
+                command.code = command.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.violate(f"`{command}` did not end in {PATIENCE:g} s")
+                command.process.kill()
+                command.code = command.process.wait()
+        note_failures(self)
+        left, seconds = wait_gone(self.place.home, GONE)
+        self.slowest_end = max(self.slowest_end, seconds)
+        self.left += len(left)
+        if left:
+            self.violate(f"{len(left)} processes lived {GONE:g} s after {commands[-1]}: {'; '.join(map(str, left))}")
+            kill(left)
+
+    def until(self, condition: Callable[[], bool], process: "subprocess.Popen[bytes]") -> bool:
+        """Waits until the condition holds, or the process has ended; whether it holds and the process lives."""
+        while process.poll() is None:
+            if condition():
+                return True
+            time.sleep(0.03)
+        return False
+
+    def words(self) -> Sequence[str]:
+        """How to go on, at random among what the rules allow."""
+        run = ("run", str(self.place.plan))
+        stories = self.stories
+        if not stories:
+            return run
+        ended = stories[-1].state.finished
+        resume = ("resume", stories[-1].run)
+        # A run that came to its end, even a bad one, is begun anew by `run`.
+        return resume if ended and ended.status == "failed" else self.random.choice([run, resume, ("resume",)])
+
+    @property
+    def is_done(self) -> bool:
+        return bool(self.commands) and self.commands[-1].code == 0
+
+
+def play(seed: str, kind: str, folder: Path, baseline: Mapping[str, int], tasks: Sequence[str] = ()) -> Round:
+    """Plays a round in a place of its own below the folder. Equal seeds and kinds, equal rounds.
+
+    `tasks`: the kinds of the tasks; without it they are random.
+    """
+    random = Random(f"{seed} {kind}")
+    round = Round(seed, kind, make_place(folder), random, baseline)
+    options = round.fault.options
+    round.plan = assemble(random, round.place, tasks or choose_kinds(random), options)
+    round.plan.write(round.place)
+    round.model = ScriptedModel(Random(random.random()), round.plan.tasks)
+    with ExitStack() as stack:
+        stack.enter_context(round.fault.around(round))
+        round.env |= stack.enter_context(serving(round.model))
+        watch = stack.enter_context(Watch(round.place.home))
+        try:
+            drive(round)
+        finally:
+            kill(round.processes)
+            for command in round.commands:
+                with suppress(subprocess.TimeoutExpired):
+                    command.process.wait(5)
+        check(round, watch.found)
+    round.seconds = time.monotonic() - round.begun
+    return round
+
+
+def drive(round: Round) -> None:
+    """The run, the fault, and going on until it is done."""
+    first = round.start("run", str(round.place.plan))
+    round.fault.disturb(round, first.process)
+    round.finish(first)
+    round.fault.mend(round)
+    while not round.is_done and round.resumes < MOST_RESUMES:
+        round.fault.go_on(round)
+
+
+def note_failures(round: Round) -> None:
+    """Notes which tasks failed: the fault was more than their retries could mend."""
+    for story in round.stories if any(each.code == 1 for each in round.commands[-1:]) else ():
+        for task in story.state.tasks.values():
+            if task.status is Status.FAILED and task.result and task.kind != "loop":
+                round.notes.append(f"task {task.id} failed at first: {task.result['outcome']}: {task.result['error']}")
