@@ -19,7 +19,7 @@ from command_line import Cli, Finished, leased, running, wait_until
 from orchestrator.gateway.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
-from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.journal.sqlite import open_sqlite
 from orchestrator.prompts import INTERRUPTED
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
@@ -248,9 +248,9 @@ async def test_a_script_goes_on(cli: Cli) -> None:
     """A script that was killed asks, run again, for what had not finished alone; its sessions are in the journal."""
     script = cli.place / "script.py"
     script.write_text(
-        "import anyio\nfrom orchestrator import open_run\n"
+        "import anyio\nfrom orchestrator import Agent, open_run\n"
         "async def main():\n"
-        "    async with open_run('mine') as run:\n"
+        "    async with open_run('mine', agent=Agent(tools=())) as run:\n"
         "        first = await run.map('[task m{item}] What is {item} + 1?', [1, 2, 3])\n"
         "        more = await run.resume(first[0], '[task more] And + 2?')\n"
         "        print([r.text for r in [*first, more]])\n"
@@ -272,6 +272,6 @@ async def test_a_script_goes_on(cli: Cli) -> None:
     assert len(model.asked) == before + 1
     keys = [row["run"] for row in cli.json("runs")]
     assert len(keys) == 1
-    journal = SqliteJournal(cli.home / "orchestrator" / "journal.db")
     session = cli.json("show", keys[0], "resume-1")["session_id"]
-    assert await journal.sessions.find_session(session)
+    async with open_sqlite(cli.home / "orchestrator" / "journal.db") as journal:
+        assert await journal.sessions.find_session(session)
