@@ -49,8 +49,8 @@ class Story:
             match record.event:
                 case AttemptStarted(resume=str(session)) as event:
                     wanted[event.task, event.attempt] = session
-                case SessionStarted() as event if session := wanted.pop((event.task, event.attempt), None):
-                    found.append((session, event.how))
+                case SessionStarted() as event if (event.task, event.attempt) in wanted:
+                    found.append((wanted.pop((event.task, event.attempt)), event.how))
         return found
 
     def attempts(self, task: str) -> int:
