@@ -1,11 +1,12 @@
 """The API of a round: a scripted model behind a loopback server, which notes who asks, and makes trouble on demand."""
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -24,6 +25,8 @@ from workspaces import WorkspaceSpec
 QUICKEST, SLOWEST = 0.05, 0.6
 """Seconds before a reply begins."""
 HANG = 3600.0
+NO_ROOM = re.compile("ENOSPC|EFBIG|No space left|File too large")
+CUT_OFF = "[Tool call interrupted: there was no room]"
 
 
 class CutOff(BaseException):
@@ -82,6 +85,7 @@ class ScriptedModel(OfflineModel):
         trouble = self.trouble if self.trouble and self.trouble.befalls(number) else None
         asked.trouble = trouble.name if trouble else None
         await asyncio.sleep(self.random.uniform(QUICKEST, SLOWEST))
+        call = replace(call, body={**call.body, "messages": retold(call.body["messages"])})
         return await self.disturb(trouble, call) if trouble else await super().answer(call)
 
     async def disturb(self, trouble: Trouble, call: Call) -> AsyncIterator[ApiEvent]:
@@ -91,6 +95,18 @@ class ScriptedModel(OfflineModel):
             case "cut":
                 return cut_off(await super().answer(call))
         raise ApiError(int(trouble.name), final=trouble.final)
+
+
+def retold(value: Any) -> Any:
+    """The messages, where a call that failed for want of room looks as if it had been cut off: it is made once more."""
+    match value:
+        case {"type": "tool_result", "is_error": True} if NO_ROOM.search(json.dumps(value)):
+            return {**value, "content": CUT_OFF}
+        case Mapping():
+            return {key: retold(item) for key, item in value.items()}
+        case list():
+            return [retold(item) for item in value]
+    return value
 
 
 async def cut_off(events: AsyncIterator[ApiEvent]) -> AsyncIterator[ApiEvent]:
