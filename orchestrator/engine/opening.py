@@ -15,7 +15,8 @@ from anyio import to_thread
 
 from orchestrator.engine.asking import Setting, to_workspace
 from orchestrator.engine.choosing import Reuse, choose, script
-from orchestrator.engine.core import Core, Past
+from orchestrator.engine.core import Core
+from orchestrator.engine.past import Past
 from orchestrator.engine.planned import as_loaded
 from orchestrator.engine.run import Run
 from orchestrator.errors import UsageError, bare_errors
