@@ -10,7 +10,8 @@ from orchestrator.cli import exits
 from orchestrator.cli.inspecting import find_run
 from orchestrator.cli.output import check_target
 from orchestrator.cli.running import Options, carry_out, choose_views, drive
-from orchestrator.engine.opening import last_start, load_again, open_run
+from orchestrator.engine.opening import open_run
+from orchestrator.engine.plans import last_start, load_again
 from orchestrator.engine.run import Run
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.events import AttemptStarted, Record, RunStarted
