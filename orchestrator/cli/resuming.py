@@ -72,7 +72,7 @@ async def read(run: str | None) -> tuple[str, Sequence[Record]]:
     """The id of the run that is meant, and its records."""
     journal = SqliteJournal(home().journal)
     row = await find_run(journal, run)
-    return row["run"], await journal.read(row["run"])
+    return row["run"], await journal.read(row["run"], messages=False)
 
 
 def session_of(run: str, task: str, records: Sequence[Record]) -> Result:

@@ -79,7 +79,7 @@ async def resume_run(
     """
     async with AsyncExitStack() as stack:
         opened = await open_journal(stack, journal)
-        begun = last_start(run, await opened.read(run))
+        begun = last_start(run, await opened.read(run, messages=False))
         loaded = await to_thread.run_sync(load_again, run, begun)
         return await run_plan(
             loaded,
