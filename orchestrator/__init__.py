@@ -7,7 +7,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.engine.opening import open_run, resume_run, run_plan
+    from orchestrator.engine.opening import open_run
+    from orchestrator.engine.plans import resume_run, run_plan
     from orchestrator.engine.run import Handle, Run
     from orchestrator.errors import (
         Fault,
@@ -50,7 +51,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "engine.opening": ("open_run", "resume_run", "run_plan"),
+    "engine.opening": ("open_run",),
+    "engine.plans": ("resume_run", "run_plan"),
     "report": ("RunReport",),
     "engine.run": ("Handle", "Run"),
     "errors": ("Fault", "InternalError", "JournalError", "OrchestratorError", "PlanError", "TaskFailed", "UsageError"),

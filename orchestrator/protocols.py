@@ -46,8 +46,8 @@ class Journal(Protocol):
         """The run's records behind `after`, in batches as they come, ending with the batch that holds RunFinished."""
         ...
 
-    async def read(self, run: str, after: int = 0) -> Sequence[Record]:
-        """The run's records behind `after` that are kept now."""
+    async def read(self, run: str, after: int = 0, *, messages: bool = True) -> Sequence[Record]:
+        """The run's records behind `after` that are kept now; AgentMessages, which are most of it, only if wanted."""
         ...
 
     def hold(self, run: str) -> AbstractContextManager[bool]:

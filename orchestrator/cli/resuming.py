@@ -10,7 +10,8 @@ from orchestrator.cli import exits
 from orchestrator.cli.inspecting import find_run
 from orchestrator.cli.output import check_target
 from orchestrator.cli.running import Options, carry_out, choose_views, drive
-from orchestrator.engine.opening import last_start, load_again, open_run
+from orchestrator.engine.opening import open_run
+from orchestrator.engine.plans import last_start, load_again
 from orchestrator.engine.run import Run
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.events import AttemptStarted, Record, RunStarted
@@ -71,7 +72,7 @@ async def read(run: str | None) -> tuple[str, Sequence[Record]]:
     """The id of the run that is meant, and its records."""
     journal = SqliteJournal(home().journal)
     row = await find_run(journal, run)
-    return row["run"], await journal.read(row["run"])
+    return row["run"], await journal.read(row["run"], messages=False)
 
 
 def session_of(run: str, task: str, records: Sequence[Record]) -> Result:

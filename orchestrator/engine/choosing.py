@@ -41,14 +41,15 @@ async def choose(journal: Journal, holding: ExitStack, begun: RunStarted, wanted
     if run is not None:
         with ExitStack() as held:
             is_ours = held.enter_context(journal.hold(run))
-            records = await journal.read(run) if is_ours else []
+            records = await journal.read(run, messages=False) if is_ours else []
             if wanted and not is_ours:
                 raise UsageError(f"run {run}: it is being driven by another process: wait for its end, or stop it")
             if wanted and not records:
                 raise UsageError(f"run {run}: there is no such run in this journal")
             if records and (wanted or not is_finished(records)):
                 holding.enter_context(held.pop_all())
-                return Chosen(run, Earlier.of(run, records), records[-1].seq)
+                behind = await journal.read(run, records[-1].seq) or records
+                return Chosen(run, Earlier.of(run, records), behind[-1].seq)
     run = new_id(begun.name)
     holding.enter_context(journal.hold(run))
     return Chosen(run, Earlier(run))

@@ -1,20 +1,21 @@
 """The heart: carries out what the scheduler decides, until nothing is left to do."""
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
-from orchestrator.engine.earlier import Begun, Earlier
-from orchestrator.engine.keys import Identity, digest, identify, look_up, must_look
+from orchestrator.engine.earlier import Earlier
+from orchestrator.engine.keys import Identity, digest
+from orchestrator.engine.past import Past
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
-from orchestrator.engine.telling import added, added_event, cancelled, finished, live_usage, parsed, started, told
+from orchestrator.engine.telling import added_event, cancelled, told
+from orchestrator.engine.tries import Tries
 from orchestrator.errors import JournalError, TaskFailed, UsageError
 from orchestrator.events import (
     AttemptFinished,
@@ -24,35 +25,15 @@ from orchestrator.events import (
     TaskExpanded,
     TaskFinished,
 )
-from orchestrator.plan.model import Agent, Limits
-from orchestrator.prompts import interrupted, repair
+from orchestrator.plan.model import Limits
 from orchestrator.protocols import Executor, Journal
-from orchestrator.schedule.retry import How, Retry, next_try
 from orchestrator.schedule.scheduler import Close, Skip, Start, next_decision
 from orchestrator.state import FINISHED, RunState, TaskState
-from orchestrator.task import Attempt, Outcome, Result, Status, Usage
+from orchestrator.task import Outcome, Result, Status
 from workspaces import WorkspaceError
 
 CALLS = 40
 """How many blocking functions of a run are at work at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
-    """What a run takes from before, and what it does not."""
-
-    earlier: Earlier
-    anywhere: bool = False
-    """Take finished results from other runs too."""
-    rerun: Collection[str] = ()
-    """Tasks, and loops, that are done again whatever there is."""
-    upstream: str | None = None
-    again: set[str] = field(default_factory=set)
-    """Tasks that were done again already."""
-
-    def is_due_again(self, task: str) -> bool:
-        """Whether the task was asked to be done again."""
-        return task in self.rerun or task.rpartition("[")[0] in self.rerun
 
 
 class Core:
@@ -74,21 +55,25 @@ class Core:
         self.results: dict[str, Result] = {}
         self.failure: TaskFailed | None = None
         self._journal = journal
-        self._executor = executor
         self._limits = limits
         self._group = group
         self._fail_fast = fail_fast
         self._past = past or Past(earlier=Earlier(run))
+        self._tries = Tries(
+            run=run,
+            state=self.state,
+            limits=limits,
+            past=self._past,
+            executor=executor,
+            emit=self.emit,
+            flush=journal.flush,
+        )
         self._keys: dict[str, str] = {}
         """Of the tasks whose turn has come."""
         self._looking = 0
         """Tasks that hold a place while it is looked up what they are."""
         self._nodes: dict[str, Node] = {}
         self._scopes: dict[str, anyio.CancelScope] = {}
-        self._totals: dict[str, Result] = {}
-        """What the attempts of a task at work have come to so far."""
-        self._begun: dict[str, float] = {}
-        """When the attempt that is at work began, by task, on the event loop's clock."""
         self._ending: dict[str, Result] = {}
         """Results on their way to the disk, or there."""
         self._ended: dict[str, anyio.Event] = {}
@@ -177,9 +162,9 @@ class Core:
             step = node.prepare()
         except Exception:
             return  # it is told when the task's turn comes
-        if node.id not in self._ending and isinstance(step, Ask) and not must_look(step):
-            identity = identify(step, self._past.upstream, self._depends(node))
-            if known := self._known(node, step, identity):
+        if node.id not in self._ending and isinstance(step, Ask) and not self._past.must_look(step):
+            identity = self._past.identify(step, self._depends(node))
+            if known := self._find(node, step, identity):
                 self._end(node, known)
 
     def _start(self, node: Node, refused: Result | None = None) -> None:
@@ -197,16 +182,16 @@ class Core:
                 self.add(nodes)
             case Omit(reason=reason):
                 self._end(node, Result(task=node.id, outcome=Outcome.SKIPPED, error=reason))
-            case Ask() if self._past.anywhere or must_look(step):
+            case Ask() if self._past.must_look(step):
                 self._looking += 1
                 self._begin(node, partial(self._look_and_ask, node, step, refused))
             case Ask():
-                identity = identify(step, self._past.upstream, self._depends(node))
-                if known := self._known(node, step, identity) or refused:
+                identity = self._past.identify(step, self._depends(node))
+                if known := self._find(node, step, identity) or refused:
                     self._end(node, known)
                 else:
-                    first = self._first(node, step, identity)
-                    self._begin(node, partial(self._ask, node, step, first))
+                    first = self._tries.first(node.id, step, identity)
+                    self._begin(node, partial(self._tries.make, step, first, identity.key))
             case Call():
                 self.emit(AttemptStarted(task=node.id, attempt=1))
                 self._begin(node, partial(self._call, node, step))
@@ -214,7 +199,7 @@ class Core:
     def _begin(self, node: Node, work: Callable[[], Awaitable[Result]]) -> None:
         """Starts the work; from now on `cancel` reaches it, also before its first turn."""
         scope = self._scopes[node.id] = anyio.CancelScope()
-        self._totals.setdefault(node.id, Result(task=node.id, outcome=Outcome.CANCELLED))
+        self._tries.totals.setdefault(node.id, Result(task=node.id, outcome=Outcome.CANCELLED))
         self._group.start_soon(self._run, node, scope, work)
 
     async def _run(self, node: Node, scope: anyio.CancelScope, work: Callable[[], Awaitable[Result]]) -> None:
@@ -226,7 +211,7 @@ class Core:
             self._stopped = True
             raise
         if scope.cancelled_caught:
-            result = self._cut_short(node.id)
+            result = self._tries.cut_short(node.id)
         self._scopes.pop(node.id, None)
         self._end(node, result)
 
@@ -240,126 +225,25 @@ class Core:
         return {need: gave for need, gave in found.items() if gave is not None}
 
     async def _look_and_ask(self, node: Node, step: Ask, refused: Result | None) -> Result:
-        """As `_ask`, for a task for which files, a repository or other runs have to be looked at first."""
+        """The result of a task for which files, a repository or other runs have to be looked at first."""
         try:
-            identity = await look_up(step, self._past.upstream, self._depends(node), self._threads)
-            if self._past.anywhere:
-                self._past.earlier.add(identity.key, await self._journal.find(identity.key))
+            identity = await self._past.look_up(step, self._depends(node), self._journal, self._threads)
         except WorkspaceError as error:
             return Result(task=node.id, outcome=Outcome.WORKSPACE, error=str(error))
         except UsageError as error:
             return Result(task=node.id, outcome=Outcome.INVALID_TASK, error=str(error))
         finally:
             self._looking -= 1
-        if known := self._known(node, step, identity) or refused:
+        if known := self._find(node, step, identity) or refused:
             return known
-        return await self._ask(node, step, self._first(node, step, identity))
+        return await self._tries.make(step, self._tries.first(node.id, step, identity), identity.key)
 
-    def _known(self, node: Node, step: Ask, identity: Identity) -> Result | None:
-        """An earlier result for the task, if there is one and it may be taken."""
+    def _find(self, node: Node, step: Ask, identity: Identity) -> Result | None:
         self._keys[node.id] = identity.key
-        if step.fresh or self._past.is_due_again(node.id):
-            return None
-        known = self._past.earlier.take(node.id, identity.key)
-        known = known and parsed(step, known)
-        return known if known and known.ok else None
-
-    def _first(self, node: Node, step: Ask, identity: Identity) -> Attempt:
-        """The first attempt, written down; it goes on where an earlier one was cut off, if one was."""
-        earlier, again = self._past.earlier, self._past.is_due_again(node.id)
-        begun = earlier.begun.get(node.id)
-        if again or begun is None or begun.key != identity.key:
-            begun = None
-        attempt = Attempt(
-            run=self.run,
-            task=node.id,
-            number=begun.attempts + 1 if begun else 1,
-            prompt=step.prompt,
-            agent=self._clamped(step.agent),
-            workspace=identity.workspace,
-            session_id=str(uuid4()),
-            resume=step.resume,
-            fork=step.fork,
-            checks=step.checks,
-            fixes=step.retries if step.checks else 0,
-            place=step.place or earlier.place(self.run, node.id, identity.key, again=again),
-            schema=step.schema,
-            timeout=step.timeout,
-            rehearsal=step.rehearsal,
-        )
-        if begun:
-            spent = Result(task=node.id, outcome=Outcome.CANCELLED, cost_usd=begun.cost_usd, duration=begun.duration)
-            self._totals[node.id] = spent
-            if session := to_go_on(begun):
-                attempt = continued(attempt, session, step)
-        self.emit(started(attempt, identity.key))
-        return attempt
-
-    async def _ask(self, node: Node, step: Ask, attempt: Attempt) -> Result:
-        """Attempts until one succeeds or another cannot help; the result has the sums over all of them."""
-        task = self.state.tasks[node.id]
-        before_this_time, repairs = attempt.number - 1, 0
-        while True:
-            before = live_usage(task)
-            begun = self._begun[node.id] = anyio.current_time()
-            # An attempt that is not written down would be paid, and could be neither found nor gone on with.
-            await self._journal.flush()
-            last = parsed(step, await self._execute(attempt))
-            if last.usage == Usage():
-                last = replace(last, usage=live_usage(task) - before)
-            last = replace(
-                last,
-                cost_usd=last.cost_usd or task.told_usd,
-                session_id=last.session_id or task.session_id,
-                duration=last.duration or anyio.current_time() - begun,
-            )
-            total = self._totals[node.id] = added(self._totals[node.id], last, attempt.number)
-            tries = attempt.number - before_this_time - repairs
-            retry = next_try(last.outcome, tries, step.retries, repairs)
-            if self._limits.usd is not None and self.state.cost_usd + last.cost_usd >= self._limits.usd:
-                retry = None
-            self.emit(finished(attempt, last, retry.wait if retry else None))
-            del self._begun[node.id]
-            if retry is None:
-                return total
-            repairs += retry.how is How.REPAIR
-            await anyio.sleep(retry.wait)
-            attempt = self._next(step, attempt, last, retry)
-            self.emit(started(attempt, self._keys[node.id]))
-
-    async def _execute(self, attempt: Attempt) -> Result:
-        try:
-            return await self._executor.run(attempt, self.emit)
-        except Exception as error:
-            return Result(task=attempt.task, outcome=Outcome.CRASHED, error=told(error))
-
-    def _next(self, step: Ask, attempt: Attempt, last: Result, retry: Retry) -> Attempt:
-        """The attempt after one that failed: in the same session where that can help, else from the start."""
-        again = replace(
-            attempt,
-            number=attempt.number + 1,
-            session_id=str(uuid4()),
-            agent=self._clamped(step.agent),
-            prompt=step.prompt,
-            resume=step.resume,
-            fork=step.fork,
-            otherwise=None,
-        )
-        if retry.how is How.FRESH or last.session_id is None:
-            return again
-        if retry.how is How.REPAIR:
-            return continued(again, last.session_id, step, repair(last.error or "", step.schema))
-        return continued(again, last.session_id, step)
-
-    def _clamped(self, agent: Agent) -> Agent:
-        """The agent, allowed to spend no more than the run has left."""
-        if self._limits.usd is None:
-            return agent
-        left = max(self._limits.usd - self.state.cost_usd, 0.0001)
-        return agent.model_copy(update={"usd": min(left, agent.usd or left)})
+        return self._past.find_result(node.id, step, identity.key)
 
     async def _call(self, node: Node, step: Call) -> Result:
-        begun = self._begun[node.id] = anyio.current_time()
+        begun = self._tries.begun[node.id] = anyio.current_time()
         value, error = await to_thread.run_sync(caught, step.function, limiter=self._threads)
         if error is None:
             result = Result(task=node.id, outcome=Outcome.OK, value=value, text=value if isinstance(value, str) else "")
@@ -373,46 +257,10 @@ class Core:
         )
         return result
 
-    def _cut_short(self, task: str) -> Result:
-        """The result of a task that is cancelled at work, with what its attempts and their messages have told."""
-        state, total = self.state.tasks[task], self._totals[task]
-        duration, cost = total.duration, total.cost_usd
-        if task in self._begun:  # and not waiting for its next attempt
-            last = anyio.current_time() - self._begun.pop(task)
-            duration += last
-            cost += state.told_usd
-            self.emit(
-                AttemptFinished(
-                    task=task,
-                    attempt=state.attempts,
-                    outcome=Outcome.CANCELLED,
-                    error="it was cancelled",
-                    cost_usd=state.told_usd,
-                    duration=last,
-                )
-            )
-        return replace(
-            total,
-            outcome=Outcome.CANCELLED,
-            error="it was cancelled",
-            cost_usd=cost,
-            session_id=state.session_id,
-            workspace=state.workspace,
-            usage=live_usage(state)
-            if live_usage(state).all_input_tokens > total.usage.all_input_tokens
-            else total.usage,
-            turns=max(state.turns, total.turns),
-            attempts=state.attempts,
-            duration=duration,
-            text="",
-            value=None,
-            message=None,
-        )
-
     def _broken_off(self, task: TaskState) -> Result:
         """The result of a task that the run's end has overtaken."""
-        if task.id in self._totals:
-            return self._cut_short(task.id)
+        if task.id in self._tries.totals:
+            return self._tries.cut_short(task.id)
         if any(self.state.tasks[part].started for part in task.parts or ()):
             return cancelled(task.id, "it was cancelled")
         return cancelled(task.id)
@@ -486,27 +334,6 @@ class Core:
             for task_id, ended in self._ended.items():
                 self.results.setdefault(task_id, cancelled(task_id))
                 ended.set()
-
-
-def to_go_on(begun: Begun) -> str | None:
-    """The session in which to go on with a task that was begun; None when a new one is better, or there is none."""
-    if not begun.started:
-        return None
-    if begun.outcome in (None, Outcome.CANCELLED):
-        return begun.session_id
-    retry = next_try(begun.outcome, 1, 1, 0)
-    return begun.session_id if retry and retry.how is not How.FRESH else None
-
-
-def continued(attempt: Attempt, session: str, step: Ask, prompt: str | None = None) -> Attempt:
-    """The attempt, going on in that session; if that is gone, a new one begins, unless the task is to continue it."""
-    return replace(
-        attempt,
-        prompt=prompt or interrupted(step.prompt),
-        resume=session,
-        fork=False,
-        otherwise=None if step.resume else step.prompt,
-    )
 
 
 def caught(function: Callable[[], Any]) -> tuple[Any, BaseException | None]:

@@ -10,7 +10,16 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from orchestrator.events import AttemptFinished, Event, Record, RunFinished, RunStarted, TaskAdded, TaskFinished
+from orchestrator.events import (
+    AgentMessage,
+    AttemptFinished,
+    Event,
+    Record,
+    RunFinished,
+    RunStarted,
+    TaskAdded,
+    TaskFinished,
+)
 from orchestrator.journal.codec import decode, encode
 from orchestrator.journal.lines import Place, place, without_repeats
 from orchestrator.protocols import Sessions
@@ -33,8 +42,9 @@ class MemoryJournal:
     async def flush(self) -> None:
         await anyio.lowlevel.checkpoint()
 
-    async def read(self, run: str, after: int = 0) -> Sequence[Record]:
-        return [record for record in self.records[after:] if record.run == run]
+    async def read(self, run: str, after: int = 0, *, messages: bool = True) -> Sequence[Record]:
+        of_run = [record for record in self.records[after:] if record.run == run]
+        return of_run if messages else [each for each in of_run if not isinstance(each.event, AgentMessage)]
 
     async def follow(self, run: str, after: int = 0) -> AsyncGenerator[Sequence[Record], None]:
         last: Event | None = None

@@ -4,6 +4,10 @@ INSERT INTO events (at, run, kind, data) VALUES (?, ?, ?, ?);
 -- name: read_run
 SELECT seq, at, run, kind, data FROM events WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?;
 
+-- name: read_run_without_messages
+SELECT seq, at, run, kind, data FROM events
+WHERE run = ? AND seq > ? AND kind <> 'AgentMessage' ORDER BY seq LIMIT ?;
+
 -- name: find_key
 SELECT seq, at, run, kind, data FROM events
 WHERE kind = 'TaskFinished' AND json_extract(data, '$.key') = ? AND json_extract(data, '$.status') = 'done'

@@ -35,11 +35,12 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    async def read(self, run: str, after: int = 0) -> Sequence[Record]:
-        """The run's records behind the sequence number `after` that are on disk now."""
+    async def read(self, run: str, after: int = 0, *, messages: bool = True) -> Sequence[Record]:
+        """The run's records behind `after` that are on disk now; without its AgentMessages if so said."""
         records: list[Record] = []
+        query = "read_run" if messages else "read_run_without_messages"
         with self._reading() as connection:
-            while batch := await self._batch(connection, run, after, CapacityLimiter(1)):
+            while batch := await self._batch(connection, run, after, CapacityLimiter(1), query):
                 after = batch[-1].seq
                 records += batch
         return records
@@ -87,8 +88,10 @@ class SqliteJournal:
 
         return await to_thread.run_sync(ask, limiter=CapacityLimiter(1))
 
-    async def _batch(self, connection: Connection, run: str, after: int, thread: CapacityLimiter) -> Sequence[Record]:
-        read = partial(database.read, connection, self.path, "read_run", (run, after, BATCH))
+    async def _batch(
+        self, connection: Connection, run: str, after: int, thread: CapacityLimiter, query: str = "read_run"
+    ) -> Sequence[Record]:
+        read = partial(database.read, connection, self.path, query, (run, after, BATCH))
         return self._decoded(await to_thread.run_sync(read, limiter=thread))
 
     def _decoded(self, rows: Sequence[Any]) -> Sequence[Record]:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import Cli
+from command_line import Cli, wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TESTED = {
@@ -126,15 +126,42 @@ def test_five_agents(cli: Cli) -> None:
 
 
 def test_specialists(cli: Cli) -> None:
-    """Each specialist is listed with time, cost and the file that it made, and nothing is written here."""
+    """Each specialist is listed with time, cost, session and file, then goes on in the same session and directory."""
     done = cli.finish(cli.start_python(EXAMPLES / "specialists.py", "--offline"))
     assert (done.returncode, done.stderr) == (0, "")
-    for name, file in (("poet", "poem"), ("mathematician", "product"), ("chef", "soup"), ("translator", "greetings")):
-        assert re.search(rf"^{name} +ok +\d+\.\d s +\$\d\.\d{{4}}  {file}\.txt$", done.stdout, re.MULTILINE), (
-            done.stdout
-        )
+    line = r"^{} +ok +\d+\.\d s +\$\d\.\d{{4}}  session (\w{{8}})  {}$"
+    for name, file, more in (
+        ("poet", "poem.txt", "verse.txt"),
+        ("mathematician", "product.txt", ""),
+        ("chef", "soup.txt", "list.txt"),
+        ("translator", "greetings.txt", "night.txt"),
+    ):
+        pattern = line.format(name, re.escape(file)) + "\n" + line[1:].format("  and then", re.escape(more))
+        found = re.search(pattern, done.stdout, re.MULTILINE)
+        assert found, done.stdout
+        assert found[1] == found[2]
     assert re.search(r"\d+\.\d s for \d+\.\d s of work, \$\d", done.stdout)
     assert list(cli.place.iterdir()) == []
+
+
+def test_specialists_that_were_stopped(cli: Cli) -> None:
+    """Killed after a few of its results and run again, the example asks for the others alone."""
+    process = cli.start_python(EXAMPLES / "specialists.py", "--offline")
+    wait_until(lambda: (cli.home / "orchestrator" / "journal.db").exists() and finished(cli) >= 3, "three results")
+    process.kill()
+    process.communicate()
+    before = finished(cli)
+    done = cli.finish(cli.start_python(EXAMPLES / "specialists.py", "--offline"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("from before") >= before
+    assert done.stdout.count(" ok ") == 10
+    assert len(cli.json("runs")) == 1
+
+
+def finished(cli: Cli) -> int:
+    """How many tasks of the newest run have ended well so far."""
+    runs = cli("runs", "--json")
+    return json.loads(runs.stdout)[0]["ok"] if runs.returncode == 0 and len(runs.stdout) > 5 else 0
 
 
 def test_timing(cli: Cli) -> None:

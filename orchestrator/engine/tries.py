@@ -1,0 +1,174 @@
+"""The attempts at a task, from the first to the one that succeeds or that no other can mend."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from uuid import uuid4
+
+import anyio
+
+from orchestrator.engine.keys import Identity
+from orchestrator.engine.past import Past, to_go_on
+from orchestrator.engine.steps import Ask
+from orchestrator.engine.telling import added, finished, live_usage, parsed, started, told
+from orchestrator.events import AttemptFinished
+from orchestrator.plan.model import Agent, Limits
+from orchestrator.prompts import interrupted, repair
+from orchestrator.protocols import Emit, Executor
+from orchestrator.schedule.retry import How, Retry, next_try
+from orchestrator.state import RunState, TaskState
+from orchestrator.task import Attempt, Outcome, Result, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tries:
+    """Makes a run's attempts, and keeps what they come to."""
+
+    run: str
+    state: RunState
+    limits: Limits
+    past: Past
+    executor: Executor
+    emit: Emit
+    flush: Callable[[], Awaitable[None]]
+    totals: dict[str, Result] = field(default_factory=dict)
+    """What the attempts at a task have come to so far."""
+    begun: dict[str, float] = field(default_factory=dict)
+    """When the attempt that is at work began, by task, on the event loop's clock."""
+
+    def first(self, task: str, step: Ask, identity: Identity) -> Attempt:
+        """The first attempt, written down; it goes on where an earlier one was cut off, if one was."""
+        begun = self.past.find_begun(task, identity.key)
+        attempt = Attempt(
+            run=self.run,
+            task=task,
+            number=begun.attempts + 1 if begun else 1,
+            prompt=step.prompt,
+            agent=self.clamped(step.agent),
+            workspace=identity.workspace,
+            session_id=str(uuid4()),
+            resume=step.resume,
+            fork=step.fork,
+            checks=step.checks,
+            fixes=step.retries if step.checks else 0,
+            place=step.place or self.past.find_place(self.run, task, identity.key),
+            schema=step.schema,
+            timeout=step.timeout,
+            rehearsal=step.rehearsal,
+        )
+        self.totals[task] = Result(task=task, outcome=Outcome.CANCELLED)
+        if begun:
+            self.totals[task] = replace(self.totals[task], cost_usd=begun.cost_usd, duration=begun.duration)
+            if session := to_go_on(begun):
+                attempt = continued(attempt, session, step)
+        self.emit(started(attempt, identity.key))
+        return attempt
+
+    async def make(self, step: Ask, attempt: Attempt, key: str) -> Result:
+        """Attempts until one succeeds or another cannot help; the result has the sums over all of them."""
+        task = self.state.tasks[attempt.task]
+        before_this_time, repairs = attempt.number - 1, 0
+        while True:
+            last = await self._make_one(step, attempt, task)
+            total = self.totals[task.id] = added(self.totals[task.id], last, attempt.number)
+            retry = next_try(last.outcome, attempt.number - before_this_time - repairs, step.retries, repairs)
+            if self.limits.usd is not None and self.state.cost_usd + last.cost_usd >= self.limits.usd:
+                retry = None
+            self.emit(finished(attempt, last, retry.wait if retry else None))
+            del self.begun[task.id]
+            if retry is None:
+                return total
+            repairs += retry.how is How.REPAIR
+            await anyio.sleep(retry.wait)
+            attempt = self._next(step, attempt, last, retry)
+            self.emit(started(attempt, key))
+
+    async def _make_one(self, step: Ask, attempt: Attempt, task: TaskState) -> Result:
+        before = live_usage(task)
+        begun = self.begun[task.id] = anyio.current_time()
+        # An attempt that is not written down would be paid, and could be neither found nor gone on with.
+        await self.flush()
+        last = parsed(step, await self._execute(attempt))
+        if last.usage == Usage():
+            last = replace(last, usage=live_usage(task) - before)
+        return replace(
+            last,
+            cost_usd=last.cost_usd or task.told_usd,
+            session_id=last.session_id or task.session_id,
+            duration=last.duration or anyio.current_time() - begun,
+        )
+
+    async def _execute(self, attempt: Attempt) -> Result:
+        try:
+            return await self.executor.run(attempt, self.emit)
+        except Exception as error:
+            return Result(task=attempt.task, outcome=Outcome.CRASHED, error=told(error))
+
+    def _next(self, step: Ask, attempt: Attempt, last: Result, retry: Retry) -> Attempt:
+        """The attempt after one that failed: in the same session where that can help, else from the start."""
+        again = replace(
+            attempt,
+            number=attempt.number + 1,
+            session_id=str(uuid4()),
+            agent=self.clamped(step.agent),
+            prompt=step.prompt,
+            resume=step.resume,
+            fork=step.fork,
+            otherwise=None,
+        )
+        if retry.how is How.FRESH or last.session_id is None:
+            return again
+        if retry.how is How.REPAIR:
+            return continued(again, last.session_id, step, repair(last.error or "", step.schema))
+        return continued(again, last.session_id, step)
+
+    def clamped(self, agent: Agent) -> Agent:
+        """The agent, allowed to spend no more than the run has left."""
+        if self.limits.usd is None:
+            return agent
+        left = max(self.limits.usd - self.state.cost_usd, 0.0001)
+        return agent.model_copy(update={"usd": min(left, agent.usd or left)})
+
+    def cut_short(self, task: str) -> Result:
+        """The result of a task that is cancelled at work, with what its attempts and their messages have told."""
+        state, total = self.state.tasks[task], self.totals[task]
+        duration, cost = total.duration, total.cost_usd
+        if task in self.begun:  # and not waiting for its next attempt
+            last = anyio.current_time() - self.begun.pop(task)
+            duration, cost = duration + last, cost + state.told_usd
+            self.emit(
+                AttemptFinished(
+                    task=task,
+                    attempt=state.attempts,
+                    outcome=Outcome.CANCELLED,
+                    error="it was cancelled",
+                    cost_usd=state.told_usd,
+                    duration=last,
+                )
+            )
+        live = live_usage(state)
+        return replace(
+            total,
+            outcome=Outcome.CANCELLED,
+            error="it was cancelled",
+            cost_usd=cost,
+            session_id=state.session_id,
+            workspace=state.workspace,
+            usage=live if live.all_input_tokens > total.usage.all_input_tokens else total.usage,
+            turns=max(state.turns, total.turns),
+            attempts=state.attempts,
+            duration=duration,
+            text="",
+            value=None,
+            message=None,
+        )
+
+
+def continued(attempt: Attempt, session: str, step: Ask, prompt: str | None = None) -> Attempt:
+    """The attempt, going on in that session; if that is gone, a new one begins, unless the task is to continue it."""
+    return replace(
+        attempt,
+        prompt=prompt or interrupted(step.prompt),
+        resume=session,
+        fork=False,
+        otherwise=None if step.resume else step.prompt,
+    )
