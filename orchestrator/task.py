@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from pydantic import BaseModel
 
@@ -214,6 +214,21 @@ class HasTask(Protocol):
     def task(self) -> str:
         """The task's id."""
         ...
+
+
+class TaskOptions(TypedDict, total=False):
+    """What a task can say besides its prompt: the fields of `Task`."""
+
+    agent: Agent | None
+    workspace: WorkspaceSpec | str | Path | None
+    returns: Any
+    needs: Sequence["str | HasTask"]
+    timeout: float | str | None
+    retries: int | None
+    checks: Sequence[str]
+    inputs: Sequence[str | Path]
+    fresh: bool
+    rehearsal: Sequence[Mapping[str, Any]] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

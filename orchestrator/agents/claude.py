@@ -75,6 +75,8 @@ class ClaudeRunner:
         async with anyio.create_task_group() as group:
             await group.start(self._hold_place, exchange.started)
             ending = await exchange.run(options, self._den.lease(attempt.session_id))
+        with borrow(lock):
+            pass  # nobody drives it any more: so that no file is left for each session there ever was
         try:
             return to_result(attempt, ending)
         except Exception as error:

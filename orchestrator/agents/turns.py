@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from orchestrator.processes.lock import lock
+from orchestrator.processes.lock import try_lock
 
 
 class Turns:
@@ -29,13 +29,15 @@ class Turns:
 def borrow(path: Path | None) -> Iterator[bool]:
     """Keeps other processes from driving the session whose lock that is; gives whether none does. Raises OSError.
 
-    The launcher takes it over afterwards. Without a path nothing is known of others.
+    Nothing of it is left afterwards: a launcher makes it anew. Without a path nothing is known of others.
     """
     if path is None:
         yield True
         return
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    file = try_lock(str(path))
     try:
-        yield lock(file)
+        yield file is not None
     finally:
-        os.close(file)
+        if file is not None:
+            path.unlink(missing_ok=True)
+            os.close(file)

@@ -2,12 +2,12 @@
 
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, Unpack, cast
 
 import anyio
 from anyio import to_thread
@@ -20,10 +20,9 @@ from orchestrator.engine.returns import to_reading
 from orchestrator.engine.steps import Call, Node
 from orchestrator.errors import UsageError, bare_errors
 from orchestrator.plan.loading import LoadedPlan
-from orchestrator.plan.model import Agent, Plan
+from orchestrator.plan.model import Plan
 from orchestrator.report import RunReport, report_of
-from orchestrator.task import HasTask, Result, Task
-from workspaces import WorkspaceSpec
+from orchestrator.task import Result, Task, TaskOptions
 
 Value = TypeVar("Value")
 
@@ -81,21 +80,11 @@ class Run:
         self,
         prompt: str,
         *,
-        agent: Agent | None = None,
-        workspace: WorkspaceSpec | str | Path | None = None,
-        returns: Any = None,
-        needs: Sequence[str | HasTask] = (),
-        timeout: float | str | None = None,
-        retries: int | None = None,
-        checks: Sequence[str] = (),
-        inputs: Sequence[str | Path] = (),
         key: str | None = None,
-        fresh: bool = False,
-        rehearsal: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[TaskOptions],
     ) -> Result:
         """Asks one agent and waits for its result; the arguments are those of `Task`, `timeout` also as `"10m"`."""
-        same = _same(agent, workspace, returns, needs, timeout, retries, checks, inputs, fresh, rehearsal)
-        (result,) = await _results([self.submit(replace(same, prompt=prompt, key=key))])
+        (result,) = await _results([self.submit(Task(prompt, key=key, **options))])
         return result
 
     async def map(
@@ -103,24 +92,15 @@ class Run:
         prompt: Prompt,
         items: Iterable[Any],
         *,
-        agent: Agent | None = None,
-        workspace: WorkspaceSpec | str | Path | None = None,
-        returns: Any = None,
-        needs: Sequence[str | HasTask] = (),
-        timeout: float | str | None = None,
-        retries: int | None = None,
-        checks: Sequence[str] = (),
-        inputs: Sequence[str | Path] = (),
         key: str | None = None,
-        fresh: bool = False,
-        rehearsal: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[TaskOptions],
     ) -> list[Result]:
         """One task per item, all at once within the run's limits; their results in the items' order.
 
         `prompt` is a template with `{}` or `{field}`s for an item's values, or a function from an item to a prompt or a
         Task. With `key` the tasks are called `key[0]`, `key[1]`, …
         """
-        same = _same(agent, workspace, returns, needs, timeout, retries, checks, inputs, fresh, rehearsal)
+        same = Task("", **options)
         handles = self._submit_each(prompt, items, same, key or self._next("map"))
         return await _results(handles)
 
@@ -130,20 +110,11 @@ class Run:
         prompt: Prompt,
         items: Iterable[Any],
         *,
-        agent: Agent | None = None,
-        workspace: WorkspaceSpec | str | Path | None = None,
-        returns: Any = None,
-        needs: Sequence[str | HasTask] = (),
-        timeout: float | str | None = None,
-        retries: int | None = None,
-        checks: Sequence[str] = (),
-        inputs: Sequence[str | Path] = (),
         key: str | None = None,
-        fresh: bool = False,
-        rehearsal: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[TaskOptions],
     ) -> AsyncIterator[MemoryObjectReceiveStream[Result]]:
         """As `map`, but a stream of the results, first finished first. Leaving the block early cancels the rest."""
-        same = _same(agent, workspace, returns, needs, timeout, retries, checks, inputs, fresh, rehearsal)
+        same = Task("", **options)
         handles = self._submit_each(prompt, items, same, key or self._next("as-completed"))
         send, receive = anyio.create_memory_object_stream[Result](len(handles) + 1)
         try:
@@ -198,17 +169,8 @@ class Run:
         prompt: str,
         *,
         fork: bool = False,
-        agent: Agent | None = None,
-        workspace: WorkspaceSpec | str | Path | None = None,
-        returns: Any = None,
-        needs: Sequence[str | HasTask] = (),
-        timeout: float | str | None = None,
-        retries: int | None = None,
-        checks: Sequence[str] = (),
-        inputs: Sequence[str | Path] = (),
         key: str | None = None,
-        fresh: bool = False,
-        rehearsal: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[TaskOptions],
     ) -> Result:
         """Goes on with the session of an earlier result, or with the session of that id: the agent knows all of it.
 
@@ -216,9 +178,8 @@ class Run:
         `workspace` says otherwise; after a bare id, where the run's tasks work. With `fork` the session itself stays
         as it is, and a copy goes on under an id of its own. Raises UsageError for a result that has no session.
         """
-        same = _same(agent, workspace, returns, needs, timeout, retries, checks, inputs, fresh, rehearsal)
         name = key or self._next("resume")
-        node = to_resuming_node(replace(same, prompt=prompt), name, self._setting, earlier, fork=fork)
+        node = to_resuming_node(Task(prompt, **options), name, self._setting, earlier, fork=fork)
         self._core.add([node])
         (result,) = await _results([Handle(name, self._core)])
         return result
@@ -258,34 +219,6 @@ async def _results(handles: Sequence[Handle]) -> list[Result]:
 async def _forward(handle: Handle, stream: MemoryObjectSendStream[Result]) -> None:
     with stream:
         await stream.send(await handle.result())
-
-
-def _same(
-    agent: Agent | None,
-    workspace: WorkspaceSpec | str | Path | None,
-    returns: Any,
-    needs: Sequence[str | HasTask],
-    timeout: float | str | None,
-    retries: int | None,
-    checks: Sequence[str],
-    inputs: Sequence[str | Path],
-    fresh: bool,
-    rehearsal: Sequence[Mapping[str, Any]] | None,
-) -> Task:
-    """What the tasks of one call have in common."""
-    return Task(
-        prompt="",
-        agent=agent,
-        workspace=workspace,
-        returns=returns,
-        needs=needs,
-        timeout=timeout,
-        retries=retries,
-        checks=checks,
-        inputs=inputs,
-        fresh=fresh,
-        rehearsal=rehearsal,
-    )
 
 
 def _task_for(prompt: Prompt, item: Any, index: int, same: Task) -> Task:

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from orchestrator.processes.lock import lock
+from orchestrator.processes.lock import try_lock
 from orchestrator.processes.supervisor import PASSED_ON, WATCHED, pause, supervise
 from orchestrator.processes.tree import VARIABLE, identity
 
@@ -56,12 +56,11 @@ def hold(path: str, parent: int) -> None:
 
     The CLI inherits it: if this process alone is killed, the CLI still drives the session until it has ended.
     """
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    os.set_inheritable(file, True)
     deadline = time.monotonic() + PATIENCE
-    while not lock(file):
+    while (file := try_lock(path)) is None:
         if time.monotonic() > deadline:
             sys.stderr.write("orchestrator: the session is being driven by another process\n")
             sys.exit(BUSY)
         if pause(0.1) in PASSED_ON or os.getppid() != parent:
             sys.exit(143)
+    os.set_inheritable(file, True)
