@@ -254,7 +254,7 @@ HOMES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "below a file": (lambda home: text_file(home) / "below", r"Not a directory.*set ORCHESTRATOR_HOME to a folder"),
     "on a file system without files": (lambda home: Path("/proc/orchestrator"), r".*ORCHESTRATOR_HOME"),
     "a journal that is no database": (no_database, r"not a database.*move it away, or set ORCHESTRATOR_HOME"),
-    "a journal of a newer version": (newer, r"version 999, expected 1 or lower.*install that one"),
+    "a journal of a newer version": (newer, r"version 999, expected 2 or lower.*install that one"),
     "a journal that is a folder": (folder_for_database, r"(directory|folder).*ORCHESTRATOR_HOME|unable to open"),
 }
 
