@@ -37,6 +37,8 @@ class RunStarted(Event):
     """What the run had cost by then, in US dollars."""
     known: int = 0
     """How many finished results it had by then."""
+    beside: str | None = None
+    """A run of the same plan or script that another process was driving: this one does not go on with it."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """What the command line said besides the plan, for going on: `settings`, `fail_fast`."""
 

@@ -42,6 +42,10 @@ class Journal(Protocol):
         """Returns once all that was appended so far is kept (on disk, where there is one). Raises JournalError."""
         ...
 
+    async def watch(self) -> None:
+        """Raises JournalError as soon as nothing more can be kept; never returns before."""
+        ...
+
     def follow(self, run: str, after: int = 0) -> AsyncGenerator[Sequence[Record], None]:
         """The run's records behind `after`, in batches as they come, ending with the batch that holds RunFinished."""
         ...

@@ -28,6 +28,8 @@ class RunReport:
     upstream: str | None = None
     resumed: int = 0
     """How often the run had been gone on with before."""
+    beside: str | None = None
+    """A run of the same plan or script that another process was driving when this one began."""
 
     @property
     def ok(self) -> bool:
@@ -134,6 +136,7 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         longest_s=max((_seconds(task) for task in state.leaves()), default=0.0),
         upstream=begun.upstream if begun else None,
         resumed=begun.resumed if begun else 0,
+        beside=begun.beside if begun else None,
     )
 
 

@@ -30,6 +30,8 @@ class Chosen:
     earlier: Earlier
     after: int = 0
     """The place in the journal behind which it goes on."""
+    beside: str | None = None
+    """A run of the same plan or script that another process drives."""
 
 
 async def choose(journal: Journal, holding: ExitStack, begun: RunStarted, wanted: str | None, reuse: Reuse) -> Chosen:
@@ -38,6 +40,7 @@ async def choose(journal: Journal, holding: ExitStack, begun: RunStarted, wanted
     Raises UsageError when there is no run of that id, or when it is being driven already.
     """
     run = wanted or (await find_unfinished(journal, begun) if reuse != "none" else None)
+    beside = None
     if run is not None:
         with ExitStack() as held:
             is_ours = held.enter_context(journal.hold(run))
@@ -50,9 +53,10 @@ async def choose(journal: Journal, holding: ExitStack, begun: RunStarted, wanted
                 holding.enter_context(held.pop_all())
                 behind = await journal.read(run, records[-1].seq) or records
                 return Chosen(run, Earlier.of(run, records), behind[-1].seq)
+            beside = None if is_ours else run
     run = new_id(begun.name)
     holding.enter_context(journal.hold(run))
-    return Chosen(run, Earlier(run))
+    return Chosen(run, Earlier(run), beside=beside)
 
 
 async def find_unfinished(journal: Journal, begun: RunStarted) -> str | None:

@@ -87,11 +87,11 @@ async def open_run(
         clock, status = anyio.current_time(), "crashed"
         try:
             with bare_errors():
-                async with anyio.create_task_group() as group:
+                async with kept(opened_journal), anyio.create_task_group() as group:
                     core = Core(
                         chosen.run, opened_journal, opened_executor, limits, group, fail_fast=fail_fast, past=past
                     )
-                    core.emit(going_on(started, past))
+                    core.emit(going_on(started, past, chosen.beside))
                     yield Run(started.name, core, setting)
             status = "done"
         except (anyio.get_cancelled_exc_class(), KeyboardInterrupt, SystemExit):
@@ -108,6 +108,16 @@ async def open_run(
                     watching.hurry()
         if core.failure:
             raise core.failure
+
+
+@asynccontextmanager
+async def kept(journal: Journal) -> AsyncIterator[None]:
+    """Ends the block as soon as what happens in it cannot be written down: it would be paid for, and lost."""
+    with bare_errors():
+        async with anyio.create_task_group() as group:
+            group.start_soon(journal.watch)
+            yield
+            group.cancel_scope.cancel()
 
 
 def check_limits(limits: Limits | None) -> Limits:
@@ -148,10 +158,10 @@ def begin(
     )
 
 
-def going_on(started: RunStarted, past: Past) -> RunStarted:
+def going_on(started: RunStarted, past: Past, beside: str | None) -> RunStarted:
     """The event that starts the run, with what it has from before."""
     earlier = past.earlier
-    return replace(started, resumed=earlier.resumed, spent_usd=earlier.spent_usd, known=earlier.count)
+    return replace(started, resumed=earlier.resumed, spent_usd=earlier.spent_usd, known=earlier.count, beside=beside)
 
 
 async def open_journal(stack: AsyncExitStack, journal: Journal | str | Path | None) -> Journal:

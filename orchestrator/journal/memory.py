@@ -42,6 +42,9 @@ class MemoryJournal:
     async def flush(self) -> None:
         await anyio.lowlevel.checkpoint()
 
+    async def watch(self) -> None:
+        await anyio.sleep_forever()
+
     async def read(self, run: str, after: int = 0, *, messages: bool = True) -> Sequence[Record]:
         of_run = [record for record in self.records[after:] if record.run == run]
         return of_run if messages else [each for each in of_run if not isinstance(each.event, AgentMessage)]

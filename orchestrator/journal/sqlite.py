@@ -145,6 +145,12 @@ class SqliteWriter(SqliteJournal):
                 raise self.failure
             await self._wait_or_write()
 
+    async def watch(self) -> None:
+        """Raises JournalError as soon as nothing more can be written."""
+        while self.failure is None:
+            await self._progress.wait()
+        raise self.failure
+
     async def change(self, query: str, arguments: Callable[[], Sequence[Any]]) -> None:
         """Carries out a named query between the batches of events; returns when it is written.
 

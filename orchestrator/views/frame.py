@@ -52,7 +52,7 @@ def header(state: RunState, run: str, now: float) -> RenderableType:
     line.add_column(justify="right", no_wrap=True)
     about = f" · {begun.upstream} model" if begun and begun.upstream else ""
     width = f" · {begun.concurrent} at once" if begun else ""
-    again = f" · {going_on(begun)}" if begun and begun.resumed else ""
+    again = f" · {words}" if begun and (words := going_on(begun)) else ""
     line.add_row(Text.assemble((run, "bold"), about, width, again), clock(now - state.started_at))
     return line
 

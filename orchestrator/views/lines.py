@@ -47,7 +47,7 @@ def line(event: Event, state: RunState, run: str) -> str | None:
     match event:
         case RunStarted():
             about = f", {event.upstream} model" if event.upstream else ""
-            again = f", {going_on(event)}" if event.resumed else ""
+            again = f", {words}" if (words := going_on(event)) else ""
             text = f"run {run}: {event.concurrent} at once{about}{again}"
         case TaskExpanded():
             text = f"{event.task}: {plural(len(event.parts), 'item')}"

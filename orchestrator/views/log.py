@@ -35,8 +35,8 @@ def entries(record: Record) -> Iterator[tuple[str, str]]:
     match record.event:
         case AttemptStarted(prompt=prompt, attempt=number):
             yield "?", prompt if number == 1 else f"(attempt {number}) {prompt}"
-        case RunStarted(resumed=times) as begun if times:
-            yield "#", going_on(begun)
+        case RunStarted() as begun if words := going_on(begun):
+            yield "#", words
         case SessionStarted(how=how, session_id=session) if how != "fresh":
             yield "#", f"{how} session {session}"
         case CheckFinished(command=command, exit_code=code, output=output):

@@ -160,6 +160,10 @@ def notes(report: RunReport) -> list[str]:
             said.append(
                 f"{task}: {plural(len(result.workspace.changed), 'file')} changed on branch {result.workspace.branch}"
             )
+    if report.beside:
+        said.append(
+            f"run {report.beside} was at work on the same: this one began anew beside it, and took nothing from it"
+        )
     said.extend(filter(None, [upstream_note(report.upstream)]))
     said.append(f"more: orchestrator show {report.run}")
     if report.status not in ("done", "running"):

@@ -39,8 +39,10 @@ def dollars(amount: float) -> str:
 
 
 def going_on(begun: RunStarted) -> str:
-    """What a run has from before, when it is gone on with."""
-    return f"going on with {plural(begun.known, 'finished result')}"
+    """What a run has from before, when it is gone on with; what goes on beside it; empty when there is neither."""
+    if begun.beside:
+        return f"anew beside {begun.beside}, which is at work on the same"
+    return f"going on with {plural(begun.known, 'finished result')}" if begun.resumed else ""
 
 
 def verdict(exit_code: int | None) -> str:

@@ -251,6 +251,7 @@ async def test_two_at_once_are_two_runs() -> None:
     stage = Stage(slow())
     async with stage.open() as one, stage.open() as other:
         assert one.id != other.id
+        assert [begun.beside for begun in stage.of(RunStarted)] == [None, one.id]
         with pytest.raises(UsageError, match="is being driven by another process"):
             async with stage.open(run=one.id):
                 pass

@@ -104,6 +104,23 @@ async def test_nothing_is_paid_that_cannot_be_written_down() -> None:
     assert asked == []
 
 
+async def test_agents_do_not_work_on_for_a_journal_that_failed() -> None:
+    """Agents at work are ended as soon as the journal says that it can keep nothing more, not when the first is done."""
+
+    class Told(Fills):
+        async def watch(self) -> None:
+            await anyio.sleep(50)
+            raise JournalError("the disk is full")
+
+    executor = ScriptedExecutor(lambda _: Reply(seconds=1e6))
+    begun = anyio.current_time()
+    with pytest.raises(JournalError, match="the disk is full"):
+        async with open_run(executor=executor, journal=Told(100)) as run:
+            run.submit(Task(prompt="x"))
+    assert anyio.current_time() - begun < 100
+    assert executor.agent.at_once == 0
+
+
 async def test_a_full_disk_ends_the_run(tmp_path: Path) -> None:
     """A SQLite journal that can grow no more ends the run with advice; what was written before is there."""
     path = tmp_path / "journal.db"
