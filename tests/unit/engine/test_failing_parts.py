@@ -105,7 +105,7 @@ async def test_nothing_is_paid_that_cannot_be_written_down() -> None:
 
 
 async def test_agents_do_not_work_on_for_a_journal_that_failed() -> None:
-    """Agents at work are ended as soon as the journal says that it can keep nothing more, not when the first is done."""
+    """Agents at work are ended as soon as the journal says that it can keep nothing more, not after their work."""
 
     class Told(Fills):
         async def watch(self) -> None:
