@@ -37,6 +37,8 @@ class RunStarted(Event):
     """What the run had cost by then, in US dollars."""
     known: int = 0
     """How many finished results it had by then."""
+    rerun: list[str] = field(default_factory=list)
+    """Tasks and loops that are to be done again."""
     beside: str | None = None
     """A run of the same plan or script that another process was driving: this one does not go on with it."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -77,8 +79,12 @@ class AttemptStarted(Event):
     """The id that a new session is to have."""
     key: str | None = None
     """The hash of what determines the task's result."""
+    question: str | None = None
+    """The same without the contents of its `inputs`: an agent may be about to change these."""
     resume: str | None = None
     """The session that the attempt is to go on with, if that is still there; None: a new one."""
+    fork: bool = False
+    """Whether a copy of that session is to go on, under `session_id`."""
     place: str | None = None
     """What its workspace is called: `<run>/<task>`, and `<run>/<task>.2` for the second edition of the task."""
 
@@ -178,6 +184,8 @@ class TaskFinished(Event):
     """Whether it is a loop, which is not counted beside its parts."""
     key: str | None = None
     """The hash of what determined the result."""
+    key_after: str | None = None
+    """The same with the contents that its `inputs` had afterwards, where the agent has changed them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +195,8 @@ class RunFinished(Event):
     """`done`, `failed`, `cancelled` or `crashed`."""
     wall: float
     """Seconds from the run's start to its end."""
+    complete: bool = True
+    """Whether all was tried that was to be done: not so after a stop, a spent budget, a refused account."""
 
 
 KINDS: Mapping[str, type[Event]] = {

@@ -51,7 +51,10 @@ class Journal(Protocol):
         ...
 
     async def read(self, run: str, after: int = 0, *, messages: bool = True) -> Sequence[Record]:
-        """The run's records behind `after` that are kept now; AgentMessages, which are most of it, only if wanted."""
+        """The run's records behind `after` that are kept now.
+
+        Without `messages` the AgentMessages, which are most of it, are left out, but for those of type ResultMessage.
+        """
         ...
 
     def hold(self, run: str) -> AbstractContextManager[bool]:

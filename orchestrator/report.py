@@ -28,6 +28,12 @@ class RunReport:
     upstream: str | None = None
     resumed: int = 0
     """How often the run had been gone on with before."""
+    plan: str | None = None
+    """The plan file, when the run has one."""
+    script: str | None = None
+    """The script that opened the run, when one did."""
+    spent_usd: float = 0.0
+    """US dollars that all attempts of this run have cost, as the CLI reckons them."""
     beside: str | None = None
     """A run of the same plan or script that another process was driving when this one began."""
 
@@ -64,12 +70,12 @@ class RunReport:
 
     @property
     def cost_usd(self) -> float:
-        """US dollars, as the CLI reckons them, that this run has cost; what other runs paid for is not in it."""
-        return sum(result.cost_usd for result in self.leaf_results if result.reused in (None, self.run))
+        """US dollars that this run has cost, as the CLI reckons them; what other runs paid for is not in it."""
+        return self.spent_usd
 
     @property
     def usage(self) -> Usage:
-        return sum((result.usage for result in self.leaf_results), Usage())
+        return sum((result.usage for result in self.leaf_results if result.reused in (None, self.run)), Usage())
 
     @property
     def speedup(self) -> float:
@@ -136,6 +142,9 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         longest_s=max((_seconds(task) for task in state.leaves()), default=0.0),
         upstream=begun.upstream if begun else None,
         resumed=begun.resumed if begun else 0,
+        plan=begun.plan if begun else None,
+        script=begun.script if begun else None,
+        spent_usd=state.cost_usd,
         beside=begun.beside if begun else None,
     )
 

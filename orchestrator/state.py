@@ -57,6 +57,8 @@ class TaskState:
     """What the attempt at work has cost, as far as its messages have told."""
     workspace: WorkspaceInfo | None = None
     session_id: str | None = None
+    in_session: bool = False
+    """Whether the attempt's session has begun."""
     result: dict[str, Any] | None = None
 
     reused: bool = False
@@ -173,8 +175,9 @@ class RunState:
 
     def _attempt_started(self, event: AttemptStarted, at: float) -> None:
         task = self.tasks[event.task]
-        task.attempts, task.session_id, task.doing = event.attempt, event.resume or event.session_id, "starting"
-        task.told_usd = 0.0
+        task.attempts, task.doing = event.attempt, "starting"
+        task.session_id = event.session_id if event.fork else event.resume or event.session_id
+        task.told_usd, task.in_session = 0.0, False
         task.started = task.started or at
         if task.status is not Status.RUNNING:
             self._count(task, Status.RUNNING)
@@ -199,7 +202,8 @@ class RunState:
             )
 
     def _session_started(self, event: SessionStarted, at: float) -> None:
-        self.tasks[event.task].session_id = event.session_id
+        task = self.tasks[event.task]
+        task.session_id, task.in_session = event.session_id, True
 
     def _check_finished(self, event: CheckFinished, at: float) -> None:
         verdict = "passed" if event.exit_code == 0 else "failed"

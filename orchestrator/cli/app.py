@@ -99,6 +99,7 @@ def run(
 @app.command()
 def resume(
     run: RunName = None,
+    settings: Settings = None,
     concurrent: Concurrent = None,
     usd: Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost in all, in US dollars.")] = None,
     rerun: Rerun = None,
@@ -107,7 +108,7 @@ def resume(
 ) -> None:
     """Go on with a run: what has finished is kept, agents that were cut off go on in their sessions."""
     options = _options(concurrent=concurrent, usd=usd, rerun=tuple(rerun or ()), view=view, json=json)
-    _do("resuming:resume", run, options)
+    _do("resuming:resume", run, settings or [], options)
 
 
 @app.command("continue")

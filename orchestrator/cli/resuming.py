@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -9,8 +10,9 @@ import anyio
 from orchestrator.cli import exits
 from orchestrator.cli.inspecting import find_run
 from orchestrator.cli.output import check_target
-from orchestrator.cli.running import Options, carry_out, choose_views, drive
+from orchestrator.cli.running import Options, carry_out, choose_views, drive, to_overrides, told
 from orchestrator.engine.opening import open_run
+from orchestrator.engine.planned import planned_agent
 from orchestrator.engine.plans import last_start, load_again
 from orchestrator.engine.run import Run
 from orchestrator.errors import OrchestratorError, UsageError
@@ -22,23 +24,27 @@ from orchestrator.state import RunState
 from orchestrator.task import Outcome, Result
 
 
-def resume(run: str | None, options: Options) -> int:
+def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
     """Goes on with a run of a plan file; the exit code."""
     name, records = anyio.run(read, run)
     begun = last_start(name, records)
+    overrides = to_overrides(settings)
+    loaded = load_again(name, begun, overrides)
     known = Options(
         offline=begun.upstream == "offline",
-        concurrent=options.concurrent or begun.concurrent,
-        usd=options.usd or begun.usd,
+        concurrent=options.concurrent,
+        usd=options.usd,
         fail_fast=bool(begun.arguments.get("fail_fast")),
         rerun=options.rerun,
         view=options.view,
         json=options.json,
         directory=Path(begun.directory),
         run=name,
-        arguments=begun.arguments,
     )
-    return drive(load_again(name, begun), known)
+    now = told({**begun.arguments.get("settings", {}), **overrides}, known)
+    now["limits"] = dict(begun.arguments.get("limits", {})) | now["limits"]
+    now["withheld"] = sorted({*now["withheld"], *begun.arguments.get("withheld", ())})
+    return drive(loaded, replace(known, arguments=now))
 
 
 def go_on(run: str, task: str, prompt: str, fork: bool, directory: str | None, options: Options) -> int:
@@ -61,6 +67,7 @@ def go_on(run: str, task: str, prompt: str, fork: bool, directory: str | None, o
         upstream=begun.upstream,
         reuse="none",
         directory=Path(begun.directory) if place is None else place,
+        arguments={"continues": [name, task]},
     )
     code = carry_out(opening, work, options.json)
     if code == exits.OK and options.json != "-":
@@ -99,15 +106,15 @@ def agent_of(task: str, begun: RunStarted, records: Sequence[Record]) -> Agent:
 
     Written down are neither its environment variables nor its MCP servers: they may hold secrets.
     """
-    told = [each.event for each in records if isinstance(each.event, AttemptStarted) and each.event.task == task]
-    written = dict(told[-1].agent) if told else {}
+    begun_with = [each.event for each in records if isinstance(each.event, AttemptStarted) and each.event.task == task]
+    written = dict(begun_with[-1].agent) if begun_with else {}
     if begun.usd is not None:
         written.pop("usd", None)  # what was left of the run's budget
     agent = Agent.model_validate(written)
     try:
-        plan = load_again("", begun).plan
-        name = plan.tasks[task.partition("[")[0]].agent or plan.defaults.agent
-        planned = plan.agents[name] if name else agent
+        loaded = load_again("", begun)
+        name = loaded.plan.tasks[task.partition("[")[0]].agent or loaded.plan.defaults.agent
+        planned = planned_agent(loaded, name) if name else agent
     except (OrchestratorError, KeyError):
         return agent
-    return agent.model_copy(update={"env": planned.env, "mcp_servers": planned.mcp_servers})
+    return agent.model_copy(update={"env": planned.env, "mcp_servers": planned.mcp_servers, "usd": planned.usd})

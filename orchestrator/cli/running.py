@@ -1,6 +1,7 @@
 """`run` and `demo`: a plan from its file to its exit code."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,11 +27,13 @@ from orchestrator.plan.words import did_you_mean, listed
 from orchestrator.protocols import View
 from orchestrator.report import RunReport
 from orchestrator.settings import home, load
-from orchestrator.views.summary import summary
+from orchestrator.views.summary import how_to_go_on, summary
 
 SHOW_CURSOR = b"\x1b[?25h"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGHUP comes when the terminal is closed or the connection drops, unless `nohup` has it ignored."""
+SECRET_PART = re.compile(r"\.(env|mcp_servers)\b")
+"""Settings that may hold secrets."""
 DOCS = ("*.md", "*.rst", "docs/**/*.md", "docs/**/*.rst")
 
 
@@ -64,8 +67,19 @@ class Options:
 def run(path: str, settings: Sequence[str], options: Options) -> int:
     """Runs a plan file; the exit code."""
     overrides = to_overrides(settings)
-    arguments = {"settings": overrides, "fail_fast": options.fail_fast}
-    return drive(load_plan(path, overrides), replace(options, arguments=arguments))
+    return drive(load_plan(path, overrides), replace(options, arguments=told(overrides, options)))
+
+
+def told(overrides: Mapping[str, str], options: Options) -> dict[str, Any]:
+    """What must be known to go on with the run: written down without what may be secret."""
+    private = [name for name in overrides if SECRET_PART.search(name)]
+    limits = {"concurrent": options.concurrent, "usd": options.usd}
+    return {
+        "settings": {name: value for name, value in overrides.items() if name not in private},
+        "withheld": private,
+        "limits": {name: value for name, value in limits.items() if value is not None},
+        "fail_fast": options.fail_fast,
+    }
 
 
 def demo(options: Options) -> int:
@@ -74,12 +88,13 @@ def demo(options: Options) -> int:
         found = next((path for pattern in DOCS for path in Path.cwd().glob(pattern)), None)
         docs = Path.cwd() if found else unpacked(folder / "docs", home().path / "demo" / "lantern")
         report = home().path / "demo" / "audit.md"
-        loaded = load_plan(folder / "plan.yaml", {"vars.docs": quoted(docs), "vars.report": quoted(report)})
+        settings = {"vars.docs": quoted(docs), "vars.report": quoted(report)}
+        loaded = load_plan(folder / "plan.yaml", settings)
         print(
             f"auditing the documentation in {docs} with real Claude CLI processes and the offline model",
             file=sys.stderr,
         )
-        code = drive(loaded, options)
+        code = drive(loaded, replace(options, arguments=told(settings, options)))
         if code == exits.OK:
             stream = sys.stderr if options.json == "-" else sys.stdout
             print(f"\nthe report ({report}):\n\n{report.read_text('utf-8')}", file=stream)
@@ -114,7 +129,7 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
     """Runs a loaded plan with its view, prints the summary and the JSON; the exit code."""
     check_target(options.json)
     limits = loaded.plan.limits
-    changes = {"concurrent": options.concurrent, "usd": options.usd}
+    changes = dict(options.arguments.get("limits", {})) | {"concurrent": options.concurrent, "usd": options.usd}
     try:
         given = {name: value for name, value in changes.items() if value is not None}
         checked = type(limits).model_validate(limits.model_dump() | given)
@@ -162,7 +177,7 @@ def carry_out(
         tell(report, json)
     if interrupted:
         with suppress(BrokenPipeError):
-            print(f"interrupted: go on with: orchestrator resume {report.run}", file=sys.stderr)
+            print(f"interrupted: {how_to_go_on(report)}", file=sys.stderr)
         return exits.INTERRUPTED
     return exits.OK if report.ok else exits.SOME_FAILED
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from orchestrator.engine.keys import digest
 from orchestrator.engine.returns import Reading, to_reading
 from orchestrator.engine.steps import Ask, Node
 from orchestrator.errors import UsageError
@@ -86,12 +87,14 @@ def to_resuming_node(task: Task, name: str, setting: Setting, earlier: Result | 
     place = None
     if isinstance(earlier, Result) and earlier.workspace and task.workspace is None:
         where = earlier.workspace
-        # A copy of the agent goes on from a copy of its work: two cannot be on one branch.
+        # The copy of an agent has a branch of its own, from where the other's ends; two cannot be on one. In a plain
+        # directory both work in the same place.
         place = None if fork and where.branch else where.name
         base = (where.commit if fork else None) or where.base
         task = replace(task, workspace=WorkspaceSpec(kind=where.kind, path=where.origin, base=base))
     node = to_node(task, name, setting)
-    step = replace(cast("Ask", node.prepare()), resume=session, fork=fork, place=place)
+    after = digest(earlier, {}, whole=True) if isinstance(earlier, Result) else None
+    step = replace(cast("Ask", node.prepare()), resume=session, fork=fork, place=place, after=after)
     return replace(node, prepare=lambda: step)
 
 

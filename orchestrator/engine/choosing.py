@@ -65,7 +65,7 @@ async def find_unfinished(journal: Journal, begun: RunStarted) -> str | None:
         return None
     rows = await journal.runs(wanted=begun.name)
     same = next((row for row in rows if is_same(row, begun)), None)
-    return same["run"] if same and same["status"] not in FINISHED else None
+    return same["run"] if same and same["status"] != "done" else None
 
 
 def is_same(row: Mapping[str, Any], begun: RunStarted) -> bool:
@@ -77,7 +77,7 @@ def is_same(row: Mapping[str, Any], begun: RunStarted) -> bool:
 def is_finished(records: Sequence[Record]) -> bool:
     """Whether the run came to its end since it was last started."""
     last = next(each.event for each in reversed(records) if isinstance(each.event, RunStarted | RunFinished))
-    return isinstance(last, RunFinished) and last.status in FINISHED
+    return isinstance(last, RunFinished) and last.status in FINISHED and last.complete
 
 
 def script() -> str | None:

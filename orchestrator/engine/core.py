@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from anyio import CapacityLimiter, to_thread
@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from orchestrator.engine.earlier import Earlier
 from orchestrator.engine.keys import Identity, digest
-from orchestrator.engine.past import Past
+from orchestrator.engine.past import Past, is_there
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
 from orchestrator.engine.telling import added_event, cancelled, told
 from orchestrator.engine.tries import Tries
@@ -34,6 +34,10 @@ from workspaces import WorkspaceError
 
 CALLS = 40
 """How many blocking functions of a run are at work at once."""
+LOOKERS = 4
+"""How many threads look into files for what tasks depend on."""
+REFUSALS = (Outcome.AUTH, Outcome.BILLING, Outcome.BUDGET, Outcome.QUOTA)
+"""What ends a run's work from outside: what has not been done is still to be done."""
 
 
 class Core:
@@ -70,6 +74,8 @@ class Core:
         )
         self._keys: dict[str, str] = {}
         """Of the tasks whose turn has come."""
+        self._keys_after: dict[str, str] = {}
+        """Of the tasks whose agents have changed their inputs."""
         self._looking = 0
         """Tasks that hold a place while it is looked up what they are."""
         self._nodes: dict[str, Node] = {}
@@ -80,6 +86,7 @@ class Core:
         self._stopped = False
         # Not the threads that everything else shares: functions that block must not keep results from the disk.
         self._threads = CapacityLimiter(CALLS)
+        self._lookers = CapacityLimiter(LOOKERS)
 
     def emit(self, event: Event) -> None:
         """Writes the event down and folds it in."""
@@ -151,21 +158,34 @@ class Core:
         return self._stopped or self._group.cancel_scope.cancel_called
 
     def _take_known(self) -> None:
-        """Ends tasks whose results are there already and need no looking up: they wait for no place."""
-        while self.state.arrived:
-            task = self.state.arrived.popleft()
-            if self._past.earlier.count and not self._is_stopped():
-                self._take_if_known(self._nodes[task.id])
+        """Ends tasks whose results are there already and need no looking up: they wait for no place.
 
-    def _take_if_known(self, node: Node) -> None:
+        First each takes its own. What is left then may be had by others that ask the same.
+        """
+        arrived = [self._nodes[self.state.arrived.popleft().id] for _ in range(len(self.state.arrived))]
+        if not self._past.earlier.count or self._is_stopped():
+            return
+        steps = [(node, step) for node in arrived if (step := self._prepare_early(node))]
+        for node, step in steps:
+            identity = self._past.identify(step, self._depends(node))
+            self._keys[node.id] = identity.key
+            if known := self._past.find_own(node.id, step, identity.key):
+                self._end(node, known)
+        for node, step in steps:
+            if node.id not in self._ending and (known := self._find_free(node, step)):
+                self._end(node, known)
+
+    def _prepare_early(self, node: Node) -> Ask | None:
+        """What the task asks, before its turn; None for what has to wait for that."""
         try:
             step = node.prepare()
         except Exception:
-            return  # it is told when the task's turn comes
-        if node.id not in self._ending and isinstance(step, Ask) and not self._past.must_look(step):
-            identity = self._past.identify(step, self._depends(node))
-            if known := self._find(node, step, identity):
-                self._end(node, known)
+            return None  # it is told when the task's turn comes
+        early = node.id not in self._ending and isinstance(step, Ask) and not self._past.must_look(step)
+        return step if early and isinstance(step, Ask) else None
+
+    def _find_free(self, node: Node, step: Ask) -> Result | None:
+        return self._past.find_another(node.id, step, self._keys[node.id], self._is_free)
 
     def _start(self, node: Node, refused: Result | None = None) -> None:
         """Starts the task; with `refused` only a result that is there already is taken, and else that is its result."""
@@ -191,7 +211,7 @@ class Core:
                     self._end(node, known)
                 else:
                     first = self._tries.first(node.id, step, identity)
-                    self._begin(node, partial(self._tries.make, step, first, identity.key))
+                    self._begin(node, partial(self._tries.make, step, first, identity))
             case Call():
                 self.emit(AttemptStarted(task=node.id, attempt=1))
                 self._begin(node, partial(self._call, node, step))
@@ -227,20 +247,41 @@ class Core:
     async def _look_and_ask(self, node: Node, step: Ask, refused: Result | None) -> Result:
         """The result of a task for which files, a repository or other runs have to be looked at first."""
         try:
-            identity = await self._past.look_up(step, self._depends(node), self._journal, self._threads)
+            identity = await self._past.look_up(step, self._depends(node), self._journal, self._lookers)
+            known = self._find(node, step, identity)
+            if known and not await is_there(known):
+                known = None
         except WorkspaceError as error:
             return Result(task=node.id, outcome=Outcome.WORKSPACE, error=str(error))
         except UsageError as error:
             return Result(task=node.id, outcome=Outcome.INVALID_TASK, error=str(error))
         finally:
             self._looking -= 1
-        if known := self._find(node, step, identity) or refused:
-            return known
-        return await self._tries.make(step, self._tries.first(node.id, step, identity), identity.key)
+        if known or refused:
+            return known or cast("Result", refused)
+        result = await self._tries.make(step, self._tries.first(node.id, step, identity), identity)
+        if result.ok and step.inputs:
+            await self._look_again(node, step, identity)
+        return result
+
+    async def _look_again(self, node: Node, step: Ask, identity: Identity) -> None:
+        """Finds the key that the task has now that its agent may have changed its `inputs`."""
+        try:
+            after = await self._past.look_up(step, self._depends(node), self._journal, self._lookers)
+        except (WorkspaceError, UsageError):
+            return
+        if after.question == identity.question and after.key != identity.key:
+            self._keys_after[node.id] = after.key
 
     def _find(self, node: Node, step: Ask, identity: Identity) -> Result | None:
+        """A result that is there already: the task's own, or that of another task which has no use for it."""
         self._keys[node.id] = identity.key
-        return self._past.find_result(node.id, step, identity.key)
+        own = self._past.find_own(node.id, step, identity.key)
+        return own or self._past.find_another(node.id, step, identity.key, self._is_free)
+
+    def _is_free(self, task: str, key: str) -> bool:
+        """Whether a task has no use for a result with this key: it is none of this run's, or asks something else."""
+        return task not in self._nodes or self._keys.get(task, key) != key
 
     async def _call(self, node: Node, step: Call) -> Result:
         begun = self._tries.begun[node.id] = anyio.current_time()
@@ -314,6 +355,7 @@ class Core:
             result=result.to_json(),
             loop=self.state.tasks[task].parts is not None,
             key=self._keys.get(task),
+            key_after=self._keys_after.get(task),
         )
         self._journal.append(self.run, event)
         return event
@@ -328,7 +370,10 @@ class Core:
                     self.results[task.id], event = self._write_ending(task.id, result)
                     self.state.apply(event, time.time())
             bad = self.state.counts[Status.FAILED] + self.state.counts[Status.CANCELLED]
-            self.emit(RunFinished(status="failed" if bad and status == "done" else status, wall=wall))
+            refused = any(result.outcome in REFUSALS for result in self.results.values())
+            complete = status == "done" and self.failure is None and not refused
+            said = "failed" if bad and status == "done" else status
+            self.emit(RunFinished(status=said, wall=wall, complete=complete))
             await self._journal.flush()
         finally:
             for task_id, ended in self._ended.items():

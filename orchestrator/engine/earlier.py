@@ -1,10 +1,12 @@
 """What is known from before: results that need not be paid for again, and attempts that were cut off."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.events import (
+    AgentMessage,
     AttemptFinished,
     AttemptStarted,
     Event,
@@ -13,33 +15,34 @@ from orchestrator.events import (
     SessionStarted,
     TaskFinished,
 )
-from orchestrator.task import Outcome, Result, Status
+from orchestrator.task import Outcome, Result, Status, Usage
 
 
 @dataclass(slots=True)
 class Begun:
     """A task that has begun and has no good result."""
 
-    key: str | None
-    place: str | None
+    question: str | None
     session_id: str | None
+    in_session: bool
+    """Whether that session had begun."""
     attempts: int
     """How many there have been."""
-    cost_usd: float = 0.0
-    duration: float = 0.0
-    """Seconds of work so far."""
+    spent: Result
+    """What they have come to: cost, time, tokens, turns."""
+    told_usd: float = 0.0
+    """What the last one has cost, as far as it has told, while its end is not written."""
     outcome: Outcome | None = None
     """Of the last attempt; None when nobody was left to see its end."""
-    started: bool = False
-    """Whether its session was there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A finished result, and the run that has it."""
+    """A finished result, the run that has it, and the task that has it there."""
 
     result: Mapping[str, Any]
     run: str
+    task: str
 
 
 @dataclass(slots=True)
@@ -52,12 +55,21 @@ class Earlier:
     resumed: int = 0
     """How often the run has been started, the first time included."""
     spent_usd: float = 0.0
-    _finished: dict[str, dict[tuple[str, str], Found]] = field(default_factory=dict)
-    """By key, then by run and task."""
-    _given: set[tuple[str, str, str]] = field(default_factory=set)
-    """By key, run and task: what was taken."""
+    """What all its attempts have cost."""
+    _own: dict[str, dict[str, Found]] = field(default_factory=dict)
+    """Results of this run by key, then by task."""
+    _others: dict[str, list[Found]] = field(default_factory=dict)
+    """Results of other runs by key, the newest first."""
+    _given: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many results of a run were taken, by key and run."""
+    _keys_after: dict[str, str] = field(default_factory=dict)
+    """Keys of results by the key that the task has since it changed its own inputs."""
     _places: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By task and key: where the task worked."""
+    """By task and question: where the task worked."""
+    _due: set[str] = field(default_factory=set)
+    """Tasks and loops that were to be done again."""
+    _redone: set[str] = field(default_factory=set)
+    """Of these tasks, those that were."""
 
     @classmethod
     def of(cls, run: str, records: Iterable[Record]) -> "Earlier":
@@ -73,39 +85,63 @@ class Earlier:
 
     @property
     def count(self) -> int:
-        """How many results there are."""
-        return sum(map(len, self._finished.values()))
+        """How many results of this run there are."""
+        return sum(map(len, self._own.values()))
+
+    @property
+    def unsettled_usd(self) -> float:
+        """What attempts have told of their cost whose ends were never written."""
+        return sum(begun.told_usd for begun in self.begun.values())
 
     def add(self, key: str, records: Iterable[Record]) -> None:
-        """Adds finished results with this key, the newest first; what is there already comes before them."""
-        known = self._finished.setdefault(key, {})
-        for record in records:
-            event = record.event
-            place = (record.run, getattr(event, "task", ""))
-            if isinstance(event, TaskFinished) and record.run != self.run and (key, *place) not in self._given:
-                known.setdefault((record.run, event.task), Found(event.result, record.run))
+        """Adds finished results of other runs with this key, the newest first. Copies of a result are no others."""
+        events = ((record.run, record.event) for record in records if record.run != self.run)
+        found = [
+            Found(event.result, run, event.task)
+            for run, event in events
+            if isinstance(event, TaskFinished) and event.result.get("reused") is None
+        ]
+        skipped = Counter({run: number for (given, run), number in self._given.items() if given == key})
+        self._others[key] = []
+        for each in found:
+            if skipped[each.run]:
+                skipped[each.run] -= 1
+            else:
+                self._others[key].append(each)
 
-    def take(self, task: str, key: str) -> Result | None:
-        """A finished result for the key, its own if there is one; each is given once. None when there is none.
+    def take_own(self, task: str, key: str) -> Result | None:
+        """The task's own result of this run; each is given once. None when there is none."""
+        key = self._keys_after.get(key, key)
+        found = self._own.get(key, {}).pop(task, None)
+        return self._give(task, key, found) if found else None
 
-        Two tasks that ask the same get a result each: that of either will do for either.
+    def take_another(self, task: str, key: str, is_free: Callable[[str, str], bool]) -> Result | None:
+        """The result of another task that asked the same, here or in other runs. None when there is none.
+
+        `is_free(other, key)` tells whether another task of this run has no use for its own.
         """
-        found = self._finished.get(key)
-        if not found:
-            return None
-        place = (self.run, task) if (self.run, task) in found else next(iter(found))
-        known = found.pop(place)
-        self._given.add((key, *place))
-        return replace(Result.from_json(known.result), task=task, reused=known.result.get("reused") or known.run)
+        own, others = self._own.get(key, {}), self._others.get(key, [])
+        if (other := next((each for each in own if is_free(each, key)), None)) is not None:
+            return self._give(task, key, own.pop(other))
+        return self._give(task, key, others.pop(0)) if others else None
 
-    def place(self, run: str, task: str, key: str, *, again: bool) -> str | None:
-        """What the workspace is to be called: as before for the same key, else one that no edition of the task had.
+    def _give(self, task: str, key: str, found: Found) -> Result:
+        origin = found.result.get("reused") or found.run
+        self._given[key, origin] += origin != self.run
+        return replace(Result.from_json(found.result), task=task, reused=origin)
+
+    def is_due_again(self, task: str) -> bool:
+        """Whether the task was to be done again, and has not been since."""
+        return task not in self._redone and (task in self._due or task.rpartition("[")[0] in self._due)
+
+    def place(self, run: str, task: str, question: str, *, again: bool) -> str | None:
+        """What the workspace is to be called: as before for the same question, else as no edition of the task was.
 
         `again`: the task is to be done anew, whatever there is. None stands for the first one's name.
         """
         places = self._places.get(task, {})
-        if not again and key in places:
-            return places[key]
+        if not again and question in places:
+            return places[question]
         taken = set(places.values())
         names = (f"{run}/{task}" + (f".{number}" if number > 1 else "") for number in range(1, len(taken) + 2))
         free = next(name for name in names if name not in taken)
@@ -113,48 +149,69 @@ class Earlier:
 
     def _run_started(self, event: RunStarted) -> None:
         self.resumed += 1
+        self._due.update(event.rerun)
+        self._redone = {task for task in self._redone if not {task, task.rpartition("[")[0]} & set(event.rerun)}
 
     def _attempt_started(self, event: AttemptStarted) -> None:
-        if event.key is None:
+        if event.question is None:
             return
         before = self.begun.get(event.task)
-        if before is None or before.key != event.key:
-            before = None
-        place = event.place or f"{self.run}/{event.task}"
+        same = before is not None and before.question == event.question
         self.begun[event.task] = Begun(
-            key=event.key,
-            place=event.place,
-            session_id=event.resume or event.session_id,
+            question=event.question,
+            session_id=event.session_id if event.fork else event.resume or event.session_id,
+            in_session=event.resume is not None and not event.fork,
             attempts=event.attempt,
-            cost_usd=before.cost_usd if before else 0.0,
-            duration=before.duration if before else 0.0,
-            started=event.resume is not None,
+            spent=before.spent if before and same else Result(task=event.task, outcome=Outcome.CANCELLED),
         )
-        self._places.setdefault(event.task, {})[event.key] = place
+        self._places.setdefault(event.task, {})[event.question] = event.place or f"{self.run}/{event.task}"
 
     def _session_started(self, event: SessionStarted) -> None:
         if begun := self.begun.get(event.task):
-            begun.session_id, begun.started = event.session_id, True
+            begun.session_id, begun.in_session = event.session_id, True
+
+    def _agent_message(self, event: AgentMessage) -> None:
+        if (begun := self.begun.get(event.task)) and event.cost_usd:
+            begun.told_usd = event.cost_usd
 
     def _attempt_finished(self, event: AttemptFinished) -> None:
         self.spent_usd += event.cost_usd
         if begun := self.begun.get(event.task):
-            begun.cost_usd += event.cost_usd
-            begun.duration += event.duration
-            begun.outcome = Outcome(event.outcome)
+            begun.told_usd, begun.outcome = 0.0, Outcome(event.outcome)
+            cost, duration = begun.spent.cost_usd + event.cost_usd, begun.spent.duration + event.duration
+            begun.spent = replace(begun.spent, cost_usd=cost, duration=duration)
 
     def _task_finished(self, event: TaskFinished) -> None:
-        if event.status != Status.DONE or event.key is None:
-            return
-        self.begun.pop(event.task, None)
-        home = event.result.get("reused") or self.run
-        self._finished.setdefault(event.key, {})[self.run, event.task] = Found(event.result, home)
+        if event.status != Status.DONE:
+            self._ended_badly(event)
+        elif event.key is not None:
+            self._ended_well(event.task, event.key, event)
+
+    def _ended_badly(self, event: TaskFinished) -> None:
+        if begun := self.begun.get(event.task):
+            usage, turns = Usage(**event.result["usage"]), event.result["turns"]
+            begun.spent = replace(begun.spent, usage=usage, turns=turns)
+
+    def _ended_well(self, task: str, key: str, event: TaskFinished) -> None:
+        self.begun.pop(task, None)
+        origin = event.result.get("reused")
+        if origin is None:
+            self._redone.add(task)
+        if event.key_after is not None:
+            self._keys_after[event.key_after] = key
+        own = self._own.setdefault(key, {})
+        if origin == self.run and task not in own and own:
+            own.pop(next(iter(own)))  # it was another task's, and is this one's now
+        if origin not in (None, self.run):
+            self._given[key, str(origin)] += 1
+        own[task] = Found(event.result, self.run, task)
 
 
 _FOLDS: Mapping[type[Event], Callable[[Earlier, Any], None]] = {
     RunStarted: Earlier._run_started,
     AttemptStarted: Earlier._attempt_started,
     SessionStarted: Earlier._session_started,
+    AgentMessage: Earlier._agent_message,
     AttemptFinished: Earlier._attempt_finished,
     TaskFinished: Earlier._task_finished,
 }

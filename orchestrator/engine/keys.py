@@ -2,8 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ from workspaces import WorkspaceSpec, base_commit
 
 BOUNDS = {"max_turns", "usd", "start_timeout", "idle_timeout", "tool_timeout"}
 """Options that bound an attempt: what has finished within other bounds is finished."""
+SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+"""Variables by these names are renewed from time to time, which changes no result."""
 CHUNK = 1 << 20
 
 
@@ -25,18 +30,21 @@ class Identity:
     """What a task turned out to be."""
 
     key: str
+    question: str
+    """The key as it would be without `inputs`."""
     workspace: WorkspaceSpec
     """With the commit that it starts from, by its full id."""
 
 
 def must_look(step: Ask) -> bool:
     """Whether files or a repository must be looked at before the key is known."""
-    return bool(step.inputs) or step.workspace.kind == "worktree" or isinstance(step.agent.mcp_servers, str)
+    return bool(step.inputs) or step.workspace.kind != "here" or isinstance(step.agent.mcp_servers, str)
 
 
 def identify(step: Ask, upstream: str | None, depends: Mapping[str, str]) -> Identity:
     """The identity of a step for which nothing must be looked at."""
-    return Identity(key_of(step, step.workspace, upstream, depends, {}), step.workspace)
+    key = key_of(step, step.workspace, upstream, depends, {})
+    return Identity(key, key, step.workspace)
 
 
 async def look_up(step: Ask, upstream: str | None, depends: Mapping[str, str], thread: CapacityLimiter) -> Identity:
@@ -44,9 +52,24 @@ async def look_up(step: Ask, upstream: str | None, depends: Mapping[str, str], t
     workspace = step.workspace
     if workspace.kind == "worktree":
         workspace = replace(workspace, base=await base_commit(workspace))
+    hashes = await hash_inputs(step, thread)
+    question = key_of(step, workspace, upstream, depends, {})
+    return Identity(key_of(step, workspace, upstream, depends, hashes), question, workspace)
+
+
+async def hash_inputs(step: Ask, thread: CapacityLimiter) -> Mapping[str, str]:
+    """The contents of the files that determine the result, as hashes, by path. Raises UsageError."""
     files = [*step.inputs, *([step.agent.mcp_servers] if isinstance(step.agent.mcp_servers, str) else [])]
-    hashes = await to_thread.run_sync(lambda: {file: hash_file(Path(file)) for file in files}, limiter=thread)
-    return Identity(key_of(step, workspace, upstream, depends, hashes), workspace)
+    if not files:
+        return {}
+    # Whoever stops the run does not wait for the end of a large folder.
+    hash_all = partial(hash_files, files)
+    return await to_thread.run_sync(hash_all, limiter=thread, abandon_on_cancel=True)
+
+
+def hash_files(files: Sequence[str]) -> Mapping[str, str]:
+    """The hash of each. Raises UsageError."""
+    return {file: hash_file(Path(file)) for file in files}
 
 
 def key_of(
@@ -61,7 +84,7 @@ def key_of(
             "schema": step.schema,
             "workspace": [workspace.kind, workspace.path, workspace.base],
             "checks": step.checks,
-            "session": [step.resume, step.fork],
+            "session": [step.resume, step.fork, step.after],
             # What the offline model says is no result of Claude's; and a rehearsal is nothing to anybody else.
             "upstream": upstream,
             "rehearsal": step.rehearsal if upstream else None,
@@ -73,7 +96,10 @@ def key_of(
 
 def options(agent: Agent) -> dict[str, Any]:
     """The options that can make a difference to a result."""
-    return agent.model_dump(mode="json", exclude=BOUNDS)
+    data = agent.model_dump(mode="json", exclude=BOUNDS)
+    data["model"] = agent.model or os.environ.get("ANTHROPIC_MODEL")
+    data["env"] = {name: value for name, value in agent.env.items() if not SECRET.search(name)}
+    return data
 
 
 def digest(result: Result, parts: Mapping[str, Result], *, whole: bool) -> str | None:

@@ -77,7 +77,7 @@ async def open_run(
     views = [views] if isinstance(views, str) else views
     shown = [load("views", view)() if isinstance(view, str) else view for view in views]
     started = begin(name or "run", limits, upstream, plan, directory, arguments)
-    check_reuse(reuse, rerun)
+    check_reuse(reuse, rerun, run)
     async with AsyncExitStack() as stack:
         opened_journal = await open_journal(stack, journal)
         chosen = await choose(opened_journal, stack.enter_context(ExitStack()), started, run, reuse)
@@ -132,8 +132,10 @@ def to_setting(agent: Agent, workspace: WorkspaceSpec | str | Path, directory: P
     return Setting(agent=agent, workspace=to_workspace(workspace, bare), directory=directory)
 
 
-def check_reuse(reuse: str, rerun: Collection[str]) -> None:
+def check_reuse(reuse: str, rerun: Collection[str], run: str | None) -> None:
     """Raises UsageError for words that mean nothing here."""
+    if reuse == "none" and (run or rerun):
+        raise UsageError("reuse: found 'none' beside run or rerun, which go on with earlier results: leave one out")
     if reuse not in get_args(Reuse):
         raise UsageError(f"reuse: found {reuse!r}, expected one of {', '.join(get_args(Reuse))}")
     if isinstance(rerun, str):
@@ -153,7 +155,7 @@ def begin(
         process_started=psutil.Process().create_time(),
         directory=str(directory),
         version=version("claude-agent-orchestrator"),
-        script=None if plan else script(),
+        script=None if plan or arguments.get("continues") else script(),
         arguments=arguments,
     )
 
@@ -161,7 +163,14 @@ def begin(
 def going_on(started: RunStarted, past: Past, beside: str | None) -> RunStarted:
     """The event that starts the run, with what it has from before."""
     earlier = past.earlier
-    return replace(started, resumed=earlier.resumed, spent_usd=earlier.spent_usd, known=earlier.count, beside=beside)
+    return replace(
+        started,
+        resumed=earlier.resumed,
+        spent_usd=earlier.spent_usd + earlier.unsettled_usd,
+        known=earlier.count,
+        rerun=list(past.rerun),
+        beside=beside,
+    )
 
 
 async def open_journal(stack: AsyncExitStack, journal: Journal | str | Path | None) -> Journal:

@@ -1,6 +1,6 @@
 """What a run takes from before: results that are there already, sessions that were cut off, places that exist."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from anyio import CapacityLimiter
@@ -11,8 +11,24 @@ from orchestrator.engine.keys import Identity
 from orchestrator.engine.steps import Ask
 from orchestrator.engine.telling import parsed
 from orchestrator.protocols import Journal
-from orchestrator.schedule.retry import How, next_try
 from orchestrator.task import Outcome, Result
+from workspaces import is_kept
+
+ANEW = frozenset(
+    {
+        Outcome.BAD_REQUEST,
+        Outcome.BAD_SETUP,
+        Outcome.EMPTY,
+        Outcome.INVALID_OUTPUT,
+        Outcome.MISSING_OUTPUT,
+        Outcome.NOT_STARTED,
+        Outcome.REFUSED,
+        Outcome.TOO_LONG,
+        Outcome.UNKNOWN_SESSION,
+    }
+)
+"""Ends of attempts after which a later one had better have a new session: what is in the old one led there. After any
+other, as a spent quota or a full count of turns, the work goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +42,8 @@ class Past:
     """Tasks, and loops, that are done again whatever there is."""
     upstream: str | None = None
 
-    def is_due_again(self, task: str) -> bool:
-        """Whether the task was asked to be done again."""
+    def is_named(self, task: str) -> bool:
+        """Whether the task is to be done again by what was said this time."""
         return task in self.rerun or task.rpartition("[")[0] in self.rerun
 
     def must_look(self, step: Ask) -> bool:
@@ -50,29 +66,41 @@ class Past:
             self.earlier.add(identity.key, await journal.find(identity.key))
         return identity
 
-    def find_result(self, task: str, step: Ask, key: str) -> Result | None:
-        """An earlier result for the task, if there is one that it may have; it is given once."""
-        if step.fresh or self.is_due_again(task):
+    def find_own(self, task: str, step: Ask, key: str) -> Result | None:
+        """The task's own result, if this run has one already; it is given once."""
+        if self.is_named(task) or self.earlier.is_due_again(task):
             return None
-        found = self.earlier.take(task, key)
-        found = found and parsed(step, found)
-        return found if found and found.ok else None
+        return good(step, self.earlier.take_own(task, key))
 
-    def find_begun(self, task: str, key: str) -> Begun | None:
+    def find_another(self, task: str, step: Ask, key: str, is_free: Callable[[str, str], bool]) -> Result | None:
+        """The result of another task that asked the same, if the task may have it."""
+        if step.fresh or self.is_named(task) or self.earlier.is_due_again(task):
+            return None
+        return good(step, self.earlier.take_another(task, key, is_free))
+
+    def find_begun(self, task: str, question: str) -> Begun | None:
         """What became of the same task before, if it has no good result."""
         begun = self.earlier.begun.get(task)
-        return begun if begun and begun.key == key and not self.is_due_again(task) else None
+        return begun if begun and begun.question == question and not self.is_named(task) else None
 
-    def find_place(self, run: str, task: str, key: str) -> str | None:
+    def find_place(self, run: str, task: str, question: str) -> str | None:
         """What the task's workspace is to be called; None: by the run and the task."""
-        return self.earlier.place(run, task, key, again=self.is_due_again(task))
+        again = self.is_named(task) or (self.earlier.is_due_again(task) and task not in self.earlier.begun)
+        return self.earlier.place(run, task, question, again=again)
+
+
+def good(step: Ask, found: Result | None) -> Result | None:
+    """The result with its value as the task wants it; None for one that it would refuse."""
+    found = found and parsed(step, found)
+    return found if found and found.ok else None
+
+
+async def is_there(found: Result) -> bool:
+    """Whether the work that the result tells of is still there: a branch, or a directory, may have been deleted."""
+    place = found.workspace
+    return place is None or await is_kept(place.kind, place.path, place.origin, place.commit)
 
 
 def to_go_on(begun: Begun) -> str | None:
     """The session in which to go on with a task that was begun; None when a new one is better, or there is none."""
-    if not begun.started:
-        return None
-    if begun.outcome in (None, Outcome.CANCELLED):
-        return begun.session_id
-    retry = next_try(begun.outcome, 1, 1, 0)
-    return begun.session_id if retry and retry.how is not How.FRESH else None
+    return begun.session_id if begun.in_session and begun.outcome not in ANEW else None

@@ -41,6 +41,14 @@ def as_loaded(plan: Plan | LoadedPlan | str | Path, directory: Path) -> LoadedPl
     return load_plan(plan)
 
 
+def planned_agent(loaded: LoadedPlan, name: str) -> Agent:
+    """The plan's agent of that name, with the path of its MCP configuration made absolute. Raises KeyError."""
+    agent = loaded.plan.agents[name]
+    if not isinstance(agent.mcp_servers, str):
+        return agent
+    return agent.model_copy(update={"mcp_servers": str(loaded.directory / agent.mcp_servers)})
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A plan inside a run."""
@@ -124,12 +132,7 @@ class Planned:
 
     def agent(self, name: str | None) -> Agent:
         """The plan's agent of that name, with the path of its MCP configuration made absolute; None: the run's own."""
-        if name is None:
-            return self.setting.agent
-        agent = self.loaded.plan.agents[name]
-        if not isinstance(agent.mcp_servers, str):
-            return agent
-        return agent.model_copy(update={"mcp_servers": str(self.loaded.directory / agent.mcp_servers)})
+        return self.setting.agent if name is None else planned_agent(self.loaded, name)
 
     def workspace(self, spec: WorkspaceSpec | None, scope: Mapping[str, Any], where: str) -> WorkspaceSpec:
         if spec is None:

@@ -16,7 +16,11 @@ from orchestrator.plan.loading import LoadedPlan, load_plan
 from orchestrator.plan.model import Agent, Limits, Plan
 from orchestrator.protocols import Executor, Journal, View
 from orchestrator.report import RunReport
+from orchestrator.task import plain
 from workspaces import WorkspaceSpec
+
+PRIVATE = {"env", "mcp_servers"}
+"""Options of an agent that may hold secrets."""
 
 
 async def run_plan(
@@ -41,6 +45,7 @@ async def run_plan(
     `limits` replaces the plan's own. Raises PlanError, with all the plan's faults, before anything is started.
     """
     loaded = await to_thread.run_sync(as_loaded, plan, Path.cwd())
+    given = told_of(agent, workspace, limits, fail_fast=fail_fast)
     async with open_run(
         loaded.plan.name,
         agent=agent,
@@ -56,15 +61,30 @@ async def run_plan(
         rerun=rerun,
         run=run,
         plan=str(loaded.file) if loaded.file else None,
-        arguments=arguments,
+        arguments={**given, **arguments},
     ) as opened:
         await opened.plan(loaded)
     return opened.report()
 
 
+def told_of(
+    agent: Agent | None, workspace: WorkspaceSpec | str | Path, limits: Limits | None, *, fail_fast: bool
+) -> dict[str, Any]:
+    """What must be known to go on with the run: written down without what may be secret."""
+    told: dict[str, Any] = {"fail_fast": fail_fast, "workspace": plain(workspace)}
+    if limits is not None:
+        told["limits"] = limits.model_dump(mode="json", exclude_none=True)
+    if agent is not None:
+        told["agent"] = agent.model_dump(mode="json", exclude=PRIVATE, exclude_defaults=True)
+        told["private"] = [name for name in sorted(PRIVATE) if getattr(agent, name)]
+    return told
+
+
 async def resume_run(
     run: str,
     *,
+    agent: Agent | None = None,
+    workspace: WorkspaceSpec | str | Path | None = None,
     limits: Limits | None = None,
     journal: Journal | str | Path | None = None,
     views: Sequence[View | str] | str = (),
@@ -73,17 +93,20 @@ async def resume_run(
 ) -> RunReport:
     """Goes on with a run of a plan file, as that file is now: what has finished is taken from the journal.
 
-    `limits` replaces those that it ran under. Raises UsageError when there is no such run, when it is being driven by
-    another process, or when it was not started from a plan file (then run its script again); PlanError when the plan
-    is wrong.
+    `agent`, `workspace`, `limits`: in place of those that it was started with. Raises UsageError when there is no such
+    run, when it is being driven by another process, when it was not started from a plan file (then run its script
+    again), or when something has to be given again since it was not written down; PlanError when the plan is wrong.
     """
     async with AsyncExitStack() as stack:
         opened = await open_journal(stack, journal)
         begun = last_start(run, await opened.read(run, messages=False))
         loaded = await to_thread.run_sync(load_again, run, begun)
+        known = agent_told(run, begun) if agent is None else agent
         return await run_plan(
             loaded,
-            limits=limits or Limits(concurrent=begun.concurrent, usd=begun.usd),
+            agent=known,
+            workspace=workspace or workspace_told(begun),
+            limits=limits or limits_told(loaded, begun),
             journal=opened,
             views=views,
             upstream=begun.upstream,
@@ -92,8 +115,28 @@ async def resume_run(
             rerun=rerun,
             run=run,
             directory=Path(begun.directory),
-            arguments=begun.arguments,
+            arguments={"settings": begun.arguments.get("settings", {})},
         )
+
+
+def limits_told(loaded: LoadedPlan, begun: RunStarted) -> Limits:
+    """The plan's limits as they are now, with those in place that were given beside the plan."""
+    return Limits.model_validate(loaded.plan.limits.model_dump() | dict(begun.arguments.get("limits", {})))
+
+
+def agent_told(run: str, begun: RunStarted) -> Agent | None:
+    """The agent that the run was started with. Raises UsageError when a part of it was not written down."""
+    if private := begun.arguments.get("private"):
+        parts = " and ".join(private)
+        raise UsageError(f"run {run}: its agent's {parts}, maybe secret, was not written down: give agent= once more")
+    told = begun.arguments.get("agent")
+    return None if told is None else Agent.model_validate(told)
+
+
+def workspace_told(begun: RunStarted) -> WorkspaceSpec | str:
+    """Where the run's tasks work that say nothing else."""
+    told = begun.arguments.get("workspace", "here")
+    return WorkspaceSpec(**told) if isinstance(told, Mapping) else str(told)
 
 
 def last_start(run: str, records: Sequence[Record]) -> RunStarted:
@@ -104,9 +147,15 @@ def last_start(run: str, records: Sequence[Record]) -> RunStarted:
     raise UsageError(f"run {run}: there is no such run in this journal")
 
 
-def load_again(run: str, begun: RunStarted) -> LoadedPlan:
-    """The plan of a run, as its file is now, with the settings of the command line. Raises UsageError and PlanError."""
+def load_again(run: str, begun: RunStarted, more: Mapping[str, str] = NOTHING) -> LoadedPlan:
+    """The plan of a run, as its file is now, with the settings of the command line, then and now.
+
+    Raises UsageError and PlanError.
+    """
     if begun.plan is None:
         again = f"run the script {begun.script} again" if begun.script else "run the script that started it again"
         raise UsageError(f"run {run}: it was not started from a plan file: {again}, and it goes on by itself")
-    return load_plan(begun.plan, begun.arguments.get("settings", {}))
+    settings = dict(begun.arguments.get("settings", {})) | dict(more)
+    if missing := [name for name in begun.arguments.get("withheld", ()) if name not in settings]:
+        raise UsageError(f"run {run}: --set {missing[0]}=… was not written down: give it once more")
+    return load_plan(begun.plan, settings)

@@ -28,6 +28,8 @@ class Ask:
     resume: str | None = None
     """The session to go on with."""
     fork: bool = False
+    after: str | None = None
+    """The hash of the result that the session is gone on with after: its id does not tell what is in it."""
     place: str | None = None
     """What its workspace is called; None: by the run and the task."""
     rehearsal: tuple[Mapping[str, Any], ...] | None = None

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 
+from orchestrator.engine.keys import Identity
 from orchestrator.engine.steps import Ask, Node
 from orchestrator.errors import OrchestratorError
 from orchestrator.events import AttemptFinished, AttemptStarted, TaskAdded
@@ -20,7 +21,7 @@ def added_event(node: Node) -> TaskAdded:
     )
 
 
-def started(attempt: Attempt, key: str | None = None) -> AttemptStarted:
+def started(attempt: Attempt, identity: Identity) -> AttemptStarted:
     return AttemptStarted(
         task=attempt.task,
         attempt=attempt.number,
@@ -30,8 +31,10 @@ def started(attempt: Attempt, key: str | None = None) -> AttemptStarted:
         schema=dict(attempt.schema) if attempt.schema is not None else None,
         timeout=attempt.timeout,
         session_id=attempt.session_id,
-        key=key,
+        key=identity.key,
+        question=identity.question,
         resume=attempt.resume,
+        fork=attempt.fork,
         place=attempt.place,
     )
 

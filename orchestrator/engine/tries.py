@@ -37,7 +37,7 @@ class Tries:
 
     def first(self, task: str, step: Ask, identity: Identity) -> Attempt:
         """The first attempt, written down; it goes on where an earlier one was cut off, if one was."""
-        begun = self.past.find_begun(task, identity.key)
+        begun = self.past.find_begun(task, identity.question)
         attempt = Attempt(
             run=self.run,
             task=task,
@@ -50,20 +50,20 @@ class Tries:
             fork=step.fork,
             checks=step.checks,
             fixes=step.retries if step.checks else 0,
-            place=step.place or self.past.find_place(self.run, task, identity.key),
+            place=step.place or self.past.find_place(self.run, task, identity.question),
             schema=step.schema,
             timeout=step.timeout,
             rehearsal=step.rehearsal,
         )
         self.totals[task] = Result(task=task, outcome=Outcome.CANCELLED)
         if begun:
-            self.totals[task] = replace(self.totals[task], cost_usd=begun.cost_usd, duration=begun.duration)
+            self.totals[task] = replace(begun.spent, cost_usd=begun.spent.cost_usd + begun.told_usd)
             if session := to_go_on(begun):
                 attempt = continued(attempt, session, step)
-        self.emit(started(attempt, identity.key))
+        self.emit(started(attempt, identity))
         return attempt
 
-    async def make(self, step: Ask, attempt: Attempt, key: str) -> Result:
+    async def make(self, step: Ask, attempt: Attempt, identity: Identity) -> Result:
         """Attempts until one succeeds or another cannot help; the result has the sums over all of them."""
         task = self.state.tasks[attempt.task]
         before_this_time, repairs = attempt.number - 1, 0
@@ -71,8 +71,9 @@ class Tries:
             last = await self._make_one(step, attempt, task)
             total = self.totals[task.id] = added(self.totals[task.id], last, attempt.number)
             retry = next_try(last.outcome, attempt.number - before_this_time - repairs, step.retries, repairs)
-            if self.limits.usd is not None and self.state.cost_usd + last.cost_usd >= self.limits.usd:
-                retry = None
+            spent = self.limits.usd is not None and self.state.cost_usd + last.cost_usd >= self.limits.usd
+            if spent or (last.outcome is Outcome.TOO_LONG and step.resume and not step.fork):
+                retry = None  # to go on with a session that is too long is to meet the same end
             self.emit(finished(attempt, last, retry.wait if retry else None))
             del self.begun[task.id]
             if retry is None:
@@ -80,7 +81,7 @@ class Tries:
             repairs += retry.how is How.REPAIR
             await anyio.sleep(retry.wait)
             attempt = self._next(step, attempt, last, retry)
-            self.emit(started(attempt, key))
+            self.emit(started(attempt, identity))
 
     async def _make_one(self, step: Ask, attempt: Attempt, task: TaskState) -> Result:
         before = live_usage(task)
@@ -114,8 +115,11 @@ class Tries:
             resume=step.resume,
             fork=step.fork,
             otherwise=None,
+            asked=None,
+            fixes=max(attempt.fixes - 1, 0),
         )
-        if retry.how is How.FRESH or last.session_id is None:
+        copied = self.state.tasks[attempt.task].in_session or not attempt.fork
+        if retry.how is How.FRESH or last.session_id is None or not copied:
             return again
         if retry.how is How.REPAIR:
             return continued(again, last.session_id, step, repair(last.error or "", step.schema))
@@ -171,4 +175,5 @@ def continued(attempt: Attempt, session: str, step: Ask, prompt: str | None = No
         resume=session,
         fork=False,
         otherwise=None if step.resume else step.prompt,
+        asked=step.prompt,
     )

@@ -47,7 +47,7 @@ class MemoryJournal:
 
     async def read(self, run: str, after: int = 0, *, messages: bool = True) -> Sequence[Record]:
         of_run = [record for record in self.records[after:] if record.run == run]
-        return of_run if messages else [each for each in of_run if not isinstance(each.event, AgentMessage)]
+        return of_run if messages else [each for each in of_run if not is_in_between(each.event)]
 
     async def follow(self, run: str, after: int = 0) -> AsyncGenerator[Sequence[Record], None]:
         last: Event | None = None
@@ -161,6 +161,11 @@ class MemorySessions:
         await anyio.lowlevel.checkpoint()
         found = [where for where in self._changed if where[1] == session_id and not where[2]]
         return {"project_key": found[-1][0], "session_id": session_id} if found else None
+
+
+def is_in_between(event: Event) -> bool:
+    """Whether it is a message of an agent that is still at work."""
+    return isinstance(event, AgentMessage) and event.type != "ResultMessage"
 
 
 @asynccontextmanager

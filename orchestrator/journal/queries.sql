@@ -6,7 +6,7 @@ SELECT seq, at, run, kind, data FROM events WHERE run = ? AND seq > ? ORDER BY s
 
 -- name: read_run_without_messages
 SELECT seq, at, run, kind, data FROM events
-WHERE run = ? AND seq > ? AND kind <> 'AgentMessage' ORDER BY seq LIMIT ?;
+WHERE run = ? AND seq > ? AND (kind <> 'AgentMessage' OR instr(data, '"type":"ResultMessage"')) ORDER BY seq LIMIT ?;
 
 -- name: find_key
 SELECT seq, at, run, kind, data FROM events

@@ -36,7 +36,7 @@ class SqliteJournal:
         self.path = path
 
     async def read(self, run: str, after: int = 0, *, messages: bool = True) -> Sequence[Record]:
-        """The run's records behind `after` that are on disk now; without its AgentMessages if so said."""
+        """The run's records behind `after` that are on disk now; of AgentMessages only ResultMessages if so said."""
         records: list[Record] = []
         query = "read_run" if messages else "read_run_without_messages"
         with self._reading() as connection:

@@ -104,6 +104,13 @@ def timing(report: RunReport) -> str:
     return f"wall {times}: {report.speedup:.1f}x as fast as one after the other ({PARALLEL[report.parallel]})"
 
 
+def how_to_go_on(report: RunReport) -> str:
+    """The command that goes on with a run."""
+    if report.plan is not None:
+        return f"go on with: orchestrator resume {report.run}"
+    return f"go on with: run {report.script} again" if report.script else "go on: do the same again"
+
+
 def taken(report: RunReport) -> str:
     """`12 results were there before and cost nothing now (worth $0.24)`"""
     worth = sum(result.cost_usd for result in report.reused)
@@ -167,5 +174,5 @@ def notes(report: RunReport) -> list[str]:
     said.extend(filter(None, [upstream_note(report.upstream)]))
     said.append(f"more: orchestrator show {report.run}")
     if report.status not in ("done", "running"):
-        said.append(f"go on: orchestrator resume {report.run} (what has finished is not paid for again)")
+        said.append(f"{how_to_go_on(report)} (what has finished is not paid for again)")
     return said

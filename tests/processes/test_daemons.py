@@ -75,7 +75,7 @@ def test_it_ends_when_the_orchestrator_is_killed(
             place = {"workspace": WorkspaceSpec(), "session_id": session}
             return Attempt(run="r", task="t", number=1, prompt=prompt, agent=Agent(), **place)
         def tell(event):
-            print(event.doing, flush=True)
+            print(getattr(event, "doing", None), flush=True)
         async def main():
             async with open_claude() as claude, anyio.create_task_group() as group:
                 for number, prompt in enumerate(["family", "stubborn"]):

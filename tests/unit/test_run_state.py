@@ -109,7 +109,7 @@ def test_report_of_the_sample() -> None:
     assert list(report.statuses) == ["ask", "each[0]", "each[1]", "write"]
     assert (report.wall_s, report.sum_s) == (12.5, 8.0)
     assert report.to_json()["totals"]["tasks"] == 4
-    assert report.cost_usd == 1.5
+    assert report.cost_usd == 1.0
 
 
 def test_report_of_a_dead_process() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 from running import Stage
 
-from orchestrator import Agent, Limits, Outcome, Result, Run, RunReport, Task, UsageError, resume_run
+from orchestrator import Agent, Limits, Outcome, Result, Run, RunReport, Task, TaskFailed, UsageError, resume_run
 from orchestrator.events import AgentMessage, AttemptStarted, RunFinished, RunStarted, SessionStarted, TaskFinished
 from orchestrator.prompts import INTERRUPTED
 from orchestrator.task import Attempt
@@ -43,6 +43,12 @@ async def again(stage: Stage, items: Sequence[Any], script: Any = None, **same: 
     async with stage.open(**options) as run:
         results = await run.map("{}", items, key="m", **same)
     return results, run.report()
+
+
+def begins_session(stage: Stage, cut: Attempt) -> None:
+    """As the real agent runner does once the CLI is up."""
+    event = SessionStarted(task=cut.task, attempt=1, session_id=cut.session_id, directory="/", how="fresh")
+    stage.journal.append(cut.run, event)
 
 
 async def test_what_finished_is_not_asked_again() -> None:
@@ -85,7 +91,6 @@ async def test_equal_tasks_have_a_result_each() -> None:
         {"returns": {"type": "object", "properties": {"x": {"type": "integer"}}}},
         {"workspace": "directory"},
         {"checks": ["true"]},
-        {"fresh": True},
     ],
 )
 async def test_what_determines_a_result(change: dict[str, Any]) -> None:
@@ -262,9 +267,7 @@ async def test_an_attempt_goes_on_in_its_session() -> None:
     stage = Stage(slow("m[0]"))
     await stopped(stage, ["a"])
     (cut,) = stage.executor.attempts
-    stage.journal.append(
-        stage.runs[-1], SessionStarted(task="m[0]", attempt=1, session_id=cut.session_id, directory="/", how="fresh")
-    )
+    begins_session(stage, cut)
     results, report = await again(stage, ["a"])
     (attempt,) = stage.executor.attempts
     assert (attempt.resume, attempt.otherwise, attempt.number) == (cut.session_id, "a", 2)
@@ -289,9 +292,7 @@ async def test_a_changed_task_does_not_go_on_in_its_old_session() -> None:
     stage = Stage(slow("m[0]"))
     run = await stopped(stage, ["a"])
     (cut,) = stage.executor.attempts
-    stage.journal.append(
-        run, SessionStarted(task="m[0]", attempt=1, session_id=cut.session_id, directory="/", how="fresh")
-    )
+    begins_session(stage, cut)
     await again(stage, ["b"])
     (attempt,) = stage.executor.attempts
     assert (attempt.resume, attempt.prompt, attempt.name) == (None, "b", f"{run}/m[0].2")
@@ -403,3 +404,162 @@ async def test_a_failed_run_goes_on_by_its_id() -> None:
     results, report = await again(stage, ["a", "b"], run=run.id)
     assert [attempt.task for attempt in stage.executor.attempts] == ["m[0]"]
     assert (report.status, [result.ok for result in results]) == ("done", [True, True])
+
+
+async def test_a_fresh_task_asks_again_in_another_run_alone() -> None:
+    """A task that is `fresh` takes nothing of other runs; in the run itself its own result is no earlier one."""
+    stage = Stage(slow("m[1]"))
+    await stopped(stage, ["a", "b"], fresh=True)
+    results, _ = await again(stage, ["a", "b"], fresh=True)
+    assert [result.reused is None for result in results] == [False, True]
+    await again(stage, ["a", "b"], fresh=True, reuse="any")
+    assert len(stage.executor.attempts) == 2
+
+
+async def test_nobody_takes_what_another_task_needs() -> None:
+    """Of two tasks that ask the same, the one that had not finished does not get the result of the one that had."""
+    stage = Stage(slow("m[0]"))
+    first = await stopped(stage, ["same", "same"])
+    results, _ = await again(stage, ["same", "same"])
+    assert [result.reused for result in results] == [None, first]
+    assert [attempt.task for attempt in stage.executor.attempts] == ["m[0]"]
+
+
+async def test_an_item_that_was_dropped() -> None:
+    """When an item goes, those behind it take what they had under their old names."""
+    stage = Stage(slow("m[3]"))
+    await stopped(stage, ["a", "b", "c", "d"])
+    results, _ = await again(stage, ["b", "c", "d"])
+    assert [attempt.prompt for attempt in stage.executor.attempts] == ["d"]
+    assert [result.text for result in results] == ["did b", "did c", "did d"]
+
+
+async def test_three_that_ask_the_same_of_other_runs() -> None:
+    """Results of other runs are given once each, also when a run that took some is itself an earlier one."""
+    stage = Stage(slow())
+    await again(stage, ["x"])
+    await again(stage, ["x", "x"], reuse="any")
+    assert len(stage.executor.attempts) == 1
+    await again(stage, ["x", "x", "x"], reuse="any")
+    assert len(stage.executor.attempts) == 1
+
+
+async def test_a_fork_that_was_cut_off_before_it_began() -> None:
+    """It is forked again: the session itself stays as it is. Once it has begun it goes on in its own."""
+    session = "5a0c7f9e-0000-4000-8000-000000000001"
+    stage = Stage(slow("f"))
+    for begins in (False, True, False):
+        with anyio.move_on_after(100):
+            async with stage.open() as run:
+                await run.resume(session, "go on", fork=True, key="f")
+        (attempt,) = stage.executor.attempts
+        if begins:
+            begins_session(stage, attempt)
+            forked = attempt.session_id
+        stage.use(slow("f"))
+    assert (attempt.resume, attempt.fork) == (forked, False)
+    assert [(each.resume, each.fork) for each in stage.of(AttemptStarted)] == [
+        (session, True),
+        (session, True),
+        (forked, False),
+    ]
+
+
+async def test_a_fork_that_crashes_before_it_begins_is_forked_again() -> None:
+    """A retry of it does not look for a session that there never was."""
+    session = "5a0c7f9e-0000-4000-8000-000000000001"
+    stage = Stage({"f": [Reply("no", outcome=Outcome.CRASHED), Reply("yes")]})
+    async with stage.open() as run:
+        await run.resume(session, "go on", fork=True, key="f")
+    assert [(each.resume, each.fork) for each in stage.executor.attempts] == [(session, True), (session, True)]
+
+
+async def test_what_a_session_held_is_part_of_the_question() -> None:
+    """A step of a conversation is taken again only if what the conversation had come to is what it was."""
+    stage = Stage(slow("c"))
+
+    async def talk(words: str) -> None:
+        with anyio.move_on_after(100):
+            async with stage.open() as run:
+                first = await run.agent("hello", key="a")
+                second = await run.resume(first, words, key="b")
+                await run.resume(second, "and on", key="c")
+
+    await talk("one")
+    for words, asked in (("one", ["c"]), ("two", ["b", "c"])):
+        stage.use(slow("c"))
+        await talk(words)
+        assert [attempt.task for attempt in stage.executor.attempts] == asked
+
+
+async def test_a_quota_is_no_end() -> None:
+    """A run that a spent quota ended goes on when it is started again, in the sessions that had begun."""
+    stage = Stage({"m[0]": [Reply("later", outcome=Outcome.QUOTA)]})
+    async with stage.open() as run:
+        await run.map("{}", ["a", "b"], key="m")
+    (cut,) = [attempt for attempt in stage.executor.attempts if attempt.task == "m[0]"]
+    begins_session(stage, cut)
+    _, report = await again(stage, ["a", "b"])
+    (attempt,) = stage.executor.attempts
+    assert (report.run, attempt.resume) == (run.id, cut.session_id)
+
+
+async def test_a_run_that_failed_fast_is_no_end() -> None:
+    """What `fail_fast` cut off is gone on with."""
+    stage = Stage({"m[0]": [Reply("no", outcome=Outcome.REFUSED, seconds=5)], "m[2]": [Reply(seconds=inf)]})
+    with pytest.raises(TaskFailed):
+        async with stage.open(fail_fast=True) as run:
+            await run.map("{}", ["a", "b", "c"], key="m")
+    _, report = await again(stage, ["a", "b", "c"])
+    assert report.run == run.id
+    assert sorted(attempt.task for attempt in stage.executor.attempts) == ["m[0]", "m[2]"]
+
+
+async def test_a_rerun_that_was_cut_off_is_still_due() -> None:
+    """Who asked for a task to be done again gets that, also if the run is stopped before it is done."""
+    stage = Stage(slow("m[1]"))
+    await stopped(stage, ["a", "b"])
+    stage.use(slow("m[0]", "m[1]"))
+    with anyio.move_on_after(100):
+        async with stage.open(rerun=["m[0]"]) as run:
+            await run.map("{}", ["a", "b"], key="m")
+    results, _ = await again(stage, ["a", "b"])
+    assert [result.reused for result in results] == [None, None]
+    results, _ = await again(stage, ["a", "b"], run=run.id)
+    assert [result.reused for result in results] == [run.id, run.id]
+
+
+async def test_inputs_that_the_agent_itself_changed(tmp_path: Path) -> None:
+    """What an agent made of its inputs is no reason to ask it again; what somebody else made of them is."""
+    file = tmp_path / "notes.md"
+
+    def script(attempt: Attempt) -> Reply:
+        if attempt.task == "m[0]":
+            file.write_text(f"{file.read_text()} and {attempt.prompt}")
+        return Reply(seconds=inf if attempt.task == "m[1]" else 0)
+
+    file.write_text("1")
+    stage = Stage(script)
+    await stopped(stage, ["a", "b"], inputs=[file])
+    for text, asked in (("1 and a", ["m[1]"]), ("2", ["m[0]", "m[1]"])):
+        file.write_text(text)
+        stage.use(script)
+        await stopped(stage, ["a", "b"], inputs=[file])
+        assert sorted(attempt.task for attempt in stage.executor.attempts) == asked
+
+
+async def test_what_a_dead_orchestrator_had_been_told_of_cost() -> None:
+    """The price that an agent told before its orchestrator was killed counts in its task, and in the run."""
+    stage = Stage(slow("a"))
+    with anyio.move_on_after(100):
+        async with stage.open() as run:
+            run.submit(Task("a", key="a"))
+            await anyio.sleep(50)
+            stage.emit(run, AgentMessage(task="a", attempt=1, type="ResultMessage", cost_usd=2.0))
+    events = stage.journal.records
+    while not isinstance(events[-1].event, AgentMessage):
+        events.pop()  # as if it had been killed then
+    stage.use(slow())
+    async with stage.open() as run:
+        result = await run.agent("a", key="a")
+    assert (result.cost_usd, run.report().cost_usd, stage.of(RunStarted)[1].spent_usd) == (2.25, 2.25, 2.0)
