@@ -80,7 +80,7 @@ def key_of(
         {
             "version": 1,
             "prompt": step.prompt,
-            "agent": options(step.agent),
+            "agent": hash_agent(step.agent),
             "schema": step.schema,
             "workspace": [workspace.kind, workspace.path, workspace.base],
             "checks": step.checks,
@@ -92,6 +92,23 @@ def key_of(
             "files": files,
         }
     )
+
+
+_HASHES: dict[int, tuple[Agent, str | None, str]] = {}
+MOST_HASHES = 1000
+
+
+def hash_agent(agent: Agent) -> str:
+    """The hash of the agent's options. Many tasks share an agent, so the last ones are remembered."""
+    model = os.environ.get("ANTHROPIC_MODEL")
+    known = _HASHES.get(id(agent))
+    if known and known[0] is agent and known[1] == model:
+        return known[2]
+    if len(_HASHES) >= MOST_HASHES:
+        _HASHES.clear()
+    found = hash_json(options(agent))
+    _HASHES[id(agent)] = (agent, model, found)  # holding the agent keeps its id from being another's
+    return found
 
 
 def options(agent: Agent) -> dict[str, Any]:
