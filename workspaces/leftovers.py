@@ -42,7 +42,7 @@ class Leftover:
     uncommitted: int = 0
     """Files that are changed, or that git does not know."""
     unmerged: int = 0
-    """Commits that neither HEAD nor any branch but the tasks' own has."""
+    """Commits that no branch but the tasks' own has."""
     age: float = 0.0
     """Seconds since anything in it was changed; for a branch, since its last commit."""
     size: int = 0
@@ -194,11 +194,14 @@ async def look_into(path: Path, admin: Path, branch: str) -> dict[str, Any]:
 
 
 async def count_unmerged(common: Path, commits: Collection[str]) -> int:
-    """How many commits behind these neither HEAD nor any branch but the tasks' own has."""
+    """How many commits behind these no branch but the tasks' own has.
+
+    A HEAD on a branch holds what its branch holds. A detached one, in whichever worktree, holds nothing for long: the
+    next checkout lets go of it.
+    """
     if not commits:
         return 0
-    head = await ask("rev-parse", "--verify", "--quiet", "HEAD", cwd=common, git_dir=common)
-    others = (*([head] if head else []), f"--exclude={PREFIX}*", "--branches")
+    others = (f"--exclude={PREFIX}*", "--branches")
     return int(await git("rev-list", "--count", *sorted(commits), "--not", *others, cwd=common, git_dir=common))
 
 

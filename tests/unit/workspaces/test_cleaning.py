@@ -100,6 +100,19 @@ async def test_a_branch_that_was_merged_goes(leave, cleaned, branches, git, repo
     assert branches() == ["main", "orchestrator/run/copy", "orchestrator/run/twin"]
 
 
+@pytest.mark.parametrize("place", ["repository", "aside"])
+async def test_a_detached_head_holds_nothing(leave, cleaned, branches, git, repository, tmp_path, place) -> None:  # type: ignore[no-untyped-def]
+    """A branch stays whose commits only a detached HEAD has beside it, in whichever worktree that is."""
+    leave(deed="echo new > new.txt")
+    await cleaned()
+    git("worktree", "add", "-q", "--detach", str(tmp_path / "aside"), cwd=repository)
+    git("checkout", "-q", "--detach", "orchestrator/run/task", cwd=tmp_path / place)
+    assert await cleaned() == {("branch", "run/task"): ("kept", "1 commit nowhere else")}
+    git("checkout", "-q", "-b", "mine", cwd=tmp_path / place)
+    assert (await cleaned())["branch", "run/task"] == ("removed", "")
+    assert branches() == ["main", "mine"]
+
+
 async def test_unmerged_branches_go_when_told(leave, cleaned, branches, git, repository) -> None:  # type: ignore[no-untyped-def]
     """With `unmerged` a branch goes whose work is nowhere else, and what is said brings it back."""
     leave(deed="echo new > new.txt")
