@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from workspaces.git import ask, find_branch, find_repository, git, list_worktrees
+from workspaces.git import ask, find_branch, find_repository, git, is_half_made, list_worktrees, read_link
 from workspaces.locks import is_claimed
 from workspaces.protocol import WorkspaceError
 from workspaces.worktrees import PREFIX
@@ -113,15 +113,6 @@ def _is_lock_of_another(path: Path) -> bool:
     return path.suffix == ".lock" and path.with_suffix("").exists()
 
 
-def read_link(path: Path) -> Path | None:
-    """The git directory that a worktree's `.git` file names; None when the directory is no worktree."""
-    with suppress(OSError):
-        text = (path / ".git").read_text(errors="replace")
-        admin = Path(os.path.normpath(path / text.removeprefix("gitdir: ").strip()))
-        return admin if text.startswith("gitdir: ") and admin.parent.name == "worktrees" else None
-    return None
-
-
 def registrations(commons: Iterable[Path], home: Path) -> dict[Path, Path]:
     """The worktrees below the home that repositories know, each with its own git directory."""
     found = {}
@@ -171,13 +162,6 @@ def fault_of(path: Path) -> str | None:
     if (admin := read_link(path)) is None:
         return None
     return f"{admin.parent.parent}, the repository that it is a worktree of, knows it no more"
-
-
-def is_half_made(admin: Path) -> bool:
-    """Whether git was killed while it added the worktree: then nobody has worked in it."""
-    with suppress(OSError):
-        return (admin / "locked").read_text(errors="replace").startswith("initializing")
-    return False
 
 
 async def look_into(path: Path, admin: Path, branch: str) -> dict[str, Any]:
