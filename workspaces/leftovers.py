@@ -12,6 +12,7 @@ from typing import Any
 import anyio.to_thread
 
 from workspaces.git import ask, find_branch, find_repository, git, is_half_made, list_worktrees, read_link
+from workspaces.ignored import NOTHING, Ignored, find_ignored
 from workspaces.locks import is_claimed
 from workspaces.protocol import WorkspaceError
 from workspaces.worktrees import PREFIX
@@ -41,6 +42,8 @@ class Leftover:
     """Whether a process that lives has it."""
     uncommitted: int = 0
     """Files that are changed, or that git does not know."""
+    ignored: Ignored = NOTHING
+    """What git ignores in a worktree, but for caches."""
     unmerged: int = 0
     """Commits that no branch but the tasks' own has."""
     age: float = 0.0
@@ -58,6 +61,8 @@ class Leftover:
         """What there is to know of it, as plain data."""
         plain = ("kind", "run", "name", "branch", "tip", "at_work", "uncommitted", "unmerged", "age", "size", "fault")
         return {name: getattr(self, name) for name in plain} | {
+            "ignored": self.ignored.files,
+            "ignored_size": self.ignored.size,
             "path": self.path and str(self.path),
             "repository": self.repository and str(spoken(self.repository)),
         }
@@ -174,7 +179,8 @@ async def look_into(path: Path, admin: Path, branch: str) -> dict[str, Any]:
         there = None if (path / ".git").exists() else admin
         status = await git("status", "--porcelain", "-z", "--untracked-files=normal", cwd=path, git_dir=there)
     unmerged = await count_unmerged(common, {commit for commit in (tip, head) if commit})
-    return {"tip": tip, "uncommitted": status.count("\0"), "unmerged": unmerged}
+    ignored = await find_ignored(path, admin)
+    return {"tip": tip, "uncommitted": status.count("\0"), "unmerged": unmerged, "ignored": ignored}
 
 
 async def count_unmerged(common: Path, commits: Collection[str]) -> int:
