@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from workspaces.git import change, find_branch, git
+from workspaces.ignored import Ignored, find_ignored
 from workspaces.leftovers import Leftover, find_branches, find_places, find_repositories
 from workspaces.locks import InUseError, claim, lock_repository
 from workspaces.protocol import WorkspaceError
@@ -33,6 +34,8 @@ class Wishes:
     """Branches too whose commits are nowhere else."""
     directories: bool = False
     """Directories too that are no worktrees."""
+    ignored: bool = False
+    """Worktrees too with files that git ignores: no branch keeps those."""
     dry_run: bool = False
     """Nothing at all: only say what would be done."""
 
@@ -52,8 +55,8 @@ async def clean(
 ) -> AsyncIterator[Cleaned]:
     """Takes away what is below the home and the tasks' branches of the repositories there and at `where`.
 
-    Worktrees go first: what is uncommitted in them is committed to their branches. `live`: runs that are going on; what
-    is theirs is left alone.
+    Worktrees go first: what is uncommitted in them is committed to their branches; one with files that git ignores
+    stays, unless `wishes` say otherwise. `live`: runs that are going on; what is theirs is left alone.
     """
     home = home.absolute().resolve()
     places = [place for place in await find_places(home, where, live) if is_wanted(place, wishes)]
@@ -104,6 +107,7 @@ def reason_to_keep(leftover: Leftover, wishes: Wishes) -> str | None:
         leftover.fault or "a plain directory: nothing else has what is in it": (
             kind == "directory" and not wishes.directories
         ),
+        f"{_files(leftover.ignored)} that git ignores would be lost": leftover.ignored.files and not wishes.ignored,
         f"it is checked out in {leftover.checked_out}": leftover.checked_out,
         f"{_commits(leftover.unmerged)} nowhere else": (kind == "branch" and leftover.unmerged and not wishes.unmerged),
     }
@@ -114,7 +118,8 @@ def foretold(leftover: Leftover) -> str:
     """What would be done."""
     if leftover.kind == "worktree":
         left = f"what is uncommitted in it goes to {leftover.branch}" if leftover.uncommitted else ""
-        return left if left or leftover.unmerged else "its branch holds nothing, and goes too"
+        left = left if left or leftover.unmerged else "its branch holds nothing, and goes too"
+        return _with_lost(left, leftover.ignored)
     return _way_back(leftover) if leftover.kind == "branch" and leftover.unmerged else ""
 
 
@@ -125,13 +130,16 @@ async def put_away(leftover: Leftover) -> str:
         async with lock_repository(common):
             if not admin.is_dir():
                 return "it was gone already"
+            if (await find_ignored(path, admin)).files > leftover.ignored.files:
+                raise WorkspaceError(f"{path} has got files that git ignores meanwhile. Look at it, and clean again.")
             before = await find_branch(common, branch)
             head = (await git("rev-parse", "HEAD", cwd=admin, git_dir=admin)).strip()
             tree = Tree(task=leftover.name, common=common, path=path, branch=branch, base=head, admin=admin)
             await save(tree)
             await remove(tree, admin)
             after = await find_branch(common, branch)
-    return f"its work is on {branch}, commit {after[:12]}" if after and after != before else ""
+    work = f"its work is on {branch}, commit {after[:12]}" if after and after != before else ""
+    return _with_lost(work, leftover.ignored)
 
 
 async def undo(leftover: Leftover) -> str:
@@ -213,6 +221,16 @@ def _way_back(leftover: Leftover) -> str:
     """How the commits of a deleted branch are found again."""
     back = f"`git branch {leftover.branch} {leftover.tip}` brings it back"
     return f"{_commits(leftover.unmerged)} nowhere else: {back}"
+
+
+def _with_lost(words: str, ignored: Ignored) -> str:
+    """Says, too, what no branch keeps."""
+    lost = f"{_files(ignored)} that git ignores dropped" if ignored.files else ""
+    return "; ".join(each for each in (words, lost) if each)
+
+
+def _files(ignored: Ignored) -> str:
+    return f"{ignored.files} file{'s' * (ignored.files != 1)} ({ignored.size} bytes)"
 
 
 def _commits(number: int) -> str:

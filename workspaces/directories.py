@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import anyio.to_thread
 
+from workspaces.locks import claim
 from workspaces.names import find_place, make_safe, spell
 from workspaces.protocol import Workspace, WorkspaceError, WorkspaceSpec
 from workspaces.shield import finish
@@ -19,7 +20,10 @@ Listing = dict[str, tuple[int, int]]
 
 
 class Directories:
-    """Works in `<home>/<name>`, or in the directory that the spec names; what is there already is gone on with."""
+    """Works in `<home>/<name>`, or in the directory that the spec names; what is there already is gone on with.
+
+    One below the home is its task's alone, and claimed. One that a spec names is the user's, and tasks may share it.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -27,17 +31,32 @@ class Directories:
     @asynccontextmanager
     async def open(self, spec: WorkspaceSpec, name: str) -> AsyncIterator[Workspace]:
         path = find_place(spec.path) if spec.path else self.home.absolute() / make_safe(name)
-        made = make_directory(path, name)
-        try:
-            before = await anyio.to_thread.run_sync(list_files, path)
-        except BaseException:
-            remove_empty(made)
-            raise
-        workspace = Workspace(path=path)
-        try:
-            yield workspace
-        finally:
-            await finish(lambda: fill_in(workspace, before))
+        with nullcontext() if spec.path else claim_own(path):
+            made = make_directory(path, name)
+            try:
+                before = await anyio.to_thread.run_sync(list_files, path)
+            except BaseException:
+                remove_empty(made)
+                raise
+            workspace = Workspace(path=path)
+            try:
+                yield workspace
+            finally:
+                await finish(lambda: fill_in(workspace, before))
+
+
+@contextmanager
+def claim_own(path: Path) -> Iterator[None]:
+    """Claim the directory, made or not; folders made for the lock go with it when they hold nothing else.
+
+    Raises InUseError when somebody else has it.
+    """
+    missing = [folder for folder in reversed(path.parents) if not folder.exists()]
+    try:
+        with claim(path):
+            yield
+    finally:
+        remove_empty(missing)
 
 
 async def fill_in(workspace: Workspace, before: Listing | None) -> None:
@@ -61,7 +80,7 @@ def make_directory(path: Path, name: str) -> list[Path]:
 
 
 def remove_empty(made: list[Path]) -> None:
-    """Take back what `make_directory` made, outermost first, unless somebody has put something there meanwhile."""
+    """Take back directories that were made, outermost first, unless somebody has put something there meanwhile."""
     for directory in reversed(made):
         with suppress(OSError):
             directory.rmdir()

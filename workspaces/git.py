@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, CompletedProcess
@@ -124,6 +125,22 @@ async def list_worktrees(common: Path) -> dict[Path, str | None]:
         elif word == "branch" and path is not None:
             worktrees[path] = value.removeprefix("refs/heads/")
     return worktrees
+
+
+def read_link(path: Path) -> Path | None:
+    """The git directory that a worktree's `.git` file names; None when the directory is no worktree."""
+    with suppress(OSError):
+        text = (path / ".git").read_text(errors="replace")
+        admin = Path(os.path.normpath(path / text.removeprefix("gitdir: ").strip()))
+        return admin if text.startswith("gitdir: ") and admin.parent.name == "worktrees" else None
+    return None
+
+
+def is_half_made(admin: Path) -> bool:
+    """Whether git was killed while it added the worktree with this git directory: then nobody has worked in it."""
+    with suppress(OSError):
+        return (admin / "locked").read_text(errors="replace").startswith("initializing")
+    return False
 
 
 async def find_identity(cwd: Path) -> Mapping[str, str]:

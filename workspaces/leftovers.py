@@ -11,7 +11,8 @@ from typing import Any
 
 import anyio.to_thread
 
-from workspaces.git import ask, find_branch, find_repository, git, list_worktrees
+from workspaces.git import ask, find_branch, find_repository, git, is_half_made, list_worktrees, read_link
+from workspaces.ignored import NOTHING, Ignored, find_ignored
 from workspaces.locks import is_claimed
 from workspaces.protocol import WorkspaceError
 from workspaces.worktrees import PREFIX
@@ -41,8 +42,10 @@ class Leftover:
     """Whether a process that lives has it."""
     uncommitted: int = 0
     """Files that are changed, or that git does not know."""
+    ignored: Ignored = NOTHING
+    """What git ignores in a worktree, but for caches."""
     unmerged: int = 0
-    """Commits that neither HEAD nor any branch but the tasks' own has."""
+    """Commits that no branch but the tasks' own has."""
     age: float = 0.0
     """Seconds since anything in it was changed; for a branch, since its last commit."""
     size: int = 0
@@ -58,6 +61,8 @@ class Leftover:
         """What there is to know of it, as plain data."""
         plain = ("kind", "run", "name", "branch", "tip", "at_work", "uncommitted", "unmerged", "age", "size", "fault")
         return {name: getattr(self, name) for name in plain} | {
+            "ignored": self.ignored.files,
+            "ignored_size": self.ignored.size,
             "path": self.path and str(self.path),
             "repository": self.repository and str(spoken(self.repository)),
         }
@@ -113,15 +118,6 @@ def _is_lock_of_another(path: Path) -> bool:
     return path.suffix == ".lock" and path.with_suffix("").exists()
 
 
-def read_link(path: Path) -> Path | None:
-    """The git directory that a worktree's `.git` file names; None when the directory is no worktree."""
-    with suppress(OSError):
-        text = (path / ".git").read_text(errors="replace")
-        admin = Path(os.path.normpath(path / text.removeprefix("gitdir: ").strip()))
-        return admin if text.startswith("gitdir: ") and admin.parent.name == "worktrees" else None
-    return None
-
-
 def registrations(commons: Iterable[Path], home: Path) -> dict[Path, Path]:
     """The worktrees below the home that repositories know, each with its own git directory."""
     found = {}
@@ -173,13 +169,6 @@ def fault_of(path: Path) -> str | None:
     return f"{admin.parent.parent}, the repository that it is a worktree of, knows it no more"
 
 
-def is_half_made(admin: Path) -> bool:
-    """Whether git was killed while it added the worktree: then nobody has worked in it."""
-    with suppress(OSError):
-        return (admin / "locked").read_text(errors="replace").startswith("initializing")
-    return False
-
-
 async def look_into(path: Path, admin: Path, branch: str) -> dict[str, Any]:
     """A worktree's last commit, and how much of it is nowhere else."""
     common = admin.parent.parent
@@ -190,15 +179,19 @@ async def look_into(path: Path, admin: Path, branch: str) -> dict[str, Any]:
         there = None if (path / ".git").exists() else admin
         status = await git("status", "--porcelain", "-z", "--untracked-files=normal", cwd=path, git_dir=there)
     unmerged = await count_unmerged(common, {commit for commit in (tip, head) if commit})
-    return {"tip": tip, "uncommitted": status.count("\0"), "unmerged": unmerged}
+    ignored = await find_ignored(path, admin)
+    return {"tip": tip, "uncommitted": status.count("\0"), "unmerged": unmerged, "ignored": ignored}
 
 
 async def count_unmerged(common: Path, commits: Collection[str]) -> int:
-    """How many commits behind these neither HEAD nor any branch but the tasks' own has."""
+    """How many commits behind these no branch but the tasks' own has.
+
+    A HEAD on a branch holds what its branch holds. A detached one, in whichever worktree, holds nothing for long: the
+    next checkout lets go of it.
+    """
     if not commits:
         return 0
-    head = await ask("rev-parse", "--verify", "--quiet", "HEAD", cwd=common, git_dir=common)
-    others = (*([head] if head else []), f"--exclude={PREFIX}*", "--branches")
+    others = (f"--exclude={PREFIX}*", "--branches")
     return int(await git("rev-list", "--count", *sorted(commits), "--not", *others, cwd=common, git_dir=common))
 
 

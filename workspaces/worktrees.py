@@ -8,7 +8,17 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from workspaces.git import ask, change, find_branch, find_commit, find_repository, list_changes, list_worktrees
+from workspaces.git import (
+    ask,
+    change,
+    find_branch,
+    find_commit,
+    find_repository,
+    is_half_made,
+    list_changes,
+    list_worktrees,
+    read_link,
+)
 from workspaces.locks import claim, lock_repository
 from workspaces.names import find_place, make_safe, spell
 from workspaces.protocol import Workspace, WorkspaceError, WorkspaceSpec
@@ -100,7 +110,8 @@ async def clear(tree: Tree) -> bool:
     for path, branch in (await list_worktrees(tree.common)).items():
         if path != tree.path and branch != tree.branch:
             continue
-        if not path.exists() or is_half_made(path):
+        admin = read_link(path)
+        if not path.exists() or (admin and is_half_made(admin)):
             await _worktree("remove", "--force", "--force", str(path), tree=tree)
             found = found or path == tree.path
         elif path != tree.path:
@@ -118,14 +129,6 @@ async def clear(tree: Tree) -> bool:
     except WorkspaceError as error:
         raise WorkspaceError(f"What an earlier attempt left in {tree.path} could not be put away. {error}") from error
     return True
-
-
-def is_half_made(path: Path) -> bool:
-    """Whether git was killed while it added this worktree: then nobody has worked in it."""
-    with suppress(OSError):
-        admin = Path((path / ".git").read_text(errors="replace").removeprefix("gitdir: ").strip())
-        return (admin / "locked").read_text().startswith("initializing")
-    return False
 
 
 async def put_away(tree: Tree, workspace: Workspace) -> None:

@@ -39,11 +39,17 @@ def list_workspaces(as_json: bool) -> int:
 
 
 def clean_workspaces(
-    runs: Sequence[str], older: str | None, unmerged: bool, directories: bool, dry_run: bool, as_json: bool
+    runs: Sequence[str],
+    older: str | None,
+    unmerged: bool,
+    directories: bool,
+    dry_run: bool,
+    as_json: bool,
+    ignored: bool = False,
 ) -> int:
     """Puts away what may be, and says of each thing what became of it. 1 when something could not be."""
     age = seconds(older) if older else 0.0
-    wishes = Wishes(older=age, unmerged=unmerged, directories=directories, dry_run=dry_run)
+    wishes = Wishes(older=age, unmerged=unmerged, directories=directories, ignored=ignored, dry_run=dry_run)
     done = anyio.run(_clean, runs, wishes, not as_json)
     if as_json:
         print_json([cleaned.leftover.to_json() | {"what": cleaned.what, "why": cleaned.why} for cleaned in done])
@@ -132,6 +138,9 @@ def state(leftover: Leftover) -> str:
     facts = {
         "at work": leftover.at_work,
         f"{leftover.uncommitted} uncommitted": leftover.uncommitted,
+        f"{plural(leftover.ignored.files, 'file')} ignored by git ({amount(leftover.ignored.size)})": (
+            leftover.ignored.files
+        ),
         f"{plural(leftover.unmerged, 'commit')} nowhere else": leftover.unmerged,
         one_line(leftover.fault or ""): leftover.fault,
     }
@@ -151,6 +160,7 @@ def total(done: Sequence[Cleaned], wishes: Wishes) -> str:
     kept = [cleaned.leftover for cleaned in done if cleaned.what == "kept" and not cleaned.leftover.at_work]
     more = {
         "--unmerged": not wishes.unmerged and any(each.kind == "branch" and each.unmerged for each in kept),
+        "--ignored": not wishes.ignored and any(each.ignored.files for each in kept),
         "--directories": not wishes.directories and any(each.kind == "directory" for each in kept),
     }
     flags = " and ".join(flag for flag, helps in more.items() if helps)

@@ -1,5 +1,6 @@
 """`workspaces list` and `clean`, beside a run, and after one that was killed."""
 
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -127,6 +128,29 @@ def test_what_cannot_be_put_away(killed: Cli) -> None:
     assert "failed: worktree" in done.stdout
     assert len(worktrees(killed)) == 2
     assert (path / "half.txt").exists()
+
+
+@pytest.fixture
+def left(cli: Cli) -> Path:
+    """A worktree that a killed run left, with a file that git ignores."""
+    cli.repository()
+    path = workspaces(cli) / "audit-1" / "task"
+    cli.git("worktree", "add", "-q", "-b", "orchestrator/audit-1/task", str(path))
+    (path / ".gitignore").write_text("*.log\n")
+    (path / "a.log").write_text("12345\n")
+    return path
+
+
+def test_ignored_files(cli: Cli, left: Path) -> None:
+    """What git ignores is listed, and keeps its worktree with the reason."""
+    (row,) = cli.json("workspaces", "list")
+    assert (row["ignored"], row["ignored_size"]) == (1, 6)
+    assert {"1 file ignored", "(6 B)"} <= set(re.findall(r"1 file ignored|\(6 B\)", cli("workspaces", "list").stdout))
+    done = cli("workspaces", "clean")
+    assert done.returncode == 0
+    assert "kept: worktree audit-1/task: 1 file (6 bytes) that git ignores would be lost\n" in done.stdout
+    assert done.stdout.endswith("1 kept; --ignored would take away more\n")
+    assert (left / "a.log").exists()
 
 
 def test_nothing_is_left(cli: Cli) -> None:

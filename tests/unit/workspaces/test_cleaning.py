@@ -14,7 +14,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from workspaces.cleaning import Cleaned, Wishes, clean
+from workspaces.cleaning import Cleaned, Wishes, clean, clean_one
 from workspaces.leftovers import Leftover, find_branches, find_places, find_repositories
 from workspaces.locks import claim, is_claimed
 
@@ -98,6 +98,19 @@ async def test_a_branch_that_was_merged_goes(leave, cleaned, branches, git, repo
     done = await cleaned()
     assert done["branch", "run/merged"] == ("removed", "")
     assert branches() == ["main", "orchestrator/run/copy", "orchestrator/run/twin"]
+
+
+@pytest.mark.parametrize("place", ["repository", "aside"])
+async def test_a_detached_head_holds_nothing(leave, cleaned, branches, git, repository, tmp_path, place) -> None:  # type: ignore[no-untyped-def]
+    """A branch stays whose commits only a detached HEAD has beside it, in whichever worktree that is."""
+    leave(deed="echo new > new.txt")
+    await cleaned()
+    git("worktree", "add", "-q", "--detach", str(tmp_path / "aside"), cwd=repository)
+    git("checkout", "-q", "--detach", "orchestrator/run/task", cwd=tmp_path / place)
+    assert await cleaned() == {("branch", "run/task"): ("kept", "1 commit nowhere else")}
+    git("checkout", "-q", "-b", "mine", cwd=tmp_path / place)
+    assert (await cleaned())["branch", "run/task"] == ("removed", "")
+    assert branches() == ["main", "mine"]
 
 
 async def test_unmerged_branches_go_when_told(leave, cleaned, branches, git, repository) -> None:  # type: ignore[no-untyped-def]
@@ -257,6 +270,47 @@ async def test_a_dry_run_changes_nothing(leave, cleaned, home, repository, git) 
     assert (sorted(home.rglob("*")), git("for-each-ref", cwd=repository)) == before
     done = await cleaned()
     assert set(told) <= {(key, what) for key, (what, _) in done.items()}
+
+
+async def test_ignored_files_keep_a_worktree(leave, cleaned, home, repository) -> None:  # type: ignore[no-untyped-def]
+    """A worktree with files that git ignores is listed with them and stays as it is, with the reason, until told."""
+    path = leave(deed="echo 12345 > a.log; mkdir logs; echo 12345 > logs/b.log; echo new > new.txt")
+    (worktree,) = await found(home, repository)
+    assert worktree.to_json().items() >= {"ignored": 2, "ignored_size": 12, "uncommitted": 1}.items()
+    why = "2 files (12 bytes) that git ignores would be lost"
+    assert await cleaned() == {("worktree", "run/task"): ("kept", why)}
+    assert ((path / "a.log").read_text(), (path / "logs" / "b.log").exists()) == ("12345\n", True)
+    foretold = (await cleaned(dry_run=True, ignored=True))["worktree", "run/task"]
+    assert foretold[1].endswith("; 2 files (12 bytes) that git ignores dropped")
+    what, why = (await cleaned(ignored=True))["worktree", "run/task"]
+    assert (what, why.endswith("; 2 files (12 bytes) that git ignores dropped")) == ("removed", True)
+    assert list(home.iterdir()) == []
+
+
+async def test_caches_keep_no_worktree(leave, cleaned, home, repository) -> None:  # type: ignore[no-untyped-def]
+    """What tools make again is no reason to keep a worktree, wherever in it that is."""
+    caches = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "node_modules", ".venv")
+    leave(deed="; ".join(f"mkdir -p docs/{name}/in; echo x > docs/{name}/in/a.log" for name in caches))
+    assert [place.ignored.files for place in await found(home, repository)] == [0]
+    assert (await cleaned())["worktree", "run/task"] == ("removed", "")
+
+
+async def test_an_ignored_repository_keeps_a_worktree(leave, cleaned) -> None:  # type: ignore[no-untyped-def]
+    """A repository inside that git ignores counts with all its files; a worktree without its link is no exception."""
+    path = leave(deed="git init -q inner.log; echo x > inner.log/x.txt; rm .git")
+    what, why = (await cleaned())["worktree", "run/task"]
+    assert (what, "that git ignores would be lost" in why) == ("kept", True)
+    assert (path / "inner.log" / "x.txt").exists()
+
+
+async def test_files_that_come_after_the_look(leave, home, repository) -> None:  # type: ignore[no-untyped-def]
+    """A file that git ignores, made after the worktree was looked at, is not lost."""
+    path = leave()
+    (worktree,) = await found(home, repository)
+    (path / "late.log").touch()
+    done = await clean_one(worktree, Wishes())
+    assert (done.what, "has got files that git ignores" in done.why) == ("failed", True)
+    assert (path / "late.log").exists()
 
 
 async def test_two_at_once(leave, home, repository, branches, git) -> None:  # type: ignore[no-untyped-def]

@@ -7,8 +7,11 @@ import anyio
 import pytest
 
 from workspaces import WorkspaceError, WorkspaceSpec, directories
+from workspaces.cleaning import Wishes, clean, clean_one
 from workspaces.directories import Directories, make_directory
 from workspaces.here import Here
+from workspaces.leftovers import find_places
+from workspaces.locks import InUseError, is_claimed
 
 pytestmark = pytest.mark.anyio
 
@@ -87,6 +90,44 @@ async def test_two_tasks_may_share_a_directory(home: Path, tmp_path: Path) -> No
     spec = WorkspaceSpec(path=str(tmp_path / "shared"))
     async with Directories(home).open(spec, "run/a") as one, Directories(home).open(spec, "run/b") as other:
         assert one.path == other.path
+
+
+async def test_a_named_directory_is_claimed_by_nobody(home: Path) -> None:
+    """A path that the user names stays free of locks, below the home too."""
+    spec = WorkspaceSpec(path=str(home / "run" / "shared"))
+    async with Directories(home).open(spec, "run/a"), Directories(home).open(spec, "run/b"):
+        assert [path.name for path in (home / "run").iterdir()] == ["shared"]
+
+
+async def test_a_directory_of_its_own_is_claimed(home: Path) -> None:
+    """Nobody else gets a task's own directory while it is at work; afterwards it is free, with no lock left."""
+    async with Directories(home).open(WorkspaceSpec(), "run/task") as workspace:
+        assert is_claimed(workspace.path)
+        with pytest.raises(InUseError, match="at work"):
+            async with Directories(home).open(WorkspaceSpec(), "run/task"):
+                raise AssertionError
+        assert is_claimed(workspace.path)
+    assert [path.name for path in (home / "run").iterdir()] == ["task"]
+    async with Directories(home).open(WorkspaceSpec(), "run/task") as again:
+        assert again.path == workspace.path
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_cleaning_leaves_a_directory_at_work_alone(home: Path, tmp_path: Path, *, full: bool) -> None:
+    """No cleaning deletes a directory that a task is at work in, seen before or after the look; later it may."""
+    wishes = Wishes(directories=True)
+    (home / "run" / "task").mkdir(parents=True)
+    if full:
+        (home / "run" / "task" / "file").touch()
+    (seen,) = await find_places(home, tmp_path)
+    async with Directories(home).open(WorkspaceSpec(), "run/task") as workspace:
+        assert [place.at_work for place in await find_places(home, tmp_path)] == [True]
+        done = [each async for each in clean(home, tmp_path, wishes)]
+        done.append(await clean_one(seen, wishes))
+        assert [(each.what, each.why) for each in done] == [("kept", "somebody is at work there")] * 2
+        assert workspace.path.is_dir()
+    assert [each.what async for each in clean(home, tmp_path, wishes)] == ["removed"]
+    assert list(home.iterdir()) == []
 
 
 async def test_here_is_the_current_directory(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_a_provider_that_cannot_be_loaded(home: Path, kind: str) -> None:
 def test_public_names() -> None:
     """The public names are these, sorted."""
     types = ["Workspace", "WorkspaceError", "WorkspaceProvider", "WorkspaceSpec"]
-    names = [*types, "base_commit", "is_kind", "kinds", "providers"]
+    names = [*types, "base_commit", "is_kept", "is_kind", "kinds", "providers"]
     assert workspaces.__all__ == names == sorted(names)
 
 

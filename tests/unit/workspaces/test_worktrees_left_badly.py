@@ -1,6 +1,7 @@
 # ruff: noqa: PT012  # the error comes on leaving the block, so the block is inside `raises`
 """Worktrees that an agent, a crash or a cancellation left in a bad state: nothing may be lost."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -218,14 +219,17 @@ async def test_a_lost_directory_is_forgotten(
     assert leftovers() == []
 
 
+@pytest.mark.parametrize("relative", [False, True])
 async def test_a_half_made_worktree_is_made_anew(
-    worktrees: Worktrees, spec: WorkspaceSpec, repository: Path, home: Path, git: Git
+    worktrees: Worktrees, spec: WorkspaceSpec, repository: Path, home: Path, git: Git, *, relative: bool
 ) -> None:
     """Files that a killed `worktree add` did not get to check out are not taken for deleted ones."""
     left = home / "run" / "task"
     git("worktree", "add", "-q", "-b", "orchestrator/run/task", str(left), cwd=repository)
     git("worktree", "lock", "--reason", "initializing", str(left), cwd=repository)
     (left / "readme.txt").unlink()
+    if relative:  # as git writes it with worktree.useRelativePaths
+        (left / ".git").write_text(f"gitdir: {os.path.relpath(repository / '.git' / 'worktrees' / 'task', left)}\n")
     async with worktrees.open(spec, "run/task") as workspace:
         assert (workspace.path / "readme.txt").exists()
     assert workspace.changed == ()
