@@ -16,7 +16,3 @@ __all__ = [
     "kinds",
     "providers",
 ]
-
-
-async def is_kept(kind: str, path: str, origin: str | None, commit: str | None) -> bool:
-    return True
