@@ -191,11 +191,12 @@ def workspaces_clean(
     directories: Annotated[
         bool, typer.Option("--directories", help="Delete plain directories too, with all that is in them.")
     ] = False,
+    ignored: Annotated[bool, typer.Option("--ignored", help="Also drop files that git ignores.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     json: AsJson = False,
 ) -> None:
     """Put away what killed runs left: work is committed to its branch, and what holds nothing is removed."""
-    _do("housekeeping:clean_workspaces", runs or [], older, unmerged, directories, dry_run, json)
+    _do("housekeeping:clean_workspaces", runs or [], older, unmerged, directories, dry_run, json, ignored)
 
 
 def _do(command: str, *arguments: Any) -> None:

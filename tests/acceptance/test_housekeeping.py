@@ -153,6 +153,16 @@ def test_ignored_files(cli: Cli, left: Path) -> None:
     assert (left / "a.log").exists()
 
 
+def test_ignored_files_go_when_told(cli: Cli, left: Path) -> None:
+    """With `--ignored` such a worktree is put away, and how much was lost is said."""
+    assert "--ignored" in cli("workspaces", "clean", "--help").stdout
+    done = cli("workspaces", "clean", "--ignored")
+    assert done.returncode == 0
+    assert "; 1 file (6 bytes) that git ignores dropped\n" in done.stdout
+    assert not left.exists()
+    assert cli.git("show", "orchestrator/audit-1/task:.gitignore") == "*.log\n"
+
+
 def test_nothing_is_left(cli: Cli) -> None:
     """Where nothing was ever run, outside a repository too, there is nothing to list or to clean."""
     assert cli("workspaces", "list").stdout.startswith("nothing is left in ")
