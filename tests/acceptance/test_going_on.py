@@ -275,3 +275,60 @@ async def test_a_script_goes_on(cli: Cli) -> None:
     session = cli.json("show", keys[0], "resume-1")["session_id"]
     async with open_sqlite(cli.home / "orchestrator" / "journal.db") as journal:
         assert await journal.sessions.find_session(session)
+
+
+async def test_secrets_are_not_written_down(cli: Cli) -> None:
+    """A setting that may be secret is in no file, and is asked for again when the run is gone on with."""
+    plan = cli.plan(
+        "name: small\nagents: {q: {tools: []}}\ntasks:\n  a: {agent: q, prompt: '[task a] What is 1 + 1?'}\n"
+    )
+    secret = ["--set", "agents.q.env.TOKEN=s3cr3t-value", "--set", "agents.q.max_turns=7"]
+    async with serving(cli, "a") as (model, ours):
+
+        def stop() -> None:
+            with running(ours, "run", plan, *secret) as process:
+                wait_until(lambda: model.counts["a"], "a request")
+                process.send_signal(signal.SIGINT)
+                assert ours.finish(process).returncode == 130
+
+        await to_thread.run_sync(stop)
+        model.held.clear()
+        refused = await at(ours, "resume")
+        assert refused.returncode == 2
+        assert "--set agents.q.env.TOKEN=… was not written down: give it once more" in refused.stderr
+        report(await at(ours, "resume", *secret[:2], "--view", "none", "--json", "-"))
+    kept = [path for path in (cli.home / "orchestrator").rglob("*") if path.is_file()]
+    assert kept
+    assert [path for path in kept if b"s3cr3t-value" in path.read_bytes()] == []
+
+
+async def test_limits_are_those_of_the_plan_now(cli: Cli) -> None:
+    """A budget that was raised in the plan counts; one that was given beside it stays until another is given."""
+    text = (
+        "name: small\nlimits: {usd: 0.0001, concurrent: 1}\ntasks:\n  a: {prompt: '1 + 1?'}\n  b: {prompt: '1 + 2?'}\n"
+    )
+    plan = cli.plan(text)
+    first = await at(cli, "run", plan, "--offline", "--view", "none")
+    assert first.returncode == 1
+    assert "go on with: orchestrator resume small-" in first.stdout
+    cli.plan(text.replace("0.0001", "5.0"))
+    done = report(await at(cli, "run", plan, "--offline", "--view", "none", "--json", "-"))
+    assert (done["totals"]["ok"], len(cli.json("runs"))) == (2, 1)
+
+
+def finished(cli: Cli) -> int:
+    """How many tasks of the newest run have ended well so far; 0 as long as there is none."""
+    done = cli("runs", "--json")
+    return int(json.loads(done.stdout)[0]["ok"]) if done.returncode == 0 and "run" in done.stdout else 0
+
+
+async def test_a_demo_that_was_stopped(cli: Cli) -> None:
+    """The command that an interrupted demo names goes on with it, and takes all that had finished."""
+    with running(cli, "demo", "--view", "none") as process:
+        await to_thread.run_sync(wait_until, lambda: finished(cli) >= 2, "two results")
+        process.send_signal(signal.SIGINT)
+        (run,) = re.findall(r"go on with: orchestrator resume (\S+)", cli.finish(process).stderr)
+    had = cli.json("runs")[0]["ok"]
+    done = report(await at(cli, "resume", run, "--view", "none", "--json", "-"))
+    assert done["totals"]["reused"] >= min(had, 2)
+    assert not list(cli.place.iterdir())
