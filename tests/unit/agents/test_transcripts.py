@@ -10,9 +10,9 @@ import pytest
 
 from orchestrator.agents.opening import find_opening
 from orchestrator.agents.transcripts import Transcript, is_session_id, mirror, provide, read, write
-from orchestrator.agents.turns import borrow
 from orchestrator.journal.memory import MemorySessions
 from orchestrator.plan.model import Agent
+from orchestrator.processes.turns import borrow
 from orchestrator.task import Attempt
 from workspaces import WorkspaceSpec
 
