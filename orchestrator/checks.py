@@ -97,6 +97,7 @@ def to_fix(attempt: Attempt, result: Result, failure: Failure) -> Attempt:
         agent=attempt.agent.model_copy(update={"usd": left}),
         resume=result.session_id,
         fork=False,
+        asked=None,
         otherwise=None,
         session_id=str(uuid4()),
     )

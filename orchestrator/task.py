@@ -276,6 +276,8 @@ class Attempt:
     """The session to go on with."""
     fork: bool = False
     """Go on with a copy of it, and leave the session as it is."""
+    asked: str | None = None
+    """The task's own prompt, when `prompt` only tells the agent to go on with it."""
     otherwise: str | None = None
     """The prompt for a new session if the one to go on with is gone; None: that ends the attempt."""
     checks: tuple[str, ...] = ()

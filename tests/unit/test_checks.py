@@ -62,7 +62,7 @@ async def test_a_failed_check_goes_back_to_the_agent() -> None:
         return Reply(text, value={"is": text}, cost_usd=0.25, usage=Usage(input_tokens=3), turns=2)
 
     executor, events = ScriptedExecutor(reply, {"test": [1, 0]}), Collected()
-    result = await executor.run(replace(ATTEMPT, fork=True, otherwise="Anew."), events)
+    result = await executor.run(replace(ATTEMPT, fork=True, otherwise="Anew.", asked="Work."), events)
     assert (result.outcome, result.text, result.value, result.session_id) == (
         Outcome.OK,
         "right",
@@ -74,7 +74,7 @@ async def test_a_failed_check_goes_back_to_the_agent() -> None:
     assert ran(events) == [("lint", 0), ("test", 1), ("lint", 0), ("test", 0)]
     fix = executor.attempts[1]
     assert fix.prompt == failed_check("test", 1, "output of test")
-    assert (fix.resume, fix.fork, fix.otherwise, fix.number) == ("first", False, None, 1)
+    assert (fix.resume, fix.fork, fix.otherwise, fix.asked, fix.number) == ("first", False, None, None, 1)
     assert fix.session_id not in ("first", None)
 
 
