@@ -1,10 +1,13 @@
 """Whether what an agent did holds: commands run in its workspace; what they say against it goes back to the agent."""
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from uuid import uuid4
+
+import anyio
 
 from orchestrator.events import AgentMessage, CheckFinished, Event
 from orchestrator.processes.command import Command, run_command
@@ -13,7 +16,7 @@ from orchestrator.protocols import Emit
 from orchestrator.task import Attempt, Outcome, Result
 
 LONGEST = 600.0
-"""Seconds that a check may take where the attempt has no timeout."""
+"""Seconds that a check may take, if the attempt has as many left."""
 LEAST_USD = 0.0001
 """US dollars that a round may spend when nothing is left: enough to be told by the CLI that nothing is."""
 LAST_LINES = 10
@@ -22,7 +25,7 @@ LAST_LINES = 10
 Ask = Callable[[Attempt, Emit], Awaitable[Result]]
 """Runs the agent once, in the same workspace each time."""
 RunCheck = Callable[[Attempt, str, Path], Awaitable[Command]]
-"""Runs one of the attempt's checks in a directory; it never fails."""
+"""Runs one of the attempt's checks in a directory, for at most `attempt.timeout` seconds; it never fails."""
 
 
 async def run_check(attempt: Attempt, command: str, directory: Path) -> Command:
@@ -50,28 +53,85 @@ class Failure:
         return "\n".join([f"the check {self.command!r} {how}{':' if lines else ''}", *lines])
 
 
+class NoTimeError(Exception):
+    """The attempt's timeout is over."""
+
+
+class Time:
+    """What an attempt may take with all its rounds and checks; waiting until its agent is started is no part of it."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._timeout = math.inf if timeout is None else timeout
+        self._begun: float | None = None
+
+    def begin(self) -> None:
+        """Only the first time counts."""
+        if self._begun is None:
+            self._begun = anyio.current_time()
+
+    def begun_by(self, emit: Emit) -> Emit:
+        """An `emit` whose first event begins it."""
+
+        def emit_on(event: Event) -> None:
+            self.begin()
+            emit(event)
+
+        return emit_on
+
+    def left(self) -> float:
+        """Seconds, infinitely many without a timeout. Raises NoTimeError when there are none."""
+        self.begin()
+        assert self._begun is not None
+        left = self._begun + self._timeout - anyio.current_time()
+        if left <= 0:
+            raise NoTimeError
+        return left
+
+
 async def ask_until_checked(attempt: Attempt, directory: Path, emit: Emit, ask: Ask, run: RunCheck) -> Result:
     """The agent's result, once its checks pass. One that fails goes back to the agent, `attempt.fixes` times at most.
 
     The result has the sums over all rounds. It is the agent's last one: also with the outcome CHECKS_FAILED, when no
-    fix was left or the session was gone; any other way in which the agent fails is its own outcome.
+    fix was left or the session was gone; any other way in which the agent fails is its own outcome. The attempt's
+    timeout is for all of it: when it is over before all checks have passed, that is CHECKS_FAILED if one has failed,
+    and else TIMEOUT.
     """
-    result, fixes = await ask(attempt, emit), attempt.fixes
-    while result.ok and (failure := await find_failure(attempt, directory, emit, run)):
-        if not fixes or result.session_id is None:
-            return replace(result, outcome=Outcome.CHECKS_FAILED, error=failure.why)
-        fixes -= 1
-        last = await ask(to_fix(attempt, result, failure), counting_on(emit, result.cost_usd))
-        if last.outcome is Outcome.UNKNOWN_SESSION:
-            return replace(result, outcome=Outcome.CHECKS_FAILED, error=f"{failure.why}\n(its session is gone)")
-        result = summed(result, last)
+    time, fixes, failure = Time(attempt.timeout), attempt.fixes, None
+    result = await ask(attempt, time.begun_by(emit))
+    try:
+        while result.ok and (failure := await find_failure(attempt, directory, emit, run, time)):
+            if not fixes or result.session_id is None:
+                return refused(result, failure)
+            fixes -= 1
+            last = await ask(to_fix(attempt, result, failure, time.left()), counting_on(emit, result.cost_usd))
+            if last.outcome is Outcome.UNKNOWN_SESSION:
+                return refused(result, failure, "its session is gone")
+            result = summed(result, with_whole_time(last, attempt))
+    except NoTimeError:
+        if failure:
+            return refused(result, failure, f"its timeout of {attempt.timeout:g} s left no time to mend it and see")
+        error = f"its timeout of {attempt.timeout:g} s was over before all its checks had run"
+        return replace(result, outcome=Outcome.TIMEOUT, error=error)
     return result
 
 
-async def find_failure(attempt: Attempt, directory: Path, emit: Emit, run: RunCheck) -> Failure | None:
-    """The first of the checks that fails. Those behind it are not run: they may build on it."""
+def refused(result: Result, failure: Failure, why_final: str = "") -> Result:
+    """The result of an agent whose work does not pass, with the reason why it is not told so."""
+    error = f"{failure.why}\n({why_final})" if why_final else failure.why
+    return replace(result, outcome=Outcome.CHECKS_FAILED, error=error)
+
+
+def with_whole_time(last: Result, attempt: Attempt) -> Result:
+    """The result of a later round. If that took longer than the rest of the time, its error tells what the whole is."""
+    if last.outcome is not Outcome.TIMEOUT or attempt.timeout is None:
+        return last
+    return replace(last, error=f"{last.error} (which was what checks and earlier work left of {attempt.timeout:g} s)")
+
+
+async def find_failure(attempt: Attempt, directory: Path, emit: Emit, run: RunCheck, time: Time) -> Failure | None:
+    """The first of the checks that fails. Those behind it are not run: they may build on it. Raises NoTimeError."""
     for command in attempt.checks:
-        found = await run(attempt, command, directory)
+        found = await run(replace(attempt, timeout=min(time.left(), LONGEST)), command, directory)
         emit(
             CheckFinished(
                 task=attempt.task,
@@ -87,16 +147,18 @@ async def find_failure(attempt: Attempt, directory: Path, emit: Emit, run: RunCh
     return None
 
 
-def to_fix(attempt: Attempt, result: Result, failure: Failure) -> Attempt:
-    """The same attempt in the session as it stands, told what has failed, with what is left of its money."""
+def to_fix(attempt: Attempt, result: Result, failure: Failure, seconds: float) -> Attempt:
+    """The same attempt in the session as it stands, told what has failed, with what is left of its money and time."""
     found, usd = failure.found, attempt.agent.usd
     left = None if usd is None else max(usd - result.cost_usd, LEAST_USD)
     return replace(
         attempt,
         prompt=failed_check(failure.command, found.exit_code, found.output),
         agent=attempt.agent.model_copy(update={"usd": left}),
+        timeout=None if attempt.timeout is None else max(0.1, round(seconds, 1)),
         resume=result.session_id,
         fork=False,
+        asked=None,
         otherwise=None,
         session_id=str(uuid4()),
     )

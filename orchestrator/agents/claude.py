@@ -18,8 +18,8 @@ from orchestrator.agents.options import to_options, write_settings
 from orchestrator.agents.outcome import Ending, judge
 from orchestrator.agents.transcripts import is_session_id, mirror
 from orchestrator.agents.translate import cost_of, describe_denial, to_usage
-from orchestrator.agents.turns import Turns, borrow
 from orchestrator.processes.den import Den, open_den
+from orchestrator.processes.turns import Turns, borrow
 from orchestrator.protocols import Emit, Sessions, Upstream
 from orchestrator.task import Attempt, Outcome, Result
 from workspaces import Workspace

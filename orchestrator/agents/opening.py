@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.agents.transcripts import provide
+from orchestrator.agents.transcripts import Transcript, provide
 from orchestrator.protocols import Sessions
 from orchestrator.task import Attempt
 
@@ -49,7 +49,12 @@ async def find_opening(
     return Opening(
         how="forked" if attempt.fork else "continued",
         session_id=driven(attempt),
-        prompt=attempt.prompt,
+        prompt=prompt_for(attempt, transcript),
         resume=attempt.resume,
         cost_usd=transcript.cost_usd,
     )
+
+
+def prompt_for(attempt: Attempt, transcript: Transcript) -> str:
+    """The attempt's prompt; the task's own if the session was cut off before it was written there."""
+    return attempt.prompt if attempt.asked is None or transcript.holds(attempt.asked) else attempt.asked

@@ -35,6 +35,18 @@ class Transcript:
         return any(entry.get("type") == "user" for entry in self.entries)
 
     @property
+    def said(self) -> Iterator[str]:
+        """What the user has said, a text per message, without the prompts of subagents."""
+        own = (entry for entry in self.entries if entry.get("type") == "user" and not entry.get("isSidechain"))
+        yield from (text_of(entry.get("message")) for entry in own)
+
+    def holds(self, prompt: str) -> bool:
+        """Whether the user has said this, maybe among other words. A command (`/name …`) is written down as such."""
+        wanted = even(prompt)
+        name = wanted.partition(" ")[0] if wanted.startswith("/") else wanted
+        return any(wanted in text or f"<command-name>{name}</command-name>" in text for text in map(even, self.said))
+
+    @property
     def worth(self) -> tuple[bool, int]:
         """What to choose between two by."""
         return self.usable, self.length
@@ -50,6 +62,21 @@ class Transcript:
         """What the session had cost. A CLI that goes on with it, or with a fork of it, counts on from there."""
         told = [entry.get("totalCostUSD") for entry in self.entries if entry.get("type") == "cost-state"]
         return float(told[-1]) if told and isinstance(told[-1], int | float) else 0.0
+
+
+def text_of(message: Any) -> str:
+    """The text of a message, whose content is a text or a list of blocks; results of tools are none of it."""
+    content = message.get("content") if isinstance(message, Mapping) else None
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if not isinstance(blocks, list):
+        return ""
+    texts = (block.get("text") for block in blocks if isinstance(block, Mapping) and block.get("type") == "text")
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def even(text: str) -> str:
+    """The text with all its white space alike: the CLI trims what it is given."""
+    return " ".join(text.split())
 
 
 async def provide(

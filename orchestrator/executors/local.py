@@ -1,9 +1,10 @@
 """Carries out attempts in this process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.checks import RunCheck, run_check
+from orchestrator.processes.turns import Turns
 from orchestrator.protocols import AgentRunner, Emit
 from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.work import work
@@ -18,6 +19,7 @@ class LocalExecutor:
     providers: Mapping[str, WorkspaceProvider]
     check: RunCheck = run_check
     """How the attempts' checks are run."""
+    _turns: Turns = field(default_factory=Turns, init=False)
 
     async def run(self, attempt: Attempt, emit: Emit) -> Result:
         """See `orchestrator.protocols.Executor`."""
@@ -25,4 +27,8 @@ class LocalExecutor:
             known = ", ".join(sorted(self.providers))
             error = f"workspace: found {attempt.workspace.kind!r}, expected one of {known}"
             return Result(task=attempt.task, outcome=Outcome.WORKSPACE, error=error)
-        return await work(attempt, emit, self.runner, self.providers, self.check)
+        if attempt.workspace.kind == "here":  # where anybody may work at any time
+            return await work(attempt, emit, self.runner, self.providers, self.check)
+        # Two tasks may go on with the work of one. Who waits takes it up as the other has left it.
+        async with self._turns.take(attempt.name):
+            return await work(attempt, emit, self.runner, self.providers, self.check)

@@ -58,16 +58,17 @@ class Den:
 async def open_den(claude: Path) -> AsyncIterator[Den]:
     """A den with its guard. When the block is left, or this process dies in any way, all under its leases is ended.
 
-    Dens that outlived their orchestrator and their guard are swept away meanwhile.
+    Dens that have outlived their orchestrator are swept away first, for at most 10 s: their tools may still write to
+    the workspaces that this one is about to go on in.
     """
     with private_folder() as path:
         den = Den(path)
         guarding = start_guard([*bare("guard"), str(path)])
         try:
-            sweep_beside(path)
             den.temporary.mkdir()
             den.config.mkdir()
             write_launcher(den, claude)
+            await sweep_beside(path)
             yield den
         finally:
             with anyio.CancelScope(shield=True):

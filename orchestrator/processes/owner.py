@@ -1,4 +1,7 @@
-"""Whose a private folder is: a file in it that its owner holds locked, as long as it lives, on whatever machine."""
+"""Whose a private folder is: a file in it that its owner holds locked, as long as it lives, on whatever machine.
+
+Who clears away what a dead owner left holds it locked too, and has emptied it.
+"""
 
 import os
 from contextlib import contextmanager
@@ -32,6 +35,17 @@ def claim(folder: str) -> "Iterator[bool]":
         yield False
         return
     try:
-        yield lock(file)
+        dead = lock(file)
+        if dead:
+            os.truncate(file, 0)
+        yield dead
     finally:
         os.close(file)
+
+
+def is_dead(folder: str) -> bool:
+    """Whether somebody has found the owner dead, and the folder is not cleared away yet."""
+    try:
+        return os.stat(f"{folder}/owner").st_size == 0  # noqa: PTH116 - pathlib is slow to import
+    except OSError:
+        return False

@@ -46,10 +46,11 @@ RETRIES: Mapping[Outcome, Retry] = {
     Outcome.STALLED: Retry(1.0, How.CONTINUE),
     Outcome.INTERRUPTED: Retry(1.0, How.CONTINUE),
     Outcome.TIMEOUT: Retry(0.0, How.CONTINUE),
-    # There is no session to go on with: none was begun, it is gone, or its id is another process's.
+    # Somebody drives it still, in the workspace of this attempt: one that began afresh would work there beside it.
+    Outcome.SESSION_BUSY: Retry(5.0, How.CONTINUE),
+    # There is no session to go on with: none was begun, or it is gone.
     Outcome.NOT_STARTED: Retry(1.0, How.FRESH),
     Outcome.UNKNOWN_SESSION: Retry(0.0, How.FRESH),
-    Outcome.SESSION_BUSY: Retry(1.0, How.FRESH),
     # The session itself is what went wrong: it ended without a word, or has grown beyond the model's window, and would
     # do so again. A new one may take another way.
     Outcome.EMPTY: Retry(0.0, How.FRESH),

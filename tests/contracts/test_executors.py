@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
-from orchestrator.events import WorkspaceOpened
+from orchestrator.events import WorkspaceClosed, WorkspaceOpened
 from orchestrator.executors.local import LocalExecutor
 from orchestrator.plan.model import Agent
 from orchestrator.protocols import Emit, Executor
@@ -146,3 +147,59 @@ async def test_local_executor_keeps_what_the_agent_gave_when_the_work_cannot_be_
     result = await LocalExecutor(agent, {"directory": Sticky(tmp_path)}).run(attempt, Collected())
     assert (result.outcome, result.text, result.cost_usd) == (Outcome.WORKSPACE, "done", 0.5)
     assert "The disk is full." in (result.error or "")
+
+
+def steps(events: Collected) -> list[tuple[type, int]]:
+    """The openings and closings of workspaces, each with the number of its attempt."""
+    return [(type(event), event.attempt) for event in events if isinstance(event, WorkspaceOpened | WorkspaceClosed)]
+
+
+async def run_two(executor: LocalExecutor, one: Attempt, other: Attempt) -> tuple[list[Result], Collected]:
+    """Runs two attempts at once."""
+    events, results = Collected(), []
+
+    async def run(attempt: Attempt) -> None:
+        results.append(await executor.run(attempt, events))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run, one)
+        group.start_soon(run, other)
+    return results, events
+
+
+async def test_local_executor_opens_a_workspace_for_one_at_a_time(tmp_path: Path, attempt: Attempt) -> None:
+    """Of two tasks in one workspace the second opens it when the first has closed it; waiting is no work."""
+    agent = ScriptedAgent(lambda _: Reply(seconds=60.0))
+    executor = LocalExecutor(agent, {"directory": FakeWorkspaces(tmp_path)})
+    other = replace(attempt, task="two", number=2, place=attempt.name, timeout=90.0)
+    results, events = await run_two(executor, attempt, other)
+    assert [result.outcome for result in results] == [Outcome.OK, Outcome.OK]
+    (_, one), (_, _), (_, two), (_, _) = steps(events)
+    assert steps(events) == [(kind, each) for each in (one, two) for kind in (WorkspaceOpened, WorkspaceClosed)]
+    assert {one, two} == {1, 2}
+    assert [result.duration for result in results] == [pytest.approx(60.0), pytest.approx(60.0)]
+
+
+@pytest.mark.parametrize("apart", ["other workspaces", "here"])
+async def test_local_executor_makes_nobody_wait_for_nothing(tmp_path: Path, attempt: Attempt, apart: str) -> None:
+    """Tasks in workspaces of their own, and those that share the directory that is there, are at work together."""
+    agent = ScriptedAgent(lambda _: Reply(seconds=60.0))
+    kind = "here" if apart == "here" else "directory"
+    executor = LocalExecutor(agent, {kind: FakeWorkspaces(tmp_path)})
+    one = replace(attempt, workspace=WorkspaceSpec(kind=kind))
+    await run_two(executor, one, replace(one, task="two", place=one.name if apart == "here" else None))
+    assert agent.most_at_once == 2
+
+
+async def test_local_executor_goes_on_when_who_waits_is_cancelled(tmp_path: Path, attempt: Attempt) -> None:
+    """A task that is cancelled while it waits for a workspace never opens it, and leaves it to the next."""
+    workspaces = FakeWorkspaces(tmp_path)
+    executor = LocalExecutor(ScriptedAgent(lambda _: Reply(seconds=60.0)), {"directory": workspaces})
+    async with anyio.create_task_group() as group:
+        group.start_soon(executor.run, attempt, Collected())
+        with anyio.move_on_after(30.0) as waiting:
+            await anyio.sleep(1.0)
+            await executor.run(attempt, Collected())
+        assert waiting.cancelled_caught
+    assert len(workspaces.opened) == 1
+    assert (await executor.run(attempt, Collected())).ok

@@ -1,18 +1,39 @@
 """What was left by an orchestrator and a guard that were killed together is swept away, and nothing else."""
 
+import errno
 import os
 import subprocess
 import sys
+import textwrap
+import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from threading import Thread
 
+import anyio
+import psutil
 import pytest
-from watching import alive, wait_until
+from watching import PATIENCE, alive, wait_until
 
 from orchestrator.agents.claude import open_claude
 from orchestrator.processes import sweeping
-from orchestrator.processes.owner import own
+from orchestrator.processes.owner import claim, own
 from orchestrator.processes.sweeping import sweep
+
+Killed = tuple["subprocess.Popen[str]", int]
+"""An orchestrator that is to be killed, and the process id of a tool of its agent."""
+ORCHESTRATOR = """
+    import sys, anyio
+    from pathlib import Path
+    from orchestrator.processes.den import open_den
+    from orchestrator.processes.command import run_command
+    async def main():
+        async with open_den(Path("/bin/false")) as den:
+            tool = "trap '' TERM; echo $$ > tool.part; mv tool.part tool; while :; do sleep 0.1; done"
+            await run_command(tool, Path(sys.argv[1]), 60.0, den.lease("a"))
+    anyio.run(main)
+"""
 
 
 @pytest.fixture
@@ -26,6 +47,23 @@ def left(temporary: Path) -> Iterator[Path]:
         (folder / "sleeper").write_text(str(process.pid))
         yield folder
         process.kill()
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Iterator[Killed]:
+    """An orchestrator with an agent's tool that ignores SIGTERM."""
+    command = [sys.executable, "-c", textwrap.dedent(ORCHESTRATOR), str(tmp_path)]
+    with subprocess.Popen(command, text=True) as process:
+        wait_until((tmp_path / "tool").exists, "the tool")
+        pid = int((tmp_path / "tool").read_text())
+        yield process, pid
+        process.kill()
+        wait_until(lambda: not alive(pid), "the tool's end")
+
+
+def guard_of(pid: int) -> psutil.Process:
+    (guard,) = [each for each in psutil.Process(pid).children() if "guard" in each.cmdline()]
+    return guard
 
 
 def test_what_the_dead_left(left: Path, temporary: Path) -> None:
@@ -60,10 +98,90 @@ def test_what_is_left_alone(left: Path, temporary: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.anyio
 async def test_the_next_start_sweeps(left: Path, temporary: Path) -> None:
-    """Opening a den clears away what another left, and not the den."""
+    """Opening a den clears away what another left, before anything is done in it, and not the den."""
+    pid = int((left / "sleeper").read_text())
     async with open_claude():
-        wait_until(lambda: len(list(temporary.iterdir())) == 1, "the sweep")
+        assert not alive(pid)
         assert not left.exists()
+        assert len(list(temporary.iterdir())) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("guarded", [True, False])
+async def test_a_start_right_after_a_kill(killed: Killed, guarded: bool) -> None:
+    """A den is open only when the tools of an orchestrator that was killed have ended, stubborn as they may be."""
+    orchestrator, tool = killed
+    if not guarded:
+        guard_of(orchestrator.pid).kill()
+    orchestrator.kill()
+    orchestrator.wait()
+    assert alive(tool)
+    async with open_claude():
+        assert not alive(tool)
+
+
+@pytest.mark.anyio
+async def test_a_start_that_sweeps_can_be_cancelled(killed: Killed) -> None:
+    """Who does not want to wait for the end of a stubborn tool does not have to."""
+    orchestrator, tool = killed
+    orchestrator.kill()
+    orchestrator.wait()
+    begun = time.monotonic()
+    with anyio.move_on_after(0.2) as scope:
+        async with open_claude():
+            pass
+    assert scope.cancelled_caught
+    assert time.monotonic() - begun < 1.5
+    wait_until(lambda: not alive(tool), "its end, in the background")
+
+
+def test_waiting_for_who_clears_away(left: Path, temporary: Path) -> None:
+    """A sweep that finds another at work on what is dead waits for it, and goes on with it if that one dies too."""
+    with claim(str(left)) as dead:
+        assert dead
+        thread = Thread(target=sweep, args=[temporary], daemon=True)
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+        assert left.exists()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert not left.exists()
+
+
+def test_a_sweep_does_not_wait_for_ever(left: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who clears away and never comes to an end is waited for no longer than the longest."""
+    monkeypatch.setattr(sweeping, "LONGEST", 0.2)
+    with claim(str(left)):
+        sweep(temporary)
+        assert left.exists()
+
+
+def test_what_cannot_be_cleared_away(left: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes nothing does not stop the sweep."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("os.truncate", full)
+    sweep(temporary)
+    assert left.exists()
+
+
+@pytest.mark.anyio
+async def test_a_start_with_nothing_to_sweep(temporary: Path) -> None:
+    """Beside orchestrators that live nobody waits."""
+    async with AsyncExitStack() as stack:
+        for number in range(20):
+            folder = temporary / f"orchestrator-{number}"
+            folder.mkdir()
+            stack.callback(os.close, own(str(folder)))
+        spans = []
+        for _ in range(10):
+            begun = time.monotonic()
+            await sweeping.sweep_beside(temporary / "orchestrator-0")
+            spans.append(time.monotonic() - begun)
+        assert min(spans) < 0.05
 
 
 @pytest.mark.anyio

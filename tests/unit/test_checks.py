@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
-from orchestrator.checks import LEAST_USD, ask_until_checked
+from orchestrator.checks import LEAST_USD, LONGEST, ask_until_checked
 from orchestrator.events import AgentMessage, CheckFinished, Event
 from orchestrator.executors.local import LocalExecutor
 from orchestrator.plan.model import Agent
@@ -13,8 +15,9 @@ from orchestrator.processes.command import Command
 from orchestrator.prompts import MOST_OUTPUT, failed_check
 from orchestrator.protocols import Emit
 from orchestrator.task import Attempt, Outcome, Result, Usage
-from orchestrator.testing import Reply, ScriptedAgent, ScriptedExecutor
+from orchestrator.testing import Reply, ScriptedAgent, ScriptedChecks, ScriptedExecutor
 from orchestrator.testing.samples import Collected
+from orchestrator.testing.scripted import Checks, Script
 from orchestrator.work import asking
 from workspaces import Workspace, WorkspaceSpec
 from workspaces.testing import FakeWorkspaces
@@ -62,7 +65,7 @@ async def test_a_failed_check_goes_back_to_the_agent() -> None:
         return Reply(text, value={"is": text}, cost_usd=0.25, usage=Usage(input_tokens=3), turns=2)
 
     executor, events = ScriptedExecutor(reply, {"test": [1, 0]}), Collected()
-    result = await executor.run(replace(ATTEMPT, fork=True, otherwise="Anew."), events)
+    result = await executor.run(replace(ATTEMPT, fork=True, otherwise="Anew.", asked="Work."), events)
     assert (result.outcome, result.text, result.value, result.session_id) == (
         Outcome.OK,
         "right",
@@ -74,7 +77,7 @@ async def test_a_failed_check_goes_back_to_the_agent() -> None:
     assert ran(events) == [("lint", 0), ("test", 1), ("lint", 0), ("test", 0)]
     fix = executor.attempts[1]
     assert fix.prompt == failed_check("test", 1, "output of test")
-    assert (fix.resume, fix.fork, fix.otherwise, fix.number) == ("first", False, None, 1)
+    assert (fix.resume, fix.fork, fix.otherwise, fix.asked, fix.number) == ("first", False, None, None, 1)
     assert fix.session_id not in ("first", None)
 
 
@@ -133,16 +136,91 @@ async def test_a_fix_that_fails_has_its_own_outcome() -> None:
     assert (result.cost_usd, result.session_id) == (0.75, "first")
 
 
-async def test_each_round_has_the_whole_timeout() -> None:
-    """The timeout is for one round; a round that takes longer is a timeout in the session that it went on with."""
+class Timed(ScriptedExecutor):
+    """Its checks take time, as long as they may; `allowed` has how long each might."""
 
-    def reply(attempt: Attempt) -> Reply:
-        return Reply(seconds=60.0 if attempt.resume is None else 99.0)
+    def __init__(self, script: Script, checks: Checks, seconds: float) -> None:
+        super().__init__(script, checks)
+        self.seconds, self.allowed, self.play = seconds, list[float | None](), self.checks
+        self.checks = self.check  # type: ignore[assignment]
 
+    async def check(self, attempt: Attempt, command: str, directory: Path) -> Command:
+        self.allowed.append(attempt.timeout)
+        with anyio.move_on_after(attempt.timeout) as time:
+            await anyio.sleep(self.seconds)
+        found = await self.play(attempt, command, directory)
+        return replace(found, exit_code=None) if time.cancelled_caught else found
+
+
+def near(*seconds: float) -> Any:
+    return [pytest.approx(each, abs=0.1) for each in seconds]
+
+
+async def test_rounds_and_checks_share_the_timeout() -> None:
+    """Every later round and every check may take what those before have left."""
+    executor = Timed(lambda _: Reply(seconds=20.0), {"lint": [1, 0]}, 5.0)
+    assert (await executor.run(replace(ATTEMPT, timeout=100.0), Collected())).ok
+    assert [attempt.timeout for attempt in executor.attempts] == near(100.0, 75.0)
+    assert executor.allowed == near(80.0, 55.0, 50.0)
+
+
+async def test_without_a_timeout_a_check_has_one_all_the_same() -> None:
+    """No check takes longer than ten minutes, whether the attempt has no timeout or a longer one; agents have none."""
+    for timeout in (None, 3600.0):
+        executor = Timed({}, {"lint": [1, 0]}, 0.0)
+        assert (await executor.run(replace(ATTEMPT, timeout=timeout), Collected())).ok
+        assert executor.allowed == [LONGEST] * 3
+        assert [attempt.timeout for attempt in executor.attempts] == ([None, None] if timeout is None else [3600.0] * 2)
+
+
+async def test_a_fix_that_takes_longer_than_is_left() -> None:
+    """It is a timeout in the session that it went on with, so that another attempt can; the whole time is told."""
+    executor = ScriptedExecutor(lambda attempt: Reply(seconds=60.0 if attempt.resume is None else 41.0), {"lint": [1]})
+    result = await executor.run(replace(ATTEMPT, timeout=100.0), Collected())
+    assert (result.outcome, result.session_id) == (Outcome.TIMEOUT, "first")
+    assert "timeout of 40 s" in (result.error or "")
+    assert "left of 100 s" in (result.error or "")
+
+
+async def test_an_agent_that_takes_all_the_time() -> None:
+    """Checks that cannot be run have not passed; where there are none, nothing is missing."""
+
+    class Late(ScriptedAgent):
+        async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+            return await super().run(replace(attempt, timeout=None), workspace, emit)
+
+    checks = ScriptedChecks()
+    ask = asking(Workspace(path=Path()), Late(lambda _: Reply("late", seconds=101.0, cost_usd=0.5)))
     attempt = replace(ATTEMPT, timeout=100.0)
-    assert (await ScriptedExecutor(reply, {"lint": [1, 0]}).run(attempt, Collected())).ok
-    late = await ScriptedExecutor(reply, {"lint": [1, 0]}).run(replace(attempt, timeout=90.0), Collected())
-    assert (late.outcome, late.session_id) == (Outcome.TIMEOUT, "first")
+    result = await ask_until_checked(attempt, Path(), Collected(), ask, checks)
+    assert (result.outcome, result.text, result.cost_usd) == (Outcome.TIMEOUT, "late", 0.5)
+    assert result.error == "its timeout of 100 s was over before all its checks had run"
+    assert checks.commands == []
+    assert (await ask_until_checked(replace(attempt, checks=()), Path(), Collected(), ask, checks)).ok
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(100.0, 1), (30.0, 2)])
+async def test_no_time_left_after_a_check_that_failed(seconds: float, rounds: int) -> None:
+    """When the time is over and a check has failed, or was cut short, the outcome says so, whoever is next."""
+    executor = Timed(lambda _: Reply("done", seconds=20.0), {"lint": [1]}, seconds)
+    result = await executor.run(replace(ATTEMPT, timeout=75.0), Collected())
+    assert result.outcome is Outcome.CHECKS_FAILED
+    assert len(executor.attempts) == rounds
+    assert "the check 'lint' " in (result.error or "")
+    assert "s left no time to mend it and see" in (result.error or "")
+
+
+async def test_waiting_to_be_started_takes_none_of_the_time() -> None:
+    """The time begins with the first that is heard of the agent."""
+
+    class Waits(ScriptedAgent):
+        async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+            await anyio.sleep(500.0)
+            return await super().run(attempt, workspace, emit)
+
+    agent, checks = Waits(lambda _: Reply(seconds=60.0)), ScriptedChecks()
+    ask = asking(Workspace(path=Path()), agent)
+    assert (await ask_until_checked(replace(ATTEMPT, timeout=100.0), Path(), Collected(), ask, checks)).ok
 
 
 async def test_a_fix_may_spend_what_is_left() -> None:

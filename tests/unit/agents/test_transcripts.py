@@ -2,6 +2,7 @@
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,9 +11,9 @@ import pytest
 
 from orchestrator.agents.opening import find_opening
 from orchestrator.agents.transcripts import Transcript, is_session_id, mirror, provide, read, write
-from orchestrator.agents.turns import borrow
 from orchestrator.journal.memory import MemorySessions
 from orchestrator.plan.model import Agent
+from orchestrator.processes.turns import borrow
 from orchestrator.task import Attempt
 from workspaces import WorkspaceSpec
 
@@ -190,3 +191,85 @@ async def test_how_a_session_begins(
     found = opening and (opening.how, opening.session_id, opening.prompt, opening.resume)
     assert found == expected
     assert opening is None or opening.cost_usd == (0.5 if there else 0.0)
+
+
+def user(content: Any, **other: Any) -> dict[str, Any]:
+    return {"type": "user", "uuid": str(uuid4()), "message": {"role": "user", "content": content}} | other
+
+
+def block(text: str, kind: str = "text", field: str = "text") -> dict[str, Any]:
+    return {"type": kind, field: text}
+
+
+TASK = "Write the report.\n\nIn  full."
+GO_ON = "This conversation was interrupted."
+HELD: dict[str, list[dict[str, Any]]] = {
+    "a text": [user(TASK)],
+    "blocks": [user([block("<local-command-stdout>"), block(TASK)])],
+    "two blocks": [user([block("Write the report."), block("In full.")])],
+    "among other words": [user("Earlier."), user(f"{GO_ON} The task was:\n\n{TASK}")],
+    "trimmed": [user("Write the report.\r\n\r\nIn full.")],
+}
+LOST: dict[str, list[dict[str, Any]]] = {
+    "another": [user("Write."), user([block("Write the letter.")])],
+    "no text": [user(None), user([None, block("x", "image", "source"), {"type": "text"}]), {"type": "user"}],
+    "a tool's result": [user("x"), user([block(TASK, "tool_result", "content")])],
+    "the agent's words": [user("x"), {"type": "assistant", "uuid": "a", "message": {"content": [block(TASK)]}}],
+    "a subagent's prompt": [user("x"), user(TASK, isSidechain=True)],
+    "only in the queue": [user("x"), {"type": "queue-operation", "operation": "enqueue", "content": TASK}],
+}
+
+
+def going_on(**other: Any) -> Attempt:
+    attempt = Attempt(
+        run="r",
+        task="t",
+        number=2,
+        prompt=GO_ON,
+        agent=Agent(),
+        workspace=WorkspaceSpec(),
+        session_id="new",
+        resume=SESSION,
+        asked=TASK,
+    )
+    return replace(attempt, **other)
+
+
+@pytest.mark.parametrize("fork", [False, True])
+@pytest.mark.parametrize(("lines", "prompt"), [(HELD, GO_ON), (LOST, TASK)])
+async def test_a_task_that_the_session_does_not_hold(
+    projects: Path, tmp_path: Path, lines: dict[str, list[dict[str, Any]]], prompt: str, fork: bool
+) -> None:
+    """An agent that is to go on is asked anew where its session was cut off before the prompt was written."""
+    for case, told in lines.items():
+        on_disk(projects, "-a", told)
+        opening = await find_opening(going_on(fork=fork), tmp_path, projects, None)
+        assert opening, case
+        assert (opening.prompt, opening.resume) == (prompt, SESSION), case
+
+
+async def test_a_task_that_only_the_mirror_holds(projects: Path, sessions: MemorySessions, tmp_path: Path) -> None:
+    """What counts is the transcript that is gone on with, wherever it is from."""
+    on_disk(projects, "-a", [user("x")])
+    await sessions.append(OLD, [user("x"), user(TASK)])
+    opening = await find_opening(going_on(), tmp_path, projects, sessions)
+    assert opening
+    assert opening.prompt == GO_ON
+
+
+async def test_a_task_that_nobody_asks_for(projects: Path, tmp_path: Path) -> None:
+    """Without `asked` the attempt's prompt is what it says; a new session gets the prompt that is meant for it."""
+    on_disk(projects, "-a", [user("x")])
+    opening = await find_opening(going_on(asked=None), tmp_path, projects, None)
+    assert opening
+    assert opening.prompt == GO_ON
+    opening = await find_opening(going_on(otherwise="Anew."), tmp_path, tmp_path, None)
+    assert opening
+    assert opening.prompt == "Anew."
+
+
+@pytest.mark.parametrize(("command", "held"), [("/review", True), ("/other", False), ("/re", False)])
+def test_a_task_that_is_a_command(command: str, held: bool) -> None:
+    """The CLI writes a command down in its own way: by its name it is found all the same."""
+    told = "<command-message>x</command-message>\n<command-name>/review</command-name>\n<command-args>a</command-args>"
+    assert Transcript([user(told)]).holds(f"{command} a b") is held

@@ -16,11 +16,11 @@ CONTINUED = {
     Outcome.STALLED: 1.0,
     Outcome.INTERRUPTED: 1.0,
     Outcome.TIMEOUT: 0.0,
+    Outcome.SESSION_BUSY: 5.0,
 }
 BEGUN_ANEW = {
     Outcome.NOT_STARTED: 1.0,
     Outcome.UNKNOWN_SESSION: 0.0,
-    Outcome.SESSION_BUSY: 1.0,
     Outcome.EMPTY: 0.0,
     Outcome.TOO_LONG: 0.0,
 }

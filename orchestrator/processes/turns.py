@@ -1,4 +1,4 @@
-"""Whose turn it is: a session is driven by one attempt at a time."""
+"""Whose turn it is: a session is driven, and a workspace is open, for one attempt at a time."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -12,15 +12,15 @@ from orchestrator.processes.lock import try_lock
 
 
 class Turns:
-    """Within this process: a queue for each session, as long as anybody stands in it."""
+    """Within this process: a queue for each session, or each workspace, as long as anybody stands in it."""
 
     def __init__(self) -> None:
         self._queues: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def take(self, session_id: str) -> AsyncIterator[None]:
-        """Waits for the session, and has it as long as the block lasts."""
-        queue = self._queues.setdefault(session_id, anyio.Lock())
+    async def take(self, name: str) -> AsyncIterator[None]:
+        """Waits for what is called so, and has it as long as the block lasts."""
+        queue = self._queues.setdefault(name, anyio.Lock())
         async with queue:
             yield
 
