@@ -187,9 +187,7 @@ async def open_executor(stack: AsyncExitStack, upstream: str | None, journal: Jo
     """Claude CLI processes on this machine, asking the API that the environment names, or the upstream of that name."""
     open_claude = await to_thread.run_sync(load, "agents", "claude")  # the SDK takes over half a second to import
     answering = await stack.enter_async_context(load("upstreams", upstream)()) if upstream else None
-    locks = home().locks
-    locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-    runner = await stack.enter_async_context(open_claude(answering, journal.sessions, locks))
+    runner = await stack.enter_async_context(open_claude(answering, journal.sessions, home().locks))
     executor: Executor = load("executors", "local")(runner, providers(home().workspaces))
     return executor
 

@@ -280,7 +280,7 @@ async def test_a_script_goes_on(cli: Cli) -> None:
 async def test_secrets_are_not_written_down(cli: Cli) -> None:
     """A setting that may be secret is in no file, and is asked for again when the run is gone on with."""
     plan = cli.plan(
-        "name: small\nagents: {q: {tools: []}}\ntasks:\n  a: {agent: q, prompt: '[task a] What is 1 + 1?'}\n"
+        "name: small\nagents: {q: {tools: [], max_turns: 9, env: {TOKEN: none}}}\ntasks:\n  a: {agent: q, prompt: '[task a] What is 1 + 1?'}\n"
     )
     secret = ["--set", "agents.q.env.TOKEN=s3cr3t-value", "--set", "agents.q.max_turns=7"]
     async with serving(cli, "a") as (model, ours):
