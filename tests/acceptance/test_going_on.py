@@ -279,9 +279,8 @@ async def test_a_script_goes_on(cli: Cli) -> None:
 
 async def test_secrets_are_not_written_down(cli: Cli) -> None:
     """A setting that may be secret is in no file, and is asked for again when the run is gone on with."""
-    plan = cli.plan(
-        "name: small\nagents: {q: {tools: [], max_turns: 9, env: {TOKEN: none}}}\ntasks:\n  a: {agent: q, prompt: '[task a] What is 1 + 1?'}\n"
-    )
+    agents = "agents: {q: {tools: [], max_turns: 9, env: {TOKEN: none}}}"
+    plan = cli.plan(f"name: small\n{agents}\ntasks:\n  a: {{agent: q, prompt: '[task a] 1 + 1?'}}\n")
     secret = ["--set", "agents.q.env.TOKEN=s3cr3t-value", "--set", "agents.q.max_turns=7"]
     async with serving(cli, "a") as (model, ours):
 
