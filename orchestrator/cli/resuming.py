@@ -13,7 +13,7 @@ from orchestrator.cli.output import check_target
 from orchestrator.cli.running import Options, carry_out, choose_views, drive, to_overrides, told
 from orchestrator.engine.opening import open_run
 from orchestrator.engine.planned import planned_agent
-from orchestrator.engine.plans import last_start, load_again
+from orchestrator.engine.plans import agent_told, last_start, load_again, workspace_told
 from orchestrator.engine.run import Run
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.events import AttemptStarted, Record, RunStarted
@@ -40,8 +40,10 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
         json=options.json,
         directory=Path(begun.directory),
         run=name,
+        agent=agent_told(name, begun),
+        workspace=workspace_told(begun),
     )
-    now = told({**begun.arguments.get("settings", {}), **overrides}, known)
+    now = dict(begun.arguments) | told({**begun.arguments.get("settings", {}), **overrides}, known)
     now["limits"] = dict(begun.arguments.get("limits", {})) | now["limits"]
     now["withheld"] = sorted({*now["withheld"], *begun.arguments.get("withheld", ())})
     return drive(loaded, replace(known, arguments=now))

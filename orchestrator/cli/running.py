@@ -23,16 +23,18 @@ from orchestrator.engine.opening import open_run
 from orchestrator.engine.run import Run
 from orchestrator.errors import TaskFailed, UsageError, bare_errors
 from orchestrator.plan.loading import LoadedPlan, load_plan
+from orchestrator.plan.model import Agent
 from orchestrator.plan.words import did_you_mean, listed
 from orchestrator.protocols import View
 from orchestrator.report import RunReport
 from orchestrator.settings import home, load
 from orchestrator.views.summary import how_to_go_on, summary
+from workspaces import WorkspaceSpec
 
 SHOW_CURSOR = b"\x1b[?25h"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGHUP comes when the terminal is closed or the connection drops, unless `nohup` has it ignored."""
-SECRET_PART = re.compile(r"\.(env|mcp_servers)\b")
+SECRET_PART = re.compile(r"^agents\.[^.]+\.(env|mcp_servers)\b")
 """Settings that may hold secrets."""
 DOCS = ("*.md", "*.rst", "docs/**/*.md", "docs/**/*.rst")
 
@@ -53,6 +55,9 @@ class Options:
     directory: Path | None = None
     run: str | None = None
     """The run to go on with."""
+    agent: Agent | None = None
+    """For tasks that name none; None: one with no options."""
+    workspace: WorkspaceSpec | str = "here"
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """For the journal."""
 
@@ -70,14 +75,19 @@ def run(path: str, settings: Sequence[str], options: Options) -> int:
     return drive(load_plan(path, overrides), replace(options, arguments=told(overrides, options)))
 
 
+def given_limits(options: Options) -> dict[str, Any]:
+    """The limits that the command line names."""
+    limits = {"concurrent": options.concurrent, "usd": options.usd}
+    return {name: value for name, value in limits.items() if value is not None}
+
+
 def told(overrides: Mapping[str, str], options: Options) -> dict[str, Any]:
     """What must be known to go on with the run: written down without what may be secret."""
     private = [name for name in overrides if SECRET_PART.search(name)]
-    limits = {"concurrent": options.concurrent, "usd": options.usd}
     return {
         "settings": {name: value for name, value in overrides.items() if name not in private},
         "withheld": private,
-        "limits": {name: value for name, value in limits.items() if value is not None},
+        "limits": given_limits(options),
         "fail_fast": options.fail_fast,
     }
 
@@ -129,10 +139,9 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
     """Runs a loaded plan with its view, prints the summary and the JSON; the exit code."""
     check_target(options.json)
     limits = loaded.plan.limits
-    changes = dict(options.arguments.get("limits", {})) | {"concurrent": options.concurrent, "usd": options.usd}
+    changes = dict(options.arguments.get("limits", {})) | given_limits(options)
     try:
-        given = {name: value for name, value in changes.items() if value is not None}
-        checked = type(limits).model_validate(limits.model_dump() | given)
+        checked = type(limits).model_validate(limits.model_dump() | changes)
     except ValidationError as error:
         raise UsageError(f"--usd {options.usd}: {error.errors()[0]['msg']}") from error
     loaded = LoadedPlan(loaded.plan.model_copy(update={"limits": checked}), loaded.directory, loaded.file)
@@ -143,6 +152,8 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
 
     opening = open_run(
         loaded.plan.name,
+        agent=options.agent,
+        workspace=options.workspace,
         limits=loaded.plan.limits,
         views=choose_views(options.view),
         upstream="offline" if options.offline else None,

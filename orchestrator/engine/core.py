@@ -34,6 +34,8 @@ from workspaces import WorkspaceError
 
 CALLS = 40
 """How many blocking functions of a run are at work at once."""
+LAST_LOOK = 5.0
+"""Seconds to look what an agent has made of its inputs."""
 LOOKERS = 4
 """How many threads look into files for what tasks depend on."""
 REFUSALS = (Outcome.AUTH, Outcome.BILLING, Outcome.BUDGET, Outcome.QUOTA)
@@ -261,7 +263,9 @@ class Core:
             return known or cast("Result", refused)
         result = await self._tries.make(step, self._tries.first(node.id, step, identity), identity)
         if result.ok and step.inputs:
-            await self._look_again(node, step, identity)
+            # What is done is done: whoever cancels now does not undo it, nor waits for long.
+            with anyio.move_on_after(LAST_LOOK, shield=True):
+                await self._look_again(node, step, identity)
         return result
 
     async def _look_again(self, node: Node, step: Ask, identity: Identity) -> None:

@@ -60,10 +60,10 @@ class Earlier:
     """Results of this run by key, then by task."""
     _others: dict[str, list[Found]] = field(default_factory=dict)
     """Results of other runs by key, the newest first."""
-    _given: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many results of a run were taken, by key and run."""
-    _keys_after: dict[str, str] = field(default_factory=dict)
-    """Keys of results by the key that the task has since it changed its own inputs."""
+    _given: set[tuple[str, str, str]] = field(default_factory=set)
+    """Results of other runs that were taken: the key, the run, and the task that has it here."""
+    _keys_after: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Keys of results by task and the key that the task has since it changed its own inputs."""
     _places: dict[str, dict[str, str]] = field(default_factory=dict)
     """By task and question: where the task worked."""
     _due: set[str] = field(default_factory=set)
@@ -101,7 +101,7 @@ class Earlier:
             for run, event in events
             if isinstance(event, TaskFinished) and event.result.get("reused") is None
         ]
-        skipped = Counter({run: number for (given, run), number in self._given.items() if given == key})
+        skipped = Counter(run for given, run, _ in self._given if given == key)
         self._others[key] = []
         for each in found:
             if skipped[each.run]:
@@ -111,9 +111,10 @@ class Earlier:
 
     def take_own(self, task: str, key: str) -> Result | None:
         """The task's own result of this run; each is given once. None when there is none."""
-        key = self._keys_after.get(key, key)
-        found = self._own.get(key, {}).pop(task, None)
-        return self._give(task, key, found) if found else None
+        for known in (key, self._keys_after.get((task, key), key)):
+            if found := self._own.get(known, {}).pop(task, None):
+                return self._give(task, known, found)
+        return None
 
     def take_another(self, task: str, key: str, is_free: Callable[[str, str], bool]) -> Result | None:
         """The result of another task that asked the same, here or in other runs. None when there is none.
@@ -127,7 +128,8 @@ class Earlier:
 
     def _give(self, task: str, key: str, found: Found) -> Result:
         origin = found.result.get("reused") or found.run
-        self._given[key, origin] += origin != self.run
+        if origin != self.run:
+            self._given.add((key, origin, task))
         return replace(Result.from_json(found.result), task=task, reused=origin)
 
     def is_due_again(self, task: str) -> bool:
@@ -149,6 +151,10 @@ class Earlier:
 
     def _run_started(self, event: RunStarted) -> None:
         self.resumed += 1
+        for begun in self.begun.values():  # whose end was never written
+            self.spent_usd += begun.told_usd
+            begun.spent = replace(begun.spent, cost_usd=begun.spent.cost_usd + begun.told_usd)
+            begun.told_usd = 0.0
         self._due.update(event.rerun)
         self._redone = {task for task in self._redone if not {task, task.rpartition("[")[0]} & set(event.rerun)}
 
@@ -190,21 +196,28 @@ class Earlier:
     def _ended_badly(self, event: TaskFinished) -> None:
         if begun := self.begun.get(event.task):
             usage, turns = Usage(**event.result["usage"]), event.result["turns"]
-            begun.spent = replace(begun.spent, usage=usage, turns=turns)
+            if usage.all_input_tokens > begun.spent.usage.all_input_tokens:  # and not cut off before its turn
+                begun.spent = replace(begun.spent, usage=usage, turns=max(turns, begun.spent.turns))
 
     def _ended_well(self, task: str, key: str, event: TaskFinished) -> None:
         self.begun.pop(task, None)
         origin = event.result.get("reused")
+        own = self._own.setdefault(key, {})
         if origin is None:
             self._redone.add(task)
+            self._keys_after.pop((task, key), None)
+        elif origin == self.run:  # it was another task's, unless it was this one's, and is this one's now
+            own.pop(next((each for each in own if is_copy(event.result, own[each].result)), task), None)
+        else:
+            self._given.add((key, str(origin), task))
         if event.key_after is not None:
-            self._keys_after[event.key_after] = key
-        own = self._own.setdefault(key, {})
-        if origin == self.run and task not in own and own:
-            own.pop(next(iter(own)))  # it was another task's, and is this one's now
-        if origin not in (None, self.run):
-            self._given[key, str(origin)] += 1
+            self._keys_after[task, event.key_after] = key
         own[task] = Found(event.result, self.run, task)
+
+
+def is_copy(copy: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Whether a result that was taken is that result: it has its session and its words."""
+    return all(copy[name] == result[name] for name in ("session_id", "text"))
 
 
 _FOLDS: Mapping[type[Event], Callable[[Earlier, Any], None]] = {

@@ -20,7 +20,7 @@ from workspaces import WorkspaceSpec, base_commit
 
 BOUNDS = {"max_turns", "usd", "start_timeout", "idle_timeout", "tool_timeout"}
 """Options that bound an attempt: what has finished within other bounds is finished."""
-SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+SECRET = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)(?:_|$)", re.IGNORECASE)
 """Variables by these names are renewed from time to time, which changes no result."""
 CHUNK = 1 << 20
 
@@ -80,7 +80,7 @@ def key_of(
         {
             "version": 1,
             "prompt": step.prompt,
-            "agent": hash_agent(step.agent),
+            "agent": options(step.agent),
             "schema": step.schema,
             "workspace": [workspace.kind, workspace.path, workspace.base],
             "checks": step.checks,
@@ -92,23 +92,6 @@ def key_of(
             "files": files,
         }
     )
-
-
-_HASHES: dict[int, tuple[Agent, str | None, str]] = {}
-MOST_HASHES = 1000
-
-
-def hash_agent(agent: Agent) -> str:
-    """The hash of the agent's options. Many tasks share an agent, so the last ones are remembered."""
-    model = os.environ.get("ANTHROPIC_MODEL")
-    known = _HASHES.get(id(agent))
-    if known and known[0] is agent and known[1] == model:
-        return known[2]
-    if len(_HASHES) >= MOST_HASHES:
-        _HASHES.clear()
-    found = hash_json(options(agent))
-    _HASHES[id(agent)] = (agent, model, found)  # holding the agent keeps its id from being another's
-    return found
 
 
 def options(agent: Agent) -> dict[str, Any]:

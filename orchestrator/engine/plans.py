@@ -71,7 +71,8 @@ def told_of(
     agent: Agent | None, workspace: WorkspaceSpec | str | Path, limits: Limits | None, *, fail_fast: bool
 ) -> dict[str, Any]:
     """What must be known to go on with the run: written down without what may be secret."""
-    told: dict[str, Any] = {"fail_fast": fail_fast, "workspace": plain(workspace)}
+    place = WorkspaceSpec(kind="here", path=str(workspace)) if isinstance(workspace, Path) else workspace
+    told: dict[str, Any] = {"fail_fast": fail_fast, "workspace": plain(place)}
     if limits is not None:
         told["limits"] = limits.model_dump(mode="json", exclude_none=True)
     if agent is not None:
@@ -115,7 +116,12 @@ async def resume_run(
             rerun=rerun,
             run=run,
             directory=Path(begun.directory),
-            arguments={"settings": begun.arguments.get("settings", {})},
+            arguments={
+                "settings": begun.arguments.get("settings", {}),
+                "limits": limits.model_dump(mode="json", exclude_none=True)
+                if limits
+                else begun.arguments.get("limits", {}),
+            },
         )
 
 

@@ -32,6 +32,8 @@ class Tries:
     flush: Callable[[], Awaitable[None]]
     totals: dict[str, Result] = field(default_factory=dict)
     """What the attempts at a task have come to so far."""
+    before: dict[str, Usage] = field(default_factory=dict)
+    """Tokens that attempts at a task had used before the run was gone on with."""
     begun: dict[str, float] = field(default_factory=dict)
     """When the attempt that is at work began, by task, on the event loop's clock."""
 
@@ -56,6 +58,7 @@ class Tries:
             rehearsal=step.rehearsal,
         )
         self.totals[task] = Result(task=task, outcome=Outcome.CANCELLED)
+        self.before[task] = begun.spent.usage if begun else Usage()
         if begun:
             self.totals[task] = replace(begun.spent, cost_usd=begun.spent.cost_usd + begun.told_usd)
             if session := to_go_on(begun):
@@ -149,7 +152,7 @@ class Tries:
                     duration=last,
                 )
             )
-        live = live_usage(state)
+        live = self.before.get(task, Usage()) + live_usage(state)
         return replace(
             total,
             outcome=Outcome.CANCELLED,

@@ -10,8 +10,28 @@ import pytest
 from pydantic import BaseModel
 from running import Stage
 
-from orchestrator import Agent, Limits, Outcome, Result, Run, RunReport, Task, TaskFailed, UsageError, resume_run
-from orchestrator.events import AgentMessage, AttemptStarted, RunFinished, RunStarted, SessionStarted, TaskFinished
+from orchestrator import (
+    Agent,
+    Limits,
+    Outcome,
+    Result,
+    Run,
+    RunReport,
+    Task,
+    TaskFailed,
+    UsageError,
+    resume_run,
+    run_plan,
+)
+from orchestrator.events import (
+    AgentMessage,
+    AttemptFinished,
+    AttemptStarted,
+    RunFinished,
+    RunStarted,
+    SessionStarted,
+    TaskFinished,
+)
 from orchestrator.prompts import INTERRUPTED
 from orchestrator.task import Attempt
 from orchestrator.testing import Reply
@@ -376,8 +396,6 @@ async def test_resume_run(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text("vars: {x: 1}\ntasks: {a: {prompt: 'a'}, b: {prompt: 'b {{ vars.x }}'}}\n")
     stage = Stage(slow("b"))
-    from orchestrator import run_plan  # noqa: PLC0415 - beside its use
-
     with anyio.move_on_after(100):
         await run_plan(
             plan,
@@ -563,3 +581,140 @@ async def test_what_a_dead_orchestrator_had_been_told_of_cost() -> None:
     async with stage.open() as run:
         result = await run.agent("a", key="a")
     assert (result.cost_usd, run.report().cost_usd, stage.of(RunStarted)[1].spent_usd) == (2.25, 2.25, 2.0)
+
+
+async def test_a_rerun_beside_changed_inputs(tmp_path: Path) -> None:
+    """The result of a task that was done again is the one that later comes back, whatever its inputs once became."""
+    file = tmp_path / "notes.md"
+    file.write_text("1")
+
+    def script(attempt: Attempt) -> Reply:
+        file.write_text("2")
+        return Reply(f"made {len(stage.events)}", seconds=inf if attempt.task == "m[1]" else 0)
+
+    stage = Stage(script)
+    texts = []
+    for rerun in ((), (), ("m[0]",), (), ()):
+        stage.use(script)
+        with anyio.move_on_after(100):
+            async with stage.open(rerun=rerun) as run:
+                handles = [run.submit(Task(f"do {n}", key=f"m[{n}]", inputs=[file])) for n in (0, 1)]
+                texts.append((await handles[0].result()).text)
+                await handles[1].result()
+    first, again, rerun_text, *later = texts
+    assert first == again != rerun_text
+    assert later == [rerun_text, rerun_text]
+
+
+async def test_a_stop_does_not_undo_what_is_done(tmp_path: Path) -> None:
+    """A task that is cancelled while it is looked what became of its inputs keeps its result."""
+    file = tmp_path / "notes.md"
+    file.write_text("1")
+    stage = Stage()
+
+    class Cancels:
+        async def show(self, feed: Any) -> None:
+            async for batch in feed:
+                if any(isinstance(record.event, AttemptFinished) for record in batch):
+                    handle.cancel()
+
+    async with stage.open(views=[Cancels()]) as run:
+        handle = run.submit(Task("a", key="a", inputs=[file]))
+        result = await handle.result()
+    assert result.ok
+    assert [event.status for event in stage.of(TaskFinished)] == ["done"]
+
+
+async def test_a_result_that_was_taken_stays_with_its_taker() -> None:
+    """A task that once took another's result has that one again the next time, and the other keeps its own."""
+    texts = iter("AB")
+    stage = Stage(lambda attempt: Reply(next(texts, "Z"), seconds=inf if attempt.task == "z" else 0))
+
+    async def play(*names: str) -> dict[str, str]:
+        found = {}
+        with anyio.move_on_after(100):
+            async with stage.open() as run:
+                for name in names:
+                    found[name] = (await run.agent("same", key=name)).text
+                await run.agent("never", key="z")
+        return found
+
+    assert await play("a", "b") == {"a": "A", "b": "B"}
+    stage.use(slow("z"))
+    for _ in range(2):
+        assert await play("a", "c") == {"a": "A", "c": "B"}
+    assert {attempt.task for attempt in stage.executor.attempts} == {"z"}
+
+
+async def test_takings_count_once() -> None:
+    """A run that is gone on with again and again takes each result of another run once, and all that there are."""
+    stage = Stage(slow())
+    await again(stage, ["x", "x", "x"])
+    for number in (1, 2, 3):
+        stage.use(slow("z"))
+        with anyio.move_on_after(100):
+            async with stage.open(reuse="any") as run:
+                run.submit(Task("z", key="z"))
+                await run.map("{}", ["x"] * number, key="m")
+                await anyio.sleep_forever()
+        assert {attempt.task for attempt in stage.executor.attempts} == {"z"}
+
+
+async def test_cost_is_remembered_over_many_kills() -> None:
+    """What an attempt had told before the first of two kills is not forgotten at the second."""
+    stage = Stage(slow("a"))
+    for _ in range(2):
+        with anyio.move_on_after(100):
+            async with stage.open() as run:
+                run.submit(Task("a", key="a"))
+                await anyio.sleep(50)
+                if len(stage.of(RunStarted)) == 1:
+                    stage.emit(run, AgentMessage(task="a", attempt=1, type="ResultMessage", cost_usd=0.5))
+        while not isinstance(stage.journal.records[-1].event, AgentMessage):
+            stage.journal.records.pop()  # as if it had been killed then
+        stage.use(slow("a"))
+    stage.use(slow())
+    async with stage.open() as run:
+        result = await run.agent("a", key="a")
+    assert (result.cost_usd, run.report().cost_usd) == (0.75, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [("MAX_THINKING_TOKENS", True), ("KEYBOARD", True), ("ANTHROPIC_API_KEY", False), ("MY_AUTH_TOKEN", False)],
+)
+async def test_credentials_are_no_part_of_the_question(name: str, counts: bool) -> None:
+    """A renewed credential changes no result; a variable that only sounds like one may."""
+    stage = Stage(slow("m[1]"))
+    agent = Agent(env={name: "1"})
+    await stopped(stage, ["a", "b"], agent=agent)
+    agent.env[name] = "2"
+    await again(stage, ["a", "b"], agent=agent)
+    assert ("m[0]" in [attempt.task for attempt in stage.executor.attempts]) is counts
+
+
+async def test_resume_run_has_what_the_run_had(tmp_path: Path) -> None:
+    """Agent and workspace that were given in Python hold when the run is gone on with; limits are those of the plan."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("limits: {usd: 1.0, concurrent: 2}\ntasks: {a: {prompt: 'a'}, b: {prompt: 'b'}}\n")
+    (tmp_path / "sub").mkdir()
+    stage = Stage(slow("b"))
+    with anyio.move_on_after(100):
+        await run_plan(
+            plan,
+            journal=stage.journal,
+            executor=stage.executor,
+            agent=Agent(model="opus"),
+            workspace=tmp_path / "sub",
+            directory=tmp_path,
+        )
+    plan.write_text(plan.read_text().replace("1.0", "9.0"))
+    stage.use(slow("b"))
+    with anyio.move_on_after(100):
+        await resume_run(stage.runs[0], journal=stage.journal, executor=stage.executor)
+    (attempt,) = stage.executor.attempts
+    assert (attempt.task, attempt.agent.model, attempt.workspace.path) == ("b", "opus", str(tmp_path / "sub"))
+    plan.write_text(plan.read_text().replace("9.0", "20.0"))
+    stage.use(slow())
+    await resume_run(stage.runs[0], journal=stage.journal, executor=stage.executor)
+    assert [begun.usd for begun in stage.of(RunStarted)] == [1.0, 9.0, 20.0]
