@@ -331,3 +331,14 @@ async def test_a_demo_that_was_stopped(cli: Cli) -> None:
     done = report(await at(cli, "resume", run, "--view", "none", "--json", "-"))
     assert done["totals"]["reused"] >= min(had, 2)
     assert not list(cli.place.iterdir())
+
+
+async def test_a_budget_that_was_given_stays(cli: Cli) -> None:
+    """`resume` keeps the budget that the run was started with, until it is given another."""
+    plan = cli.plan("name: small\nlimits: {concurrent: 1}\ntasks:\n  a: {prompt: '1 + 1?'}\n  b: {prompt: '1 + 2?'}\n")
+    first = await at(cli, "run", plan, "--offline", "--usd", "0.0001", "--view", "none")
+    again = await at(cli, "resume", "--view", "none")
+    assert [each.returncode for each in (first, again)] == [1, 1]
+    assert "the run's budget of 0.0001 USD is spent" in again.stdout
+    done = report(await at(cli, "resume", "--usd", "5", "--view", "none", "--json", "-"))
+    assert (done["totals"]["ok"], done["totals"]["reused"]) == (2, 1)
