@@ -20,8 +20,8 @@ _INSERTED = re.compile(
     r"|\[Request interrupted by user[^\]]*\]|\A\s*\[structured-output-enforce\].*\Z",
     re.DOTALL,
 )
-_CUT_OFF = "[Tool call interrupted"
-"""How the CLI begins what it says in place of a result, in a session whose process was killed meanwhile."""
+_CUT_OFF = ("[Tool call interrupted", "stopped while running, not refused")
+"""What the CLI says in place of the result of a call that a kill, or an interruption, has cut off."""
 # Of a session that goes on elsewhere the CLI says: `Working directory: /new (was /old)`.
 _DIRECTORY = re.compile(r"(?:[Pp]rimary )?[Ww]orking directory:? +`?(/[^\n`]*?)(?: \(was /[^\n]*\))?(?=[\n`]|\Z)")
 
@@ -40,7 +40,7 @@ class Use:
     @property
     def is_due_again(self) -> bool:
         """Whether it was cut off, so that nobody knows its effect, and does no harm when it is made once more."""
-        return self.failed and self.name != "Bash" and self.result.startswith(_CUT_OFF)
+        return self.failed and self.name != "Bash" and any(words in self.result for words in _CUT_OFF)
 
 
 @dataclass(slots=True)

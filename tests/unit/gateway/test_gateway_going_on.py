@@ -60,14 +60,21 @@ async def test_an_interrupted_rehearsal_goes_on_behind_its_last_step(tmp_path: P
     assert [given["command"] for _, given in talk.calls] == ["one", "two"]
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "[Tool call interrupted: the session ended before this call's result was recorded]",
+        "The user doesn't want to proceed with this tool use. […] Correction to the text above: this call was stopped "
+        "while running, not refused before it ran. It may have run in part or in full.",
+    ],
+)
 @pytest.mark.parametrize(("tool", "times"), [("write", 2), ("bash", 1)])
-async def test_a_call_that_was_cut_off(tmp_path: Path, tool: str, times: int) -> None:
-    """A file whose writing was cut off by a kill is written once more; a command is not run twice."""
+async def test_a_call_that_was_cut_off(tmp_path: Path, tool: str, times: int, told: str) -> None:
+    """A file whose writing was cut off, by a kill or by us, is written once more; a command is not run twice."""
     step = {"write": {"path": "out.txt", "text": "x"}} if tool == "write" else {"bash": "make"}
     talk = going_on(tmp_path, step, {"say": "end"}, prompt=interrupted("go"))
     talk.messages.append({"role": "user", "content": "go"})
     (call,) = (await talk.reply())["content"]
-    told = "[Tool call interrupted: the session ended before this call's result was recorded]"
     result = {"type": "tool_result", "tool_use_id": call["id"], "content": told, "is_error": True}
     talk.messages.append({"role": "user", "content": [result]})
     talk.messages.append({"role": "assistant", "content": [{"type": "text", "text": "No response requested."}]})
