@@ -59,12 +59,12 @@ def rows_of(report: str) -> list[list[str]]:
     return [row for row in rows if len(row) == 6 and row[0] not in ("category", "---")]
 
 
-def check_report(report: str) -> None:
-    """50 different questions, each with a verdict whose evidence is in the documents, and totals that fit."""
+def check_report(report: str, questions: int = 50, categories: int = 8) -> None:
+    """Different questions, each with a verdict whose evidence is in the documents, and totals that fit."""
     rows = rows_of(report)
-    assert len(rows) == 50
-    assert len({row[1] for row in rows}) == 50, "the questions differ"
-    assert len({row[0] for row in rows}) == 8
+    assert len(rows) == questions
+    assert len({row[1] for row in rows}) == questions, "the questions differ"
+    assert len({row[0] for row in rows}) == categories
     assert {row[2] for row in rows} <= {"yes", "partial", "no"}
     assert len({row[2] for row in rows}) > 1, "the verdicts differ"
     assert all(1 <= int(row[3]) <= 10 for row in rows)
@@ -76,13 +76,20 @@ def check_report(report: str) -> None:
 
 
 def test_doc_audit_plan(cli: Cli, docs: Path) -> None:
-    """The plan asks 50 questions in 8 categories, checks each, and writes the report; at most 10 work at once."""
+    """The plan asks questions in parallel, checks each, and writes the report; at most 10 work at once.
+
+    All 8 categories are asked by the script below; here it is the first 3 of them.
+    """
     plan = EXAMPLES / "doc_audit" / "plan.yaml"
-    done = cli("run", plan, "--offline", "--set", f"vars.docs={docs}", "--json", "-")
+    topics = ("installation and set-up", 7), ("first steps and tutorial", 7), ("configuration and options", 6)
+    fewer = json.dumps([{"topic": topic, "questions": number} for topic, number in topics])
+    done = cli(
+        "run", plan, "--offline", "--set", f"vars.docs={docs}", "--set", f"vars.categories={fewer}", "--json", "-"
+    )
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
-    assert (data["totals"]["tasks"], data["totals"]["ok"]) == (59, 59)
-    check_report((cli.place / "doc-audit.md").read_text())
+    assert (data["totals"]["tasks"], data["totals"]["ok"]) == (24, 24)
+    check_report((cli.place / "doc-audit.md").read_text(), 20, 3)
     assert most_at_once(done.stderr) <= 10
     assert most_at_once(done.stderr) > 5
 
