@@ -210,7 +210,8 @@ def _find_failure(ending: Ending) -> Verdict:  # noqa: PLR0911 - a table, a row 
                 Outcome.SESSION_BUSY,
                 f"another process drives the session {ending.session_id}: wait for it, or fork it",
             )
-        case ProcessError(exit_code=1) if not ending.began:
+        case ProcessError(exit_code=1) if not ending.began and any(line.strip() for line in ending.stderr):
+            # A CLI that refuses its options says why. One that goes without a word has crashed.
             return Outcome.BAD_SETUP, "the CLI refused to start (exit code 1)"
         case ProcessError(exit_code=code):
             return Outcome.CRASHED, f"the CLI ended with exit code {code}"

@@ -169,6 +169,11 @@ def test_endings_without_a_result(error: Exception | None, outcome: Outcome, wor
     assert words in (why or "")
 
 
+def test_a_cli_that_goes_without_a_word() -> None:
+    """A CLI that ends with 1 at once and says nothing has crashed: another attempt may do better."""
+    assert judge(Ending(error=ProcessError("x", exit_code=1)))[0] is Outcome.CRASHED
+
+
 def test_an_exit_code_of_the_clis_own() -> None:
     """Once the CLI has spoken, 75 is not the launcher's."""
     assert judge(Ending(error=ProcessError("x", exit_code=75), began=True))[0] is Outcome.CRASHED
