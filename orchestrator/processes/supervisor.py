@@ -21,6 +21,9 @@ PASSED_ON = {
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     if signal.getsignal(number) != signal.SIG_IGN
 }
+PATIENCE = 1.0
+"""Seconds that the command has to end once it is told to. Whoever told it ends this process 5 s later (the SDK does),
+and then nobody would be left who knows of its orphans."""
 WATCHED = {signal.SIGCHLD, *PASSED_ON}
 
 
@@ -74,15 +77,17 @@ def let_go() -> None:
 def watch(child: int, parent: int) -> int:
     """Waits until the child and all its descendants have ended. Gives the child's status."""
     status, left = reap(child)
-    ending = None
+    ending = told = None
     while left:
-        if status is not None or os.getppid() != parent:
+        late = told is not None and time.monotonic() - told > PATIENCE
+        if status is not None or late or os.getppid() != parent:
             ending = ending or Ending()
             if not ending.step(beneath(child, status)):
                 break
-        number = pause(0.02 if ending else 1.0)
+        number = pause(0.02 if ending else 0.1 if told else 1.0)
         if number in PASSED_ON and status is None:
             os.kill(child, number)
+            told = told or (time.monotonic() if number != signal.SIGINT else None)
         found, left = reap(child)
         status = found if status is None else status
     return signal.SIGKILL if status is None else status

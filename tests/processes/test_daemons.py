@@ -58,6 +58,19 @@ async def test_it_ends_by_cancellation(asks: Asks, here: Workspace, hidden: Path
         assert not alive(hidden)
 
 
+@pytest.mark.parametrize("prompt", ["hang", "stubborn"])
+async def test_it_ends_when_reading_fails(asks: Asks, here: Workspace, hidden: Path, prompt: str) -> None:
+    """It is gone when the attempt broke off with an error, and the SDK itself ended the CLI."""
+
+    def emit(event: object) -> None:
+        raise LookupError
+
+    async with open_claude() as claude:
+        result = await claude.run(asks(prompt), here, emit)
+        assert result.outcome is Outcome.CRASHED
+        assert not alive(hidden)
+
+
 @pytest.mark.parametrize("with_guard", [False, True])
 def test_it_ends_when_the_orchestrator_is_killed(
     tmp_path: Path, temporary: Path, hidden: Path, with_guard: bool
