@@ -38,11 +38,10 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A finished result, the run that has it, and the task that has it there."""
+    """A finished result, and the run that has it."""
 
     result: Mapping[str, Any]
     run: str
-    task: str
 
 
 @dataclass(slots=True)
@@ -97,7 +96,7 @@ class Earlier:
         """Adds finished results of other runs with this key, the newest first. Copies of a result are no others."""
         events = ((record.run, record.event) for record in records if record.run != self.run)
         found = [
-            Found(event.result, run, event.task)
+            Found(event.result, run)
             for run, event in events
             if isinstance(event, TaskFinished) and event.result.get("reused") is None
         ]
@@ -212,7 +211,7 @@ class Earlier:
             self._given.add((key, str(origin), task))
         if event.key_after is not None:
             self._keys_after[task, event.key_after] = key
-        own[task] = Found(event.result, self.run, task)
+        own[task] = Found(event.result, self.run)
 
 
 def is_copy(copy: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
