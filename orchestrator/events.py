@@ -51,19 +51,105 @@ class TaskAdded(Event):
     title: str
     """A line for people: the prompt's beginning."""
     task_kind: str
-    """`agent`, `call`, `write` or `loop`."""
+    """`agent`, `call`, `write`, or a group of tasks: `loop`, `pipeline`, `vote`, `plan`, `group`."""
     needs: list[str] = field(default_factory=list)
     parent: str | None = None
-    """The loop or plan that the task is a part of."""
+    """The group that the task is a part of, or the agent's task that spawned it."""
     allow_failure: bool = False
+    allows: list[str] = field(default_factory=list)
+    """Those of `needs` that need only have ended, however they did."""
+    agent: str | None = None
+    """What its agent is called: the tasks of one agent take about as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskExpanded(Event):
-    """A loop learned its items: it is done when its `parts` are."""
+    """A group learned of parts, which are added to those that it has: it is done when they are."""
 
     task: str
     parts: list[str]
+    more: bool = False
+    """Whether further ones may come."""
+    of: int | None = None
+    """How many items there are, where a pilot takes only the first of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpawned(Event):
+    """An agent adds a task to its run."""
+
+    task: str
+    """The agent's own task."""
+    attempt: int
+    child: str
+    """The id of the new one."""
+    asked: Mapping[str, Any]
+    """What the agent said: the input of its tool call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskWaits(Event):
+    """An agent waits for something of its run, and lends its place to others meanwhile; or goes on."""
+
+    task: str
+    attempt: int
+    waits_for: str | None
+    """In a few words: `the answer of author`; None: it goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSent(Event):
+    """An agent wrote to another."""
+
+    task: str
+    to: str
+    """The other's task."""
+    number: int
+    """Counted from 1 over the run."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagesRead(Event):
+    """An agent has been given its messages up to a number."""
+
+    task: str
+    session_id: str
+    """The session that knows them now: another one would have to be given them again."""
+    up_to: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Event):
+    """An agent put something where all agents of the run can look it up."""
+
+    task: str
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunForecast(Event):
+    """What the run is expected to take from here on, by what earlier runs, or its own pilot, took."""
+
+    tasks: int
+    """How many tasks there will be, those included that loops have yet to make."""
+    known: int
+    """How many of them have a duration learned from the same task, loop or agent."""
+    wall_s: float
+    """Seconds until the end."""
+    work_s: float
+    """Seconds of work, summed over the tasks."""
+    critical_s: float
+    """Seconds of the longest chain of tasks that wait for each other: no width makes the run shorter."""
+    critical: list[str]
+    """The tasks of that chain."""
+    bound_s: float
+    """No order makes the run shorter than this: the longest chain, or the work divided by the width."""
+    usd: float | None
+    """US dollars; None when nothing is known of any cost."""
+    basis: str
+    """Where the figures come from, in a few words: `3 earlier runs`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +267,7 @@ class TaskFinished(Event):
     status: str
     result: dict[str, Any]
     loop: bool = False
-    """Whether it is a loop, which is not counted beside its parts."""
+    """Whether it is a loop or another group, which is not counted beside its parts."""
     key: str | None = None
     """The hash of what determined the result."""
     key_after: str | None = None
@@ -205,6 +291,12 @@ KINDS: Mapping[str, type[Event]] = {
         RunStarted,
         TaskAdded,
         TaskExpanded,
+        TaskSpawned,
+        TaskWaits,
+        MessageSent,
+        MessagesRead,
+        Published,
+        RunForecast,
         AttemptStarted,
         WorkspaceOpened,
         WorkspaceClosed,

@@ -1,9 +1,10 @@
 """The seams, on one screen. Each has a fake and a contract suite in `orchestrator.testing`."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from orchestrator.errors import UsageError
 from orchestrator.events import Event, Record
 from orchestrator.task import Attempt, Result
 from workspaces import Workspace
@@ -11,12 +12,23 @@ from workspaces import Workspace
 Emit = Callable[[Event], None]
 """Puts an event into the run's journal: never blocks, never fails, keeps the order."""
 
+CallTool = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+"""Does what an attempt's agent asks of its run: from a tool's name (`send_message`, …) and its input to what the agent
+is told, as plain data. Raises UsageError for what cannot be done, which the agent is told as well."""
+
+
+async def no_tools(tool: str, given: Mapping[str, Any]) -> Any:
+    """The `CallTool` of a run that has no tools of its own. Raises UsageError."""
+    raise UsageError(f"{tool}: this run has no such tool")
+
 
 class AgentRunner(Protocol):
     """Runs one agent to its end, as the Claude CLI does."""
 
-    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
         """What the agent gave. A failure of any kind is a Result with its outcome; only cancellation gets out.
+
+        `call` is for the tools that its agent's `talk` and `spawn` allow; without these there are none.
 
         Once it has been at work for `attempt.timeout` seconds that is a TIMEOUT; waiting to be started is not work.
         """
@@ -26,7 +38,7 @@ class AgentRunner(Protocol):
 class Executor(Protocol):
     """Carries out an attempt somewhere: in this process, or on another machine."""
 
-    async def run(self, attempt: Attempt, emit: Emit) -> Result:
+    async def run(self, attempt: Attempt, emit: Emit, call: CallTool = no_tools) -> Result:
         """What the attempt gave. A failure of any kind is a Result with its outcome; only cancellation gets out."""
         ...
 

@@ -11,20 +11,28 @@ from orchestrator.events import (
     AttemptStarted,
     CheckFinished,
     Event,
+    MessageSent,
+    MessagesRead,
+    Published,
     Record,
     RunFinished,
+    RunForecast,
     RunStarted,
     SessionStarted,
     TaskAdded,
     TaskExpanded,
     TaskFinished,
+    TaskSpawned,
+    TaskWaits,
     WorkspaceClosed,
     WorkspaceOpened,
 )
 from orchestrator.task import Status, WorkspaceInfo
 
 FINISHED = frozenset({Status.DONE, Status.FAILED, Status.SKIPPED, Status.CANCELLED})
-FREE_KINDS = frozenset({"loop", "write", "call"})
+GROUPS = frozenset({"loop", "pipeline", "vote", "plan", "group"})
+"""Kinds of task that stand for others, their parts."""
+FREE_KINDS = GROUPS | {"write", "call"}
 """Kinds of task that run no agent, and so take none of the run's places."""
 
 
@@ -38,12 +46,18 @@ class TaskState:
     needs: tuple[str, ...]
     parent: str | None
     allow_failure: bool
+    allows: frozenset[str] = frozenset()
+    """Those of its needs that need only have ended."""
+    agent: str | None = None
     status: Status = Status.PENDING
     unmet: int = 0
     """Needs that have not ended yet."""
     parts: list[str] | None = None
-    """The tasks of a loop, once its items are known."""
+    """The tasks of a group, once they are known; the tasks that an agent spawned."""
     open_parts: int = 0
+    """How many of them have not ended yet."""
+    more: bool = False
+    """Whether the group may get further ones."""
     attempts: int = 0
     started: float | None = None
     """Unix time, s."""
@@ -65,14 +79,22 @@ class TaskState:
     """Whether its result was there before."""
 
     @property
-    def finished_well(self) -> bool:
-        """Whether tasks that need this one may go on."""
-        return self.status is Status.DONE or (self.status in FINISHED and self.allow_failure)
+    def is_over(self) -> bool:
+        """Whether nothing of it is to be waited for: it has ended, and so have the tasks that it spawned."""
+        return self.status in FINISHED and not self.open_parts
+
+    def lets(self, other: "TaskState") -> bool:
+        """Whether another task that needs this one, which is over, may go on."""
+        return self.status is Status.DONE or self.allow_failure or self.id in other.allows
+
+    @property
+    def is_group(self) -> bool:
+        return self.kind in GROUPS
 
     @property
     def counts(self) -> bool:
-        """Whether it is counted: a loop is by its parts, and by itself when it ended without coming to any."""
-        return self.kind != "loop" or (self.parts is None and self.status in FINISHED)
+        """Whether it is counted: a group is by its parts, and by itself when it ended without coming to any."""
+        return not self.is_group or (self.parts is None and self.status in FINISHED)
 
     @property
     def runs_agent(self) -> bool:
@@ -102,9 +124,9 @@ class RunState:
     doomed: deque[tuple[TaskState, str]] = field(default_factory=deque)
     """Tasks that cannot run any more, with the need that failed them."""
     complete: deque[TaskState] = field(default_factory=deque)
-    """Loops whose parts have all ended."""
+    """Groups whose parts have all ended."""
     counts: Counter[Status] = field(default_factory=Counter)
-    """Tasks by status; a loop counts by its parts alone."""
+    """Tasks by status; a group counts by its parts alone."""
     cost_usd: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -112,6 +134,8 @@ class RunState:
     """Seconds of work, summed over the attempts that have ended."""
     reused: int = 0
     """Tasks whose result was there before."""
+    forecast: RunForecast | None = None
+    """The last one."""
     _dependents: dict[str, list[str]] = field(default_factory=dict)
 
     def apply(self, event: Event, at: float) -> None:
@@ -124,7 +148,7 @@ class RunState:
             self.apply(record.event, record.at)
 
     def leaves(self) -> Iterator[TaskState]:
-        """All tasks but the loops."""
+        """All tasks but the groups."""
         return (task for task in self.tasks.values() if task.counts)
 
     @property
@@ -146,32 +170,64 @@ class RunState:
 
     def _task_added(self, event: TaskAdded, at: float) -> None:
         task = TaskState(
-            event.task, event.title, event.task_kind, tuple(event.needs), event.parent, event.allow_failure
+            event.task,
+            event.title,
+            event.task_kind,
+            tuple(event.needs),
+            event.parent,
+            event.allow_failure,
+            frozenset(event.allows),
+            event.agent,
         )
         self.tasks[task.id] = task
         self.counts[task.status] += task.counts
         for need in task.needs:
-            if self.tasks[need].status not in FINISHED:
+            if not self.tasks[need].is_over:
                 task.unmet += 1
                 self._dependents.setdefault(need, []).append(task.id)
-            elif not self.tasks[need].finished_well:
+            elif not self.tasks[need].lets(task):
                 self.doomed.append((task, need))
         if not task.unmet:
             self._make_ready(task)
 
     def _make_ready(self, task: TaskState) -> None:
-        if all(self.tasks[need].finished_well for need in task.needs):
+        if all(self.tasks[need].lets(task) for need in task.needs):
             (self.ready if task.runs_agent else self.ready_free).append(task)
             if task.runs_agent:
                 self.arrived.append(task)
 
     def _task_expanded(self, event: TaskExpanded, at: float) -> None:
         task = self.tasks[event.task]
-        task.parts, task.open_parts = list(event.parts), len(event.parts)
-        self._count(task, Status.RUNNING)
-        task.started = at
-        if not task.open_parts:
+        task.more = event.more
+        self._add_parts(task, event.parts)
+        if task.status is Status.PENDING:
+            self._count(task, Status.RUNNING)
+            task.started = at
+        if not task.open_parts and not task.more:
             self.complete.append(task)
+
+    def _add_parts(self, task: TaskState, parts: Iterable[str]) -> None:
+        before = task.parts or []
+        task.parts = [*before, *parts]
+        task.open_parts += len(task.parts) - len(before)
+
+    def _task_spawned(self, event: TaskSpawned, at: float) -> None:
+        self._add_parts(self.tasks[event.task], [event.child])
+
+    def _task_waits(self, event: TaskWaits, at: float) -> None:
+        self.tasks[event.task].doing = f"waiting for {event.waits_for}" if event.waits_for else None
+
+    def _message_sent(self, event: MessageSent, at: float) -> None:
+        self.tasks[event.task].doing = f"writing to {event.to}"
+
+    def _messages_read(self, event: MessagesRead, at: float) -> None:
+        pass
+
+    def _published(self, event: Published, at: float) -> None:
+        self.tasks[event.task].doing = f"publishing {event.key}"
+
+    def _run_forecast(self, event: RunForecast, at: float) -> None:
+        self.forecast = event
 
     def _attempt_started(self, event: AttemptStarted, at: float) -> None:
         task = self.tasks[event.task]
@@ -237,13 +293,23 @@ class RunState:
         if not event.loop and not task.reused:
             self._settle_tokens(task, event.result["usage"])
         if task.parent is not None:
-            parent = self.tasks[task.parent]
-            parent.open_parts -= 1
-            if not parent.open_parts:
-                self.complete.append(parent)
+            self._part_ended(self.tasks[task.parent])
+        if task.is_over:
+            self._release_dependents(task)
+
+    def _part_ended(self, parent: TaskState) -> None:
+        parent.open_parts -= 1
+        if parent.open_parts:
+            return
+        if parent.is_over:  # an agent's task that ended before those that it spawned
+            self._release_dependents(parent)
+        elif parent.is_group and not parent.more:
+            self.complete.append(parent)
+
+    def _release_dependents(self, task: TaskState) -> None:
         for dependent in map(self.tasks.__getitem__, self._dependents.pop(task.id, ())):
             dependent.unmet -= 1
-            if not task.finished_well:
+            if not task.lets(dependent):
                 self.doomed.append((dependent, task.id))
             elif not dependent.unmet:
                 self._make_ready(dependent)
@@ -265,6 +331,12 @@ _FOLDS: dict[type[Event], Callable[[RunState, Any, float], None]] = {
     RunStarted: RunState._run_started,
     TaskAdded: RunState._task_added,
     TaskExpanded: RunState._task_expanded,
+    TaskSpawned: RunState._task_spawned,
+    TaskWaits: RunState._task_waits,
+    MessageSent: RunState._message_sent,
+    MessagesRead: RunState._messages_read,
+    Published: RunState._published,
+    RunForecast: RunState._run_forecast,
     AttemptStarted: RunState._attempt_started,
     WorkspaceOpened: RunState._workspace_opened,
     WorkspaceClosed: RunState._workspace_closed,

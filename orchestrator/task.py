@@ -64,6 +64,8 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
     BUDGET = "budget"
+    UNNEEDED = "unneeded"
+    UNDECIDED = "undecided"
     WORKSPACE = "workspace"
     INVALID_TASK = "invalid_task"
     RAISED = "raised"
@@ -83,6 +85,7 @@ class Outcome(StrEnum):
 _STATUSES = {
     Outcome.OK: Status.DONE,
     Outcome.SKIPPED: Status.SKIPPED,
+    Outcome.UNNEEDED: Status.SKIPPED,
     Outcome.CANCELLED: Status.CANCELLED,
     Outcome.BUDGET: Status.CANCELLED,
 }
@@ -216,13 +219,17 @@ class HasTask(Protocol):
         ...
 
 
+Need = str | HasTask | Mapping[str, Any]
+"""A task by its id, its handle or its result; `{"task": …, "allow": "failed"}` for one that need only have ended."""
+
+
 class TaskOptions(TypedDict, total=False):
     """What a task can say besides its prompt: the fields of `Task`."""
 
     agent: Agent | None
     workspace: WorkspaceSpec | str | Path | None
     returns: Any
-    needs: Sequence["str | HasTask"]
+    needs: Sequence[Need]
     timeout: float | str | None
     retries: int | None
     checks: Sequence[str]
@@ -241,8 +248,9 @@ class Task:
     """`here`, `directory`, `worktree`, a path (work there), or a full `WorkspaceSpec`."""
     returns: Any = None
     """A pydantic model, a JSON schema, or a path to one; None for text."""
-    needs: Sequence[str | HasTask] = ()
-    """Tasks of this run that must be done first: ids, handles or results."""
+    needs: Sequence[Need] = ()
+    """Tasks of this run that must be done first: ids, handles or results; `{"task": …, "allow": "failed"}` for one that
+    need only have ended."""
     timeout: float | str | None = None
     """For one attempt: seconds, or a time as `10m`."""
     retries: int | None = None

@@ -7,7 +7,7 @@ import anyio
 
 from orchestrator.checks import Ask, RunCheck, ask_until_checked, run_check
 from orchestrator.events import WorkspaceClosed, WorkspaceOpened
-from orchestrator.protocols import AgentRunner, Emit
+from orchestrator.protocols import AgentRunner, CallTool, Emit, no_tools
 from orchestrator.task import Attempt, Outcome, Result, WorkspaceInfo
 from workspaces import Workspace, WorkspaceError, WorkspaceProvider
 
@@ -18,6 +18,7 @@ async def work(
     runner: AgentRunner,
     providers: Mapping[str, WorkspaceProvider],
     check: RunCheck = run_check,
+    call: CallTool = no_tools,
 ) -> Result:
     """Runs the attempt in its workspace. Every failure is a result with its outcome; only cancellation gets out."""
     started = anyio.current_time()
@@ -27,7 +28,7 @@ async def work(
         async with providers[attempt.workspace.kind].open(attempt.workspace, attempt.name) as workspace:
             emit(opened(attempt, workspace))
             # Still open between the rounds: what git ignores, as node_modules, is gone once a worktree is put away.
-            ask = asking(workspace, runner)
+            ask = asking(workspace, runner, call)
             result = await ask_until_checked(attempt, workspace.path, emit, ask, check)
     except (WorkspaceError, OSError, ValueError) as error:
         # What the agent gave is kept, but work that could not be put away is no success.
@@ -39,11 +40,11 @@ async def work(
     return replace(result, workspace=info(attempt, workspace), duration=anyio.current_time() - started)
 
 
-def asking(workspace: Workspace, runner: AgentRunner) -> Ask:
+def asking(workspace: Workspace, runner: AgentRunner, call: CallTool = no_tools) -> Ask:
     """Runs an agent in the workspace."""
 
     async def ask(attempt: Attempt, emit: Emit) -> Result:
-        return await runner.run(attempt, workspace, emit)
+        return await runner.run(attempt, workspace, emit, call)
 
     return ask
 

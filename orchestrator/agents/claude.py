@@ -20,7 +20,7 @@ from orchestrator.agents.transcripts import is_session_id, mirror
 from orchestrator.agents.translate import cost_of, describe_denial, to_usage
 from orchestrator.processes.den import Den, open_den
 from orchestrator.processes.turns import Turns, borrow
-from orchestrator.protocols import Emit, Sessions, Upstream
+from orchestrator.protocols import CallTool, Emit, Sessions, Upstream, no_tools
 from orchestrator.task import Attempt, Outcome, Result
 from workspaces import Workspace
 
@@ -43,7 +43,7 @@ class ClaudeRunner:
         # Twenty starting at once on 2 cores do their first work after 8 to 12 s, two at a time after 0.7 s.
         self._start_gate = anyio.CapacityLimiter(os.cpu_count() or 2)
 
-    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
         """Starts the CLI, reads its stream to the end, and says what came of it."""
         try:
             async with self._turns.take(driven(attempt)), open_config(attempt, self._den, self._upstream) as config:

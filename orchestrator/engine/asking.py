@@ -18,7 +18,7 @@ from orchestrator.plan.model import Agent
 from orchestrator.plan.places import check_kind
 from orchestrator.plan.rehearsal import check_steps
 from orchestrator.plan.words import describe
-from orchestrator.task import HasTask, Result, Task, plain
+from orchestrator.task import Need, Result, Task, plain
 from workspaces import WorkspaceSpec
 
 TITLE = 80
@@ -74,8 +74,17 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
         fresh=task.fresh,
         rehearsal=rehearsal,
     )
-    needs = to_ids(task.needs, name)
-    return Node(id=name, title=title(task.prompt), kind="agent", prepare=lambda: step, needs=needs, named=needs)
+    needs, allows = to_needs(task.needs, name)
+    return Node(
+        id=name,
+        title=title(task.prompt),
+        kind="agent",
+        prepare=lambda: step,
+        needs=needs,
+        allows=allows,
+        named=needs,
+        agent=step.agent.model,
+    )
 
 
 def to_resuming_node(task: Task, name: str, setting: Setting, earlier: Result | str, *, fork: bool) -> Node:
@@ -98,14 +107,25 @@ def to_resuming_node(task: Task, name: str, setting: Setting, earlier: Result | 
     return replace(node, prepare=lambda: step)
 
 
-def to_ids(needs: Sequence[str | HasTask], name: str) -> tuple[str, ...]:
-    """The ids of the tasks that are named, by themselves or by their handles. Raises UsageError for anything else."""
+def to_needs(needs: Sequence[Need], name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The ids of the tasks that are named, and of those among them that may fail. Raises UsageError."""
     if isinstance(needs, str) or not isinstance(needs, Sequence):
         raise UsageError(f"task {name!r}: needs: found {describe(needs)}, expected a list of ids or handles")
-    ids = [need if isinstance(need, str) else getattr(need, "task", None) for need in needs]
-    if wrong := [need for need, task in zip(needs, ids, strict=True) if not isinstance(task, str)]:
-        raise UsageError(f"task {name!r}: needs: found {describe(wrong[0])}, expected the id or handle of a task")
-    return tuple(cast("list[str]", ids))
+    read = [to_need(need, name) for need in needs]
+    return tuple(dict.fromkeys(task for task, _ in read)), tuple(task for task, allowed in read if allowed)
+
+
+def to_need(need: Need, name: str) -> tuple[str, bool]:
+    """The id of a task that is needed, and whether it may fail. Raises UsageError for what is none."""
+    if isinstance(need, Mapping):
+        if set(need) != {"task", "allow"} or need["allow"] != "failed":
+            found = describe(dict(need))
+            raise UsageError(f"task {name!r}: needs: found {found}, expected {{'task': …, 'allow': 'failed'}}")
+        return to_need(need["task"], name)[0], True
+    task = need if isinstance(need, str) else getattr(need, "task", None)
+    if not isinstance(task, str):
+        raise UsageError(f"task {name!r}: needs: found {describe(need)}, expected the id or handle of a task")
+    return task, False
 
 
 def to_steps(rehearsal: Sequence[Mapping[str, Any]] | None, name: str) -> tuple[Mapping[str, Any], ...] | None:

@@ -1,7 +1,9 @@
 """The heart: carries out what the scheduler decides, until nothing is left to do."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -14,7 +16,7 @@ from orchestrator.engine.earlier import Earlier
 from orchestrator.engine.keys import Identity, digest
 from orchestrator.engine.past import Past, is_there
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
-from orchestrator.engine.telling import added_event, cancelled, told
+from orchestrator.engine.telling import added_event, cancelled, told, unneeded
 from orchestrator.engine.tries import Tries
 from orchestrator.errors import JournalError, TaskFailed, UsageError
 from orchestrator.events import (
@@ -24,12 +26,13 @@ from orchestrator.events import (
     RunFinished,
     TaskExpanded,
     TaskFinished,
+    TaskSpawned,
 )
 from orchestrator.plan.model import Limits
-from orchestrator.protocols import Executor, Journal
+from orchestrator.protocols import Executor, Journal, no_tools
 from orchestrator.schedule.scheduler import Close, Skip, Start, next_decision
 from orchestrator.state import FINISHED, RunState, TaskState
-from orchestrator.task import Outcome, Result, Status
+from orchestrator.task import Attempt, Outcome, Result, Status
 from workspaces import WorkspaceError
 
 CALLS = 40
@@ -73,7 +76,16 @@ class Core:
             executor=executor,
             emit=self.emit,
             flush=journal.flush,
+            call=self._call_tool,
         )
+        self._groups: dict[str, Expand] = {}
+        """What the groups of the run turned out to be."""
+        self._unneeded: set[str] = set()
+        """Parts that are being ended since their group needs no more of them."""
+        self._lent = 0
+        """Places of agents that wait for something of the run."""
+        self._returning: deque[anyio.Event] = deque()
+        """Of those who want their places back."""
         self._keys: dict[str, str] = {}
         """Of the tasks whose turn has come."""
         self._keys_after: dict[str, str] = {}
@@ -107,6 +119,37 @@ class Core:
             self.emit(added_event(node))
         self.pump()
 
+    def extend(self, group: str, nodes: Sequence[Node], *, more: bool = True) -> None:
+        """Adds parts to a group that may get further ones; without `more` these are the last. Raises UsageError."""
+        self._check(nodes)
+        self.emit(TaskExpanded(task=group, parts=[node.id for node in nodes], more=more))
+        self.add(nodes)
+
+    def spawn(self, node: Node, attempt: int, asked: Mapping[str, Any]) -> None:
+        """Adds a task for the agent at work on the node's parent, which asked for it. Raises UsageError."""
+        assert node.parent is not None
+        self._check([node])
+        self.emit(TaskSpawned(task=node.parent, attempt=attempt, child=node.id, asked=asked))
+        self.add([node])
+
+    @asynccontextmanager
+    async def lending(self) -> AsyncIterator[None]:
+        """A block in which an agent at work waits for something of the run: another may have its place meanwhile."""
+        self._lent += 1
+        self.pump()
+        try:
+            yield
+            while self.state.places - self._lent >= self._limits.concurrent:
+                turn = anyio.Event()
+                self._returning.append(turn)
+                try:
+                    await turn.wait()
+                finally:
+                    if turn in self._returning:
+                        self._returning.remove(turn)
+        finally:
+            self._lent -= 1
+
     def _check(self, nodes: Sequence[Node]) -> None:
         if self._stopped:
             raise UsageError("the run has ended: give it tasks inside its `async with` block")
@@ -129,19 +172,42 @@ class Core:
 
     def cancel(self, task: str) -> None:
         """Ends a task that runs, and keeps one that waits from starting; one that has ended stays as it is."""
+        parts = self.state.tasks[task].parts
+        for part in parts or ():
+            self.cancel(part)
         if task in self._scopes:
             self._scopes[task].cancel()
-        elif parts := self.state.tasks[task].parts:
-            for part in parts:
-                self.cancel(part)
-        elif not self._stopped:
+        elif not parts and not self._stopped:
             self._end(self._nodes[task], cancelled(task))
+
+    def _drop(self, task: str) -> None:
+        """Ends a part that its group has no more need of."""
+        parts = self.state.tasks[task].parts
+        for part in parts or ():
+            self._drop(part)
+        if task in self._scopes:
+            self._unneeded.add(task)
+            self._scopes[task].cancel()
+        elif not parts:
+            self._end(self._nodes[task], unneeded(cancelled(task)))
+
+    def _drop_unneeded(self, part: Node) -> None:
+        """Ends the rest of a group's parts once it has enough of them."""
+        group = self._groups.get(part.parent or "")
+        if group is None or group.enough is None:
+            return
+        ended = {each.id: self._ending[each.id] for each in group.nodes if each.id in self._ending}
+        if len(ended) < len(group.nodes) and group.enough(ended):
+            for each in group.nodes:
+                if each.id not in ended:
+                    self._drop(each.id)
 
     def pump(self) -> None:
         """Carries out every decision that can be made now; none once the run is being cancelled."""
         self._take_known()
+        self._give_back()
         while not self._is_stopped() and (
-            decision := next_decision(self.state, self._limits.concurrent - self._looking, self._limits.usd)
+            decision := next_decision(self.state, self._width() - self._looking, self._limits.usd)
         ):
             node = self._nodes[decision.task.id]
             if node.id in self._ending:
@@ -154,7 +220,17 @@ class Core:
                 case Skip(outcome=outcome, reason=reason):
                     self._end(node, Result(task=node.id, outcome=outcome, error=reason))
                 case Close():
-                    self._end(node, self._sum_up(node.id))
+                    self._end(node, self._gather(node.id))
+
+    def _width(self) -> int:
+        """How many agents may be at work, those counted that wait for others; whoever wants to go on comes first."""
+        return self._limits.concurrent + self._lent - len(self._returning)
+
+    def _give_back(self) -> None:
+        """Lets agents go on that had lent their places."""
+        free = self._limits.concurrent - (self.state.places - self._lent)
+        for _ in range(min(free, len(self._returning))):
+            self._returning.popleft().set()
 
     def _is_stopped(self) -> bool:
         return self._stopped or self._group.cancel_scope.cancel_called
@@ -198,9 +274,10 @@ class Core:
 
     def _take(self, node: Node, step: Step, refused: Result | None) -> None:
         match step:
-            case Expand(nodes=nodes):
+            case Expand(nodes=nodes, more=more, of=of):
                 self._check(nodes)
-                self.emit(TaskExpanded(task=node.id, parts=[part.id for part in nodes]))
+                self._groups[node.id] = step
+                self.emit(TaskExpanded(task=node.id, parts=[part.id for part in nodes], more=more, of=of))
                 self.add(nodes)
             case Omit(reason=reason):
                 self._end(node, Result(task=node.id, outcome=Outcome.SKIPPED, error=reason))
@@ -234,6 +311,7 @@ class Core:
             raise
         if scope.cancelled_caught:
             result = self._tries.cut_short(node.id)
+            result = unneeded(result) if node.id in self._unneeded else result
         self._scopes.pop(node.id, None)
         self._end(node, result)
 
@@ -242,9 +320,15 @@ class Core:
         found = {}
         for need in dict.fromkeys((*node.named, *node.refers)):
             if need in self.results:
-                parts = {part: self.results[part] for part in self.state.tasks[need].parts or ()}
+                parts = {part: self.results[part] for part in self._below(need) if part in self.results}
                 found[need] = digest(self.results[need], parts, whole=need in node.named)
         return {need: gave for need, gave in found.items() if gave is not None}
+
+    def _below(self, task: str) -> Iterator[str]:
+        """The parts of a group, and theirs."""
+        for part in self.state.tasks[task].parts or ():
+            yield part
+            yield from self._below(part)
 
     async def _look_and_ask(self, node: Node, step: Ask, refused: Result | None) -> Result:
         """The result of a task for which files, a repository or other runs have to be looked at first."""
@@ -310,22 +394,22 @@ class Core:
             return cancelled(task.id, "it was cancelled")
         return cancelled(task.id)
 
-    def _sum_up(self, loop: str) -> Result:
-        """A loop's result: the values of the parts that succeeded, in the items' order."""
-        parts = [self.results[part] for part in self.state.tasks[loop].parts or ()]
-        bad = [part for part in parts if not part.ok and part.outcome is not Outcome.SKIPPED]
-        names = ", ".join(part.task for part in bad[:5])
-        return Result(
-            task=loop,
-            outcome=Outcome.PARTIAL if bad else Outcome.OK,
-            value=[part.value for part in parts if part.ok],
-            error=f"{len(bad)} of {len(parts)} did not succeed: {names}" if bad else None,
-        )
+    def _gather(self, group: str) -> Result:
+        """What the group comes to, now that its parts have ended."""
+        try:
+            found = self._groups[group].gather([self.results[part] for part in self.state.tasks[group].parts or ()])
+        except Exception as error:
+            found = Result(task=group, outcome=Outcome.RAISED, error=told(error))
+        return replace(found, task=group)
+
+    async def _call_tool(self, attempt: Attempt, tool: str, given: Mapping[str, Any]) -> Any:
+        return await no_tools(tool, given)
 
     def _end(self, node: Node, result: Result) -> None:
         """Takes a task's result; from now on nothing else can be its end."""
         if node.id not in self._ending:
             self._ending[node.id] = result
+            self._drop_unneeded(node)
             self._group.start_soon(self._finish, node, result)
 
     async def _finish(self, node: Node, result: Result) -> None:
@@ -357,7 +441,7 @@ class Core:
             task=task,
             status=result.outcome.status,
             result=result.to_json(),
-            loop=self.state.tasks[task].parts is not None,
+            loop=self.state.tasks[task].is_group and self.state.tasks[task].parts is not None,
             key=self._keys.get(task),
             key_after=self._keys_after.get(task),
         )

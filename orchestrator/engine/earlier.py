@@ -1,7 +1,8 @@
 """What is known from before: results that need not be paid for again, and attempts that were cut off."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,9 @@ from orchestrator.events import (
     TaskFinished,
 )
 from orchestrator.task import Outcome, Result, Status, Usage
+
+MARKS = re.compile(r"[.\[]")
+"""What stands in an id between a group and its part."""
 
 
 @dataclass(slots=True)
@@ -133,7 +137,7 @@ class Earlier:
 
     def is_due_again(self, task: str) -> bool:
         """Whether the task was to be done again, and has not been since."""
-        return task not in self._redone and (task in self._due or task.rpartition("[")[0] in self._due)
+        return task not in self._redone and any(name in self._due for name in names(task))
 
     def place(self, run: str, task: str, question: str, *, again: bool) -> str | None:
         """What the workspace is to be called: as before for the same question, else as no edition of the task was.
@@ -155,7 +159,7 @@ class Earlier:
             begun.spent = replace(begun.spent, cost_usd=begun.spent.cost_usd + begun.told_usd)
             begun.told_usd = 0.0
         self._due.update(event.rerun)
-        self._redone = {task for task in self._redone if not {task, task.rpartition("[")[0]} & set(event.rerun)}
+        self._redone = {task for task in self._redone if names(task).isdisjoint(event.rerun)}
 
     def _attempt_started(self, event: AttemptStarted) -> None:
         if event.question is None:
@@ -212,6 +216,11 @@ class Earlier:
         if event.key_after is not None:
             self._keys_after[task, event.key_after] = key
         own[task] = Found(event.result, self.run)
+
+
+def names(task: str) -> Set[str]:
+    """The task's id, and those of the groups that it is in: `build.check[3].verify` is in `build.check[3]`."""
+    return {task, *(task[: mark.start()] for mark in MARKS.finditer(task))}
 
 
 def is_copy(copy: Mapping[str, Any], result: Mapping[str, Any]) -> bool:

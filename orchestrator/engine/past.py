@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from anyio import CapacityLimiter
 
 from orchestrator.engine import keys
-from orchestrator.engine.earlier import Begun, Earlier
+from orchestrator.engine.earlier import Begun, Earlier, names
 from orchestrator.engine.keys import Identity
 from orchestrator.engine.steps import Ask
 from orchestrator.engine.telling import parsed
@@ -44,7 +44,7 @@ class Past:
 
     def is_named(self, task: str) -> bool:
         """Whether the task is to be done again by what was said this time."""
-        return task in self.rerun or task.rpartition("[")[0] in self.rerun
+        return any(name in self.rerun for name in names(task))
 
     def must_look(self, step: Ask) -> bool:
         """Whether more than the step must be looked at before it is known whether its result is there."""

@@ -1,10 +1,11 @@
 """What the engine works with: a node of the run's graph, and what it turns out to be when its turn comes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.plan.model import Agent
+from orchestrator.task import Outcome, Result
 from workspaces import WorkspaceSpec
 
 
@@ -42,11 +43,31 @@ class Call:
     function: Callable[[], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Expand:
-    """Add these nodes; the task is done when they are."""
+def sum_up(parts: Sequence[Result]) -> Result:
+    """What a loop comes to: the values of the parts that succeeded, in the items' order."""
+    bad = [part for part in parts if not part.ok and part.outcome not in (Outcome.SKIPPED, Outcome.UNNEEDED)]
+    names = ", ".join(part.task for part in bad[:5])
+    return Result(
+        task="",
+        outcome=Outcome.PARTIAL if bad else Outcome.OK,
+        value=[part.value for part in parts if part.ok],
+        error=f"{len(bad)} of {len(parts)} did not succeed: {names}" if bad else None,
+    )
 
-    nodes: "tuple[Node, ...]"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expand:
+    """Add these nodes, as the parts of a group: the task is done when they are."""
+
+    nodes: "tuple[Node, ...]" = field(kw_only=False)
+    gather: Callable[[Sequence[Result]], Result] = sum_up
+    """What the group comes to, from its parts' results, in their order; the result's `task` is set by the engine."""
+    enough: Callable[[Mapping[str, Result]], bool] | None = None
+    """Asked each time a part has ended, with the results so far by part: whether the rest is no longer needed."""
+    more: bool = False
+    """Whether further parts may be added later."""
+    of: int | None = None
+    """How many items there are, where a pilot takes only the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +87,16 @@ class Node:
     id: str
     title: str
     kind: str
-    """`agent`, `call`, `write` or `loop`."""
+    """`agent`, `call`, `write`, or one of `orchestrator.state.GROUPS`."""
     prepare: Callable[[], Step]
     """Called when the needs are met; what it raises fails the task."""
     needs: tuple[str, ...] = field(default=())
     parent: str | None = None
     allow_failure: bool = False
+    allows: tuple[str, ...] = ()
+    """Those of `needs` that need only have ended, however they did."""
+    agent: str | None = None
+    """What its agent is called: the tasks of one agent take about as long."""
     named: tuple[str, ...] = ()
     """Tasks that it needs without its prompt saying what they gave: all of that determines its result too."""
     refers: tuple[str, ...] = ()

@@ -18,6 +18,8 @@ def added_event(node: Node) -> TaskAdded:
         needs=list(node.needs),
         parent=node.parent,
         allow_failure=node.allow_failure,
+        allows=list(node.allows),
+        agent=node.agent,
     )
 
 
@@ -81,6 +83,11 @@ def added(total: Result, last: Result, attempts: int) -> Result:
 
 def cancelled(task: str, why: str = "it was cancelled before it started") -> Result:
     return Result(task=task, outcome=Outcome.CANCELLED, error=why)
+
+
+def unneeded(result: Result) -> Result:
+    """The result of a part that was ended since its group has enough without it."""
+    return replace(result, outcome=Outcome.UNNEEDED, error="it was decided without it")
 
 
 def told(error: BaseException) -> str:

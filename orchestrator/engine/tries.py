@@ -1,7 +1,9 @@
 """The attempts at a task, from the first to the one that succeeds or that no other can mend."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import anyio
@@ -30,6 +32,8 @@ class Tries:
     executor: Executor
     emit: Emit
     flush: Callable[[], Awaitable[None]]
+    call: Callable[[Attempt, str, Mapping[str, Any]], Awaitable[Any]]
+    """Does what an attempt's agent asks of its run."""
     totals: dict[str, Result] = field(default_factory=dict)
     """What the attempts at a task have come to so far."""
     before: dict[str, Usage] = field(default_factory=dict)
@@ -103,7 +107,7 @@ class Tries:
 
     async def _execute(self, attempt: Attempt) -> Result:
         try:
-            return await self.executor.run(attempt, self.emit)
+            return await self.executor.run(attempt, self.emit, partial(self.call, attempt))
         except Exception as error:
             return Result(task=attempt.task, outcome=Outcome.CRASHED, error=told(error))
 

@@ -23,6 +23,7 @@ from orchestrator.events import (
 from orchestrator.journal.codec import decode, encode
 from orchestrator.journal.lines import Place, place, without_repeats
 from orchestrator.protocols import Sessions
+from orchestrator.state import GROUPS
 
 
 class MemoryJournal:
@@ -103,7 +104,7 @@ def row_of(records: Sequence[Record]) -> Mapping[str, Any]:
         "last_started": starts[-1].at,
         "last_event": records[-1].at,
         "wall_s": ended.wall if ended else None,
-        "tasks": sum(isinstance(event, TaskAdded) and event.task_kind != "loop" for event in last),
+        "tasks": sum(isinstance(event, TaskAdded) and event.task_kind not in GROUPS for event in last),
         "ok": finished.count("done"),
         "failed": finished.count("failed"),
         "cost_usd": sum(record.event.cost_usd for record in records if isinstance(record.event, AttemptFinished)),

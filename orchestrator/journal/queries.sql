@@ -41,7 +41,7 @@ SELECT
     (SELECT at FROM events WHERE run = begun.run ORDER BY seq DESC LIMIT 1) AS last_event,
     json_extract(ended.data, '$.wall')            AS wall_s,
     (SELECT count(*) FROM events WHERE kind = 'TaskAdded' AND kind <> 'AgentMessage'
-        AND run = begun.run AND seq > begun.last AND json_extract(data, '$.task_kind') <> 'loop') AS tasks,
+        AND run = begun.run AND seq > begun.last AND json_extract(data, '$.task_kind') NOT IN ('loop', 'pipeline', 'vote', 'plan', 'group')) AS tasks,
     (SELECT count(*) FROM events WHERE kind = 'TaskFinished' AND kind <> 'AgentMessage'
         AND run = begun.run AND seq > begun.last AND json_extract(data, '$.status') = 'done'
         AND NOT json_extract(data, '$.loop'))     AS ok,

@@ -34,6 +34,17 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+class Spawn(Model):
+    """What an agent may add to its run."""
+
+    count: int = Field(default=10, ge=1, le=1000, strict=True)
+    """The most tasks that one agent may add."""
+    depth: int = Field(default=1, ge=1, le=10, strict=True)
+    """How deep it goes: 1: the tasks that it adds can add none themselves."""
+    agents: tuple[str, ...] = ()
+    """Which agents of the plan its tasks may have. Empty: they have the options of the agent that adds them."""
+
+
 class Agent(Model):
     """A named set of options for a Claude CLI process. The defaults fit unattended work: nobody is ever asked."""
 
@@ -72,6 +83,10 @@ class Agent(Model):
     """Seconds that the agent may be silent while no tool of its own is at work: then its stream is held to be dead."""
     tool_timeout: Duration = 3600.0
     """Seconds that one tool call may take."""
+    talk: bool = Field(default=False, strict=True)
+    """Give the agent tools to speak with the run's other agents: send_message, read_messages, ask, publish, lookup."""
+    spawn: Spawn | None = None
+    """Give the agent a tool to add tasks to the run, spawn_task, and one to wait for them, await_tasks."""
     sandbox: bool = Field(default=False, strict=True)
     """Run the agent's commands in Claude Code's sandbox; refused where the machine cannot do it."""
 
@@ -84,6 +99,8 @@ class Limits(Model):
     usd: float | None = Field(default=None, gt=0, strict=True, allow_inf_nan=False)
     """US dollars for the whole run. Once they are spent nothing new starts.
     An attempt may spend only what is left when it starts."""
+    spawned: int = Field(default=100, ge=0, le=100_000, strict=True)
+    """How many tasks agents may add, all together."""
 
 
 class Write(Model):

@@ -84,6 +84,8 @@ FINAL = frozenset(
         # The output of the checks has gone back to the agent as often as the task's retries say.
         Outcome.CHECKS_FAILED,
         # No agent's work, or no longer wanted.
+        Outcome.UNNEEDED,
+        Outcome.UNDECIDED,
         Outcome.RAISED,
         Outcome.PARTIAL,
         Outcome.SKIPPED,

@@ -11,8 +11,8 @@ from dataclasses import replace
 from uuid import uuid4
 
 from orchestrator.events import CheckFinished
-from orchestrator.protocols import Executor
-from orchestrator.task import Attempt, Outcome
+from orchestrator.protocols import Emit, Executor
+from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.testing.running import PROMISES, Promise
 from orchestrator.testing.samples import Collected
 
@@ -21,7 +21,10 @@ Check = Callable[[Executor, Attempt], Awaitable[None]]
 
 def _check(promise: Promise) -> Check:
     async def check(executor: Executor, attempt: Attempt) -> None:
-        await promise(executor.run, attempt)
+        async def run(attempt: Attempt, emit: Emit) -> Result:
+            return await executor.run(attempt, emit)
+
+        await promise(run, attempt)
 
     check.__name__, check.__doc__ = f"check_{promise.__name__}", promise.__doc__
     return check

@@ -9,13 +9,19 @@ from orchestrator.events import (
     AttemptStarted,
     CheckFinished,
     Event,
+    MessageSent,
+    MessagesRead,
+    Published,
     Record,
     RunFinished,
+    RunForecast,
     RunStarted,
     SessionStarted,
     TaskAdded,
     TaskExpanded,
     TaskFinished,
+    TaskSpawned,
+    TaskWaits,
     WorkspaceClosed,
     WorkspaceOpened,
 )
@@ -29,12 +35,23 @@ BEGUN = 1_700_000_000.0
 
 
 def sample_events(name: str = "sample") -> list[Event]:
-    """A whole run: a task tried twice, a loop of two, one skipped, one failed, one cancelled."""
+    """A whole run: a task tried twice that speaks and spawns one, a loop of two, one skipped, failed, cancelled."""
     return [
         run_started(name),
         TaskAdded(task="ask", title=HARD, task_kind="agent"),
         TaskAdded(task="each", title="a loop", task_kind="loop", needs=["ask"], allow_failure=True),
-        TaskAdded(task="write", title="write report.md", task_kind="write", needs=["each"]),
+        TaskAdded(task="write", title="write report.md", task_kind="write", needs=["each"], allows=["each"]),
+        RunForecast(
+            tasks=4,
+            known=1,
+            wall_s=9.0,
+            work_s=12.0,
+            critical_s=8.0,
+            critical=["ask", "each"],
+            bound_s=8.0,
+            usd=1.0,
+            basis=HARD,
+        ),
         *_tried_twice("ask"),
         TaskExpanded(task="each", parts=["each[0]", "each[1]"]),
         *(TaskAdded(task=f"each[{index}]", title=HARD, task_kind="agent", parent="each") for index in (0, 1)),
@@ -104,6 +121,14 @@ def _tried_twice(task: str) -> Iterator[Event]:
         input_tokens=7,
         data={"content": content},
     )
+    yield MessageSent(task=task, to="each[0]", number=1, text=HARD)
+    yield MessagesRead(task=task, session_id="1", up_to=1)
+    yield Published(task=task, key=HARD, value={"found": [HARD]})
+    yield TaskSpawned(task=task, attempt=2, child=f"{task}.more", asked={"prompt": HARD})
+    yield TaskAdded(task=f"{task}.more", title=HARD, task_kind="agent", parent=task)
+    yield TaskWaits(task=task, attempt=2, waits_for=f"{task}.more")
+    yield finished(Result(task=f"{task}.more", outcome=Outcome.UNNEEDED, error=HARD), "skipped")
+    yield TaskWaits(task=task, attempt=2, waits_for=None)
     yield CheckFinished(task=task, attempt=2, command="make test", exit_code=1, output=HARD, duration=0.5)
     yield CheckFinished(task=task, attempt=2, command="sleep 60", exit_code=None, output="", duration=60.0)
     yield from _ended(task, Outcome.OK, "done", number=2, text=HARD)

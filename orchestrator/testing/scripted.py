@@ -11,7 +11,7 @@ import anyio.lowlevel
 from orchestrator.checks import ask_until_checked
 from orchestrator.events import AgentMessage
 from orchestrator.processes.command import Command
-from orchestrator.protocols import Emit
+from orchestrator.protocols import CallTool, Emit, no_tools
 from orchestrator.task import Attempt, Outcome, Result, Usage
 from orchestrator.work import asking
 from workspaces import Workspace
@@ -75,7 +75,7 @@ class ScriptedAgent:
         self.most_at_once = 0
         self._script = script
 
-    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
         """Plays the attempt's reply. See `orchestrator.protocols.AgentRunner`."""
         self.attempts.append(attempt)
         reply = self._reply(attempt)
@@ -122,11 +122,11 @@ class ScriptedExecutor:
         """How many ran at the same time."""
         return self.agent.most_at_once
 
-    async def run(self, attempt: Attempt, emit: Emit) -> Result:
+    async def run(self, attempt: Attempt, emit: Emit, call: CallTool = no_tools) -> Result:
         """Plays the attempt's reply. See `orchestrator.protocols.Executor`."""
         begun = anyio.current_time()
         place = Workspace(path=Path.cwd())
-        result = await ask_until_checked(attempt, place.path, emit, asking(place, self.agent), self.checks)
+        result = await ask_until_checked(attempt, place.path, emit, asking(place, self.agent, call), self.checks)
         return replace(result, duration=anyio.current_time() - begun)
 
 

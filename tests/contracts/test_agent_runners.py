@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.agents.claude import open_claude
 from orchestrator.plan.model import Agent
-from orchestrator.protocols import AgentRunner, Emit
+from orchestrator.protocols import AgentRunner, CallTool, Emit, no_tools
 from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.testing import Reply, ScriptedAgent, check_agent_runner, fake_claude_path
 from orchestrator.testing.agent_runners import CHECKS, Check, check_times_out
@@ -79,7 +79,7 @@ async def test_each_runner_times_out(
 class Mute:
     """Emits nothing."""
 
-    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
         return Result(task=attempt.task, outcome=Outcome.OK, session_id=attempt.session_id)
 
 

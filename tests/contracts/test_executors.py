@@ -11,7 +11,7 @@ import pytest
 from orchestrator.events import WorkspaceClosed, WorkspaceOpened
 from orchestrator.executors.local import LocalExecutor
 from orchestrator.plan.model import Agent
-from orchestrator.protocols import Emit, Executor
+from orchestrator.protocols import CallTool, Emit, Executor, no_tools
 from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.testing import Reply, ScriptedAgent, ScriptedChecks, ScriptedExecutor, check_executor
 from orchestrator.testing.executors import CHECKS, Check
@@ -64,7 +64,7 @@ class Mixes:
         self.inner = ScriptedExecutor()
         self.first: Result | None = None
 
-    async def run(self, attempt: Attempt, emit: Emit) -> Result:
+    async def run(self, attempt: Attempt, emit: Emit, call: CallTool = no_tools) -> Result:
         self.first = self.first or await self.inner.run(attempt, emit)
         return self.first
 
@@ -72,7 +72,7 @@ class Mixes:
 class Swallows:
     """Makes a result of a cancellation."""
 
-    async def run(self, attempt: Attempt, emit: Emit) -> Result:
+    async def run(self, attempt: Attempt, emit: Emit, call: CallTool = no_tools) -> Result:
         try:
             return await ScriptedExecutor(lambda _: Reply(seconds=1.0)).run(attempt, emit)
         except BaseException:
@@ -82,7 +82,7 @@ class Swallows:
 class Believes:
     """Runs no checks."""
 
-    async def run(self, attempt: Attempt, emit: Emit) -> Result:
+    async def run(self, attempt: Attempt, emit: Emit, call: CallTool = no_tools) -> Result:
         script = ScriptedExecutor(lambda _: Reply("done", seconds=2.0))
         return await script.run(replace(attempt, checks=()), emit)
 
@@ -116,7 +116,7 @@ async def test_local_executor_tells_of_a_workspace_that_cannot_be_made(tmp_path:
 class Writer(ScriptedAgent):
     """Leaves a file behind."""
 
-    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+    async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
         (workspace.path / "new.txt").write_text("x")
         return await super().run(attempt, workspace, emit)
 

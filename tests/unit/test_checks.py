@@ -13,7 +13,7 @@ from orchestrator.executors.local import LocalExecutor
 from orchestrator.plan.model import Agent
 from orchestrator.processes.command import Command
 from orchestrator.prompts import MOST_OUTPUT, failed_check
-from orchestrator.protocols import Emit
+from orchestrator.protocols import CallTool, Emit, no_tools
 from orchestrator.task import Attempt, Outcome, Result, Usage
 from orchestrator.testing import Reply, ScriptedAgent, ScriptedChecks, ScriptedExecutor
 from orchestrator.testing.samples import Collected
@@ -186,7 +186,7 @@ async def test_an_agent_that_takes_all_the_time() -> None:
     """Checks that cannot be run have not passed; where there are none, nothing is missing."""
 
     class Late(ScriptedAgent):
-        async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+        async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
             return await super().run(replace(attempt, timeout=None), workspace, emit)
 
     checks = ScriptedChecks()
@@ -214,7 +214,7 @@ async def test_waiting_to_be_started_takes_none_of_the_time() -> None:
     """The time begins with the first that is heard of the agent."""
 
     class Waits(ScriptedAgent):
-        async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+        async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
             await anyio.sleep(500.0)
             return await super().run(attempt, workspace, emit)
 
@@ -252,7 +252,7 @@ async def test_the_workspace_stays_open_between_the_rounds(tmp_path: Path) -> No
     events = Collected()
 
     class Works(ScriptedAgent):
-        async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit) -> Result:
+        async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
             with (workspace.path / "rounds").open("a") as file:
                 file.write("x")
             return await super().run(attempt, workspace, emit)

@@ -33,15 +33,16 @@ def test_statuses_and_counts() -> None:
     state = sample()
     assert {task.id: task.status for task in state.tasks.values()} == {
         "ask": Status.DONE,
+        "ask.more": Status.SKIPPED,
         "each": Status.FAILED,
         "write": Status.SKIPPED,
         "each[0]": Status.FAILED,
         "each[1]": Status.CANCELLED,
     }
-    assert (state.total, state.ended) == (4, 4)
+    assert (state.total, state.ended) == (5, 5)
     assert {status: number for status, number in state.counts.items() if number} == {
         Status.DONE: 1,
-        Status.SKIPPED: 1,
+        Status.SKIPPED: 2,
         Status.FAILED: 1,
         Status.CANCELLED: 1,
     }
@@ -90,25 +91,27 @@ def test_a_task_at_work() -> None:
     assert (state.input_tokens, state.output_tokens) == (3, 2)
 
 
-@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("status", sorted(FINISHED))
 @pytest.mark.parametrize("allow_failure", [True, False])
-def test_finished_well(status: Status, allow_failure: bool) -> None:
-    """Others may go on after a task that is done, or that has ended and may fail."""
+@pytest.mark.parametrize("allows", [[], ["a"], ["c"]])
+def test_who_may_go_on(status: Status, allow_failure: bool, allows: list[str]) -> None:
+    """A task goes on after one that is done, or that may fail: for all, or for this one."""
     state = RunState()
     state.apply(TaskAdded(task="a", title="", task_kind="agent", allow_failure=allow_failure), BEGUN)
+    state.apply(TaskAdded(task="b", title="", task_kind="agent", needs=["a"], allows=allows), BEGUN)
     state.tasks["a"].status = status
-    expected = status is Status.DONE or (allow_failure and status in FINISHED)
-    assert state.tasks["a"].finished_well is expected
+    expected = status is Status.DONE or allow_failure or "a" in allows
+    assert state.tasks["a"].lets(state.tasks["b"]) is expected
 
 
 def test_report_of_the_sample() -> None:
     """The report has totals, and results in the order of the tasks, with parts behind their loop."""
     report = report_of("sample-1", sample(), now=BEGUN + 1000)
-    assert (report.status, report.ok, report.tasks, report.succeeded, report.failed) == ("failed", False, 4, 1, 1)
-    assert list(report.results) == ["ask", "each", "each[0]", "each[1]", "write"]
-    assert list(report.statuses) == ["ask", "each[0]", "each[1]", "write"]
+    assert (report.status, report.ok, report.tasks, report.succeeded, report.failed) == ("failed", False, 5, 1, 1)
+    assert list(report.results) == ["ask", "ask.more", "each", "each[0]", "each[1]", "write"]
+    assert list(report.statuses) == ["ask", "ask.more", "each[0]", "each[1]", "write"]
     assert (report.wall_s, report.sum_s) == (12.5, 8.0)
-    assert report.to_json()["totals"]["tasks"] == 4
+    assert report.to_json()["totals"]["tasks"] == 5
     assert report.cost_usd == 1.0
 
 
