@@ -1,4 +1,4 @@
-"""What agents are told that no user wrote: to go on, to split a goal, to join what came of its parts.
+"""What agents are told that no user wrote: to go on, to split a goal and join its parts, to choose among answers.
 
 The offline model knows the texts that tell an agent to go on by their beginnings.
 """
@@ -6,6 +6,8 @@ The offline model knows the texts that tell an agent to go on by their beginning
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+from orchestrator.task import plain
 
 INTERRUPTED = "This conversation was interrupted before its task was finished."
 REPAIR = "The structured output of your last reply is not what was asked for."
@@ -116,4 +118,28 @@ def join_prompt(goal: str, parts: Sequence[PartDone]) -> str:
         "A goal was split into parts, and agents worked on them. Join their answers into one that reaches the goal."
         f"\n\nThe goal:\n\n{goal}\n\nWhat the parts came to:{told}"
         + (f"\n\nThese parts failed; say what is missing for want of them:\n{missing}" if missing else "")
+    )
+
+
+def choice_schema(most: int) -> dict[str, Any]:
+    """What a judge gives: `{"choice": 2, "reason": …}`, the number of one of `most` answers."""
+    return {
+        "type": "object",
+        "properties": {
+            "choice": {"type": "integer", "minimum": 1, "maximum": most},
+            "reason": {"type": "string", "minLength": 1},
+        },
+        "required": ["choice", "reason"],
+        "additionalProperties": False,
+    }
+
+
+def judge_prompt(asked: str, answers: Sequence[tuple[str, Any]], criteria: str | None = None) -> str:
+    """For the agent that chooses among answers to one question, each as its text and its structured value, if any."""
+    shown = [text if value is None else json.dumps(plain(value), ensure_ascii=False) for text, value in answers]
+    listed = "".join(f"\n\n## Answer {number}\n\n{answer}" for number, answer in enumerate(shown, start=1))
+    by = f"\n\nChoose by this:\n\n{criteria}" if criteria else ""
+    return (
+        "Several agents were asked the same, and their answers differ. Choose the best one: give its number, and the "
+        f"reason in a sentence. Do not answer the question yourself.{by}\n\nWhat they were asked:\n\n{asked}{listed}"
     )
