@@ -80,17 +80,18 @@ class VoteSpec(Model):
     times: int = Field(default=3, ge=1, le=100, strict=True)
     """How many agents are asked."""
     by: Annotated[str, AfterValidator(check_rule)] = "majority"
-    """Who decides. `majority`: more than half of the agents say the same. `judge`: a further agent picks.
-    `module:function`: a function of your own, which is given the results and gives the one that wins."""
+    """Who decides. `majority`: the answer that most agents give. `judge`: a further agent chooses, where they differ.
+    `module:function`: a function of your own from the results of those that succeeded to one of them, or None."""
     on: str | None = Field(default=None, min_length=1, max_length=1000)
     """For `majority`: the field that is counted, as `verdict` or `answer.kind`. None: all of the answer."""
     ties: Literal["fail", "first"] = "fail"
-    """What happens when nothing has a majority. `fail`: the vote is undecided, which is a failure. `first`: of those
-    with most votes the first one wins."""
+    """What happens when several answers have most votes. `fail`: the vote is undecided, which is a failure. `first`:
+    the one that was given first, in the agents' order, wins."""
     early: bool = Field(default=True, strict=True)
-    """End the agents that are still at work once it is decided."""
+    """For `majority`: end the agents that are still at work once they can change nothing."""
     judge: AskForm | None = None
-    """For `by: judge`: how the judge is asked, where the task's own options do not fit it."""
+    """For `by: judge`: what it chooses by, as `prompt`, and which agent it is. It is shown the question and the
+    answers."""
 
 
 class FanOutSpec(Model):
