@@ -11,7 +11,7 @@ _UNFIT: dict[str, tuple[tuple[str, ...], str]] = {
     "write": (_WITH_AGENT, "in a task that writes a file with no agent, expected it in a task with a prompt"),
     "plan": (_WITH_AGENT, "in a task that is a plan, expected it in that plan's tasks"),
     "pipeline": (_WITH_AGENT, "in a task with a pipeline, expected it in its stages"),
-    "fan_out": (("checks", "rehearsal", "vote"), "beside fan_out, expected it in its split, part or join"),
+    "fan_out": (("vote",), "beside fan_out, expected one of them"),
 }
 """What does not go with which key, and why."""
 

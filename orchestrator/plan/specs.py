@@ -97,7 +97,8 @@ class VoteSpec(Model):
 class FanOutSpec(Model):
     """A goal, the task's prompt, is split by an agent; others work on the parts at once; one joins their answers.
 
-    In the templates of the three `goal` is the task's prompt.
+    In the templates of the three `goal` is the task's prompt. What the task says of its agent is for all of them; but
+    its `returns` is the joiner's, its `checks` and `rehearsal` are the parts'.
     """
 
     split: AskForm | None = None
@@ -105,7 +106,7 @@ class FanOutSpec(Model):
     part: AskForm | None = None
     """Who works on a part, and how it is asked; `item` has the part's `title` and `task`."""
     join: AskForm | None = None
-    """Who joins the answers, and how it is asked; `stages.parts` is what came of the parts."""
+    """Who joins the answers, and how it is asked; `stages.part` is what came of the parts."""
     most: int = Field(default=8, ge=1, le=100, strict=True)
     """How many parts there may be."""
 

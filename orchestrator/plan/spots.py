@@ -8,7 +8,6 @@ from orchestrator.plan.specs import AskSpec, FanOutSpec, StageSpec, TaskSpec
 from orchestrator.plan.words import Path
 
 LOOP = frozenset({"item", "index"})
-_FOR_PARTS = "{{ stages.split.value.parts }}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,26 +87,24 @@ def _spots_in(spot: Spot) -> Iterator[Spot]:
 
 
 def _steps_of(spot: Spot, fan_out: FanOutSpec) -> Iterator[Spot]:
-    path, names = (*spot.path, "fan_out"), (spot.inside - {"previous", "stages"}) | {"goal"}
-    split, parts, _ = stages_of(fan_out).values()
-    if fan_out.split is not None:
-        yield Spot(path=(*path, "split"), spec=fan_out.split, outside=names)
-    names |= {"previous", "stages"}
-    if fan_out.part is not None:
-        within = names | LOOP | ({"outer"} if "item" in names else set())
-        yield Spot(path=(*path, "part"), spec=fan_out.part, outside=within, stages={"split": split})
-    if fan_out.join is not None:
-        yield Spot(path=(*path, "join"), spec=fan_out.join, outside=names, stages={"split": split, "parts": parts})
+    path, outside = (*spot.path, "fan_out"), (spot.inside - {"previous", "stages"}) | {"goal"}
+    earlier = dict[str, StageSpec]()
+    for name, step in stages_of(fan_out).items():
+        if (given := getattr(fan_out, name)) is not None:
+            # The parts are a loop, though nobody wrote `foreach`.
+            inside = Spot(path=path, spec=step, outside=outside).inside
+            yield Spot(path=(*path, name), spec=given, outside=inside, stages=dict(earlier))
+        outside, earlier = outside | {"previous", "stages"}, {**earlier, name: step}
 
 
 def stages_of(fan_out: FanOutSpec) -> dict[str, StageSpec]:
     """A fan-out is a pipeline of three stages, of which the second is a loop."""
-    steps = {"split": fan_out.split, "parts": fan_out.part, "join": fan_out.join}
+    steps = {"split": fan_out.split, "part": fan_out.part, "join": fan_out.join}
     given: dict[str, dict[str, Any]] = {
         name: {field: getattr(step, field) for field in AskSpec.model_fields} if step else {}
         for name, step in steps.items()
     }
-    given["parts"]["foreach"] = _FOR_PARTS
+    given["part"] |= {"foreach": "{{ stages.split.value.parts }}", "allow_failure": True}
     return {name: StageSpec.model_construct(**fields) for name, fields in given.items()}
 
 

@@ -79,11 +79,9 @@ def check_template(template: TemplateIn) -> Iterator[Finding]:
 
 def _check_marks(template: TemplateIn) -> Iterator[Finding]:
     """A loop over a text, or a condition that is one, is none."""
-    expected = {
-        ("foreach",): 'a list, or a template as "{{ vars.topics }}"',
-        ("matrix",): 'a list, or a template as "{{ vars.topics }}"',
-        ("when",): 'a template as "{{ vars.deep }}"',
-    }.get(template.inside[:1])
+    of_list = 'a list, or a template as "{{ vars.topics }}"'
+    of_text = 'a template as "{{ vars.deep }}"'
+    expected = {"foreach": of_list, "matrix": of_list, "when": of_text}.get(str(template.inside[0]))
     if expected and not has_marks(template.text):
         yield template.find(f"found {describe(template.text)}, in which nothing is filled in, expected {expected}", 1)
 

@@ -44,7 +44,7 @@ class PipelineView(TaskView):
     """`tasks.check`, of a task with `pipeline` or `fan_out`: what its last stage gave."""
 
     stages: Mapping[str, "View"] = field(default_factory=dict)
-    """All its stages, by name; those of a fan-out are `split`, `parts` and `join`."""
+    """All its stages, by name; those of a fan-out are `split`, `part` and `join`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
