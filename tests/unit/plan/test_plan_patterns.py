@@ -152,7 +152,7 @@ def pipeline(*stages: str) -> str:
         ("tasks: {a: {fan_out: {split: {returns: {}}}, prompt: x}}", "expected none: it gives the list of the parts"),
         (
             "tasks:\n  a:\n    prompt: x\n    fan_out:\n      part: '{{ item.task }} {{ x }}'",
-            "plan.yaml:5: tasks.a.fan_out.part.prompt: found x, which is not defined, expected one of vars, tasks, run,",
+            "plan.yaml:5: tasks.a.fan_out.part.prompt: found x, which is not defined, expected one of vars, tasks,",
         ),
         (
             "tasks: {a: {fan_out: {join: '{{ stages.parts.texts }}'}, prompt: x}}",
