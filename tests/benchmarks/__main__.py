@@ -11,7 +11,7 @@ match sys.argv[1:]:
         parallel.child(way)
     case ["scale"]:
         scale.main()
-    case ["scale", way, count]:
-        scale.child(way, count)
+    case ["scale", way, shape, count]:
+        scale.child(way, shape, count)
     case _:
         sys.exit("usage: python -m tests.benchmarks parallel|scale")
