@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple, Protocol
 
 
@@ -60,7 +60,11 @@ def points_before(tasks: Sequence[Placed]) -> dict[Point, list[Point]]:
 
 def in_order(before: Mapping[Point, Sequence[Point]]) -> list[Point]:
     """The points, each after those that come before it. Raises ValueError when they wait for each other in a circle."""
-    return list(TopologicalSorter(before).static_order())
+    try:
+        return list(TopologicalSorter(before).static_order())
+    except CycleError as error:
+        circle = " → ".join(point.task for point in error.args[1])
+        raise ValueError(f"these tasks wait for each other in a circle: {circle}") from None
 
 
 def critical_path(tasks: Sequence[Timed]) -> tuple[float, list[str]]:
