@@ -1,8 +1,8 @@
-"""`python -m tests.benchmarks parallel`, `python -m tests.benchmarks scale`."""
+"""`python -m tests.benchmarks parallel`, `scale` or `makespan`."""
 
 import sys
 
-from tests.benchmarks import parallel, scale
+from tests.benchmarks import makespan, parallel, scale
 
 match sys.argv[1:]:
     case ["parallel"]:
@@ -13,5 +13,7 @@ match sys.argv[1:]:
         scale.main()
     case ["scale", way, shape, count]:
         scale.child(way, shape, count)
+    case ["makespan"]:
+        makespan.main()
     case _:
-        sys.exit("usage: python -m tests.benchmarks parallel|scale")
+        sys.exit("usage: python -m tests.benchmarks parallel|scale|makespan")
