@@ -418,8 +418,9 @@ class Core:
         with anyio.CancelScope(shield=True):
             await self._journal.flush()
         self.results[node.id] = result
+        fatal = self._fail_fast and event.status == Status.FAILED and not self.state.may_fail(self.state.tasks[node.id])
         self.state.apply(event, time.time())
-        if self._fail_fast and event.status == Status.FAILED and not node.allow_failure:
+        if fatal:
             self.failure = self.failure or TaskFailed(f"task {node.id!r}: {result.outcome}: {result.error}")
             self._group.cancel_scope.cancel()  # before anybody who waits for this task goes on
         self._ended[node.id].set()
