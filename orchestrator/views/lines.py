@@ -84,7 +84,8 @@ def expanded_line(event: TaskExpanded, state: RunState) -> str | None:
     found, before = len(event.parts), len(group.parts or ()) - len(event.parts)
     if not found and (event.more or before):
         return None
-    what = _parts(group.kind, found) if not before else f"{found} more, {before + found} so far"
+    of_items = group.kind == "pipeline" and event.parts[:1] == [f"{event.task}[0]"]
+    what = _parts("loop" if of_items else group.kind, found) if not before else f"{found} more, {before + found} so far"
     of = f", the first of {event.of}" if event.of is not None and event.of > found else ""
     return one_line(f"{event.task}: {what}{of}")
 
@@ -112,7 +113,7 @@ def group_line(event: TaskFinished, state: RunState) -> str | None:
     said = [event.task, event.status, *([result["outcome"]] if event.status == Status.FAILED else [])]
     said += [words] if (words := result["error"] or result.get("note")) else []
     took = f" ({span(group.finished - group.started)})" if group.started and group.finished else ""
-    return one_line(f"{': '.join(said)}, {plural(len(group.parts or ()), 'part')}{took}")
+    return one_line(f"{': '.join(said)}{took}")
 
 
 def forecast_line(event: RunForecast) -> str:
