@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator.state import FINISHED, RunState, TaskState
+from orchestrator.state import RunState, TaskState
 from orchestrator.task import Status
+
+PENDING, RUNNING, DONE, FAILED = Status.PENDING, Status.RUNNING, Status.DONE, Status.FAILED  # looked up very often
 
 
 @dataclass(slots=True)
@@ -25,9 +27,12 @@ class Tally:
     def count(self, status: Status) -> None:
         """Takes one task into account."""
         self.total += 1
-        self.ended += status in FINISHED
-        self.done += status is Status.DONE
-        self.failed += status is Status.FAILED
+        if status is DONE:
+            self.done += 1
+        elif status is FAILED:
+            self.failed += 1
+        if status is not PENDING and status is not RUNNING:
+            self.ended += 1
 
 
 NONE = Tally()
@@ -52,10 +57,12 @@ def tallies(state: RunState) -> dict[str, Tally]:
     for task in reversed(state.tasks.values()):  # a task is added after the one that it is below of
         if task.parent is None:
             continue
-        above = found.setdefault(task.parent, Tally())
+        above = found.get(task.parent)
+        if above is None:
+            above = found[task.parent] = Tally()
         if task.counts:
             above.count(task.status)
-        if own := found.get(task.id):
+        if task.parts is not None and (own := found.get(task.id)):
             above.add(own)
     return found
 

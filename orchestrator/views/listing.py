@@ -1,14 +1,19 @@
 """Which tasks and groups of a run have a row in its summary, and where in the tree."""
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from orchestrator.report import RunReport
 from orchestrator.task import Outcome, Status
 from orchestrator.tree import relative
+from orchestrator.views.words import plural
 
 MOST_ROWS = 60
 """Beyond that only groups, and tasks that did not succeed, are listed one by one."""
+
+LEFT_OUT = {Status.DONE: "succeeded", Status.SKIPPED: "were not needed", Status.PENDING: "wait"}
+"""Which tasks may have no row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +59,9 @@ def kept(report: RunReport) -> Collection[str]:
 
 
 def is_bad(report: RunReport, task: str) -> bool:
-    """Whether it did not come to a good end, or to none yet; a task that was no longer needed has come to one."""
+    """Whether it came to no good end, or is at work; a task that was no longer needed has come to a good one."""
     standing = report.tree[task]
-    return standing.status is not Status.DONE and standing.outcome is not Outcome.UNNEEDED
+    return standing.status not in (Status.DONE, Status.PENDING) and standing.outcome is not Outcome.UNNEEDED
 
 
 def placed(report: RunReport, tasks: Collection[str]) -> list[Listed]:
@@ -72,8 +77,9 @@ def placed(report: RunReport, tasks: Collection[str]) -> list[Listed]:
     return list(rows.values())
 
 
-def left_out(report: RunReport, rows: Collection[Listed]) -> tuple[int, bool]:
-    """How many tasks have no row, and whether all of these succeeded."""
+def left_out(report: RunReport, rows: Collection[Listed]) -> str:
+    """`12 tasks that succeeded not listed`; empty when all are."""
     shown = {row.task for row in rows}
-    hidden = [status for task, status in report.statuses.items() if task not in shown]
-    return len(hidden), all(status is Status.DONE for status in hidden)
+    hidden = Counter(status for task, status in report.statuses.items() if task not in shown)
+    which = [words for status, words in LEFT_OUT.items() if hidden[status]]
+    return f"{plural(hidden.total(), 'task')} that {' or '.join(which)} not listed" if hidden else ""

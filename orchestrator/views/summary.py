@@ -30,10 +30,8 @@ def summary(report: RunReport, width: int) -> RenderableType:
     """Per task outcome, time, turns, tokens and cost; totals; the speed-up against one task after the other."""
     rows = listed(report)
     parts: list[RenderableType] = [task_table(report, rows, width)] if rows else []
-    hidden, succeeded = left_out(report, rows)
-    if hidden:
-        which = "succeeded" if succeeded else "succeeded or were not needed"
-        parts.append(Text(f"{plural(hidden, 'task')} that {which} not listed", style="dim"))
+    if hidden := left_out(report, rows):
+        parts.append(Text(hidden, style="dim"))
     parts += [Text(totals(report), style="bold"), Text(timing(report))]
     if report.reused:
         parts.append(Text(taken(report), style="green"))

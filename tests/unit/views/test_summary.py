@@ -237,6 +237,15 @@ def test_a_large_forest() -> None:
     assert rows_of(story.close("failed")) == ["✗ v3 partial|0", "✗ [0] crashed|2"]
 
 
+def test_a_large_tree_at_work() -> None:
+    """Tasks that wait have no row among very many; those at work have."""
+    story = Story().group("each", {f"each[{index}]": "plan" for index in range(70)}, kind="loop")
+    for index in range(70):
+        story.group(f"each[{index}]", {f"each[{index}].a": "agent"}, parent="each")
+    assert rows_of(story.start("each[3].a")) == ["▶ each running|0", "▶ [3].a running|2"]
+    assert "69 tasks that wait not listed" in lines_of(story)
+
+
 @pytest.mark.parametrize("width", [100, 60, 40])
 def test_a_tree_keeps_to_its_width(width: int) -> None:
     """No row of a tree is wider than the terminal."""
