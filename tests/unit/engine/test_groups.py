@@ -12,7 +12,7 @@ from running import Stage
 
 from orchestrator import Agent, Outcome, Result, Run, Status, Task, TaskFailed, UsageError, WorkspaceSpec
 from orchestrator.engine.steps import Ask, Expand, Node
-from orchestrator.events import TaskExpanded, TaskFinished
+from orchestrator.events import RunFinished, TaskExpanded, TaskFinished
 from orchestrator.task import Attempt
 from orchestrator.testing import Reply
 
@@ -67,6 +67,7 @@ async def test_a_gather_that_raises_fails_its_group_alone() -> None:
         result = await result_of(run, group("g", [asking("a")], gather=broken))
     assert (result.outcome, result.error) == (Outcome.RAISED, "ValueError: no idea")
     assert stage.statuses == {"g": Status.FAILED, "a": Status.DONE}
+    assert stage.of(RunFinished)[0].status == "failed"
 
 
 async def test_parts_of_a_group_may_need_each_other() -> None:
