@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from orchestrator.engine.filling import evaluated
 from orchestrator.engine.pieces import Piece, PlanInRun, Scope, barred, loop_part, stage_of
@@ -95,9 +96,13 @@ def sum_up_plan(plan: PlanInRun, results: Sequence[Result]) -> Result:
     final = [result for name, result in by_name.items() if name not in needed]
     found = sum_up(results)
     # In the plan's own order; what is done is told by name, whatever else failed.
-    done = {name: by_name[name] for name in tasks if by_name[name].ok}
-    return replace(
-        found,
-        text=final[0].text if len(final) == 1 else "",
-        value={name: result.text if result.value is None else result.value for name, result in done.items()},
-    )
+    done = {name: worth(plan, plan.task(name)) for name in tasks if by_name[name].ok}
+    return replace(found, text=final[0].text if len(final) == 1 else "", value=done)
+
+
+def worth(plan: PlanInRun, piece: Piece) -> Any:
+    """What a task gave: its value, or its text where it has none; of a loop a list of them."""
+    if piece.kind == "loop":
+        return [worth(plan, part) for part in plan.parts.get(piece.id, ()) if plan.results[part.id].ok]
+    result = plan.results[piece.id]
+    return result.text if result.value is None else result.value

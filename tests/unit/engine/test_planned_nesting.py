@@ -58,7 +58,8 @@ async def test_a_plan_in_a_loop(tmp_path: Path) -> None:
     assert stage.prompt("part[1].each[0]") == "1 Ask about coffee first"
     text = "1 Ask about coffee first 7 Ask about coffee first"
     assert stage.prompt("end") == f"{text} 2"
-    assert results["part"].value[1] == {"ask": "Ask about coffee first", "each": [None, None], "report": text}
+    each = ["1 Ask about coffee first", "7 Ask about coffee first"]
+    assert results["part"].value[1] == {"ask": "Ask about coffee first", "each": each, "report": text}
     assert run.report().results["part[1]"].text == text
     assert stage.executor.most_at_once > 1
     kinds = {event.task: (event.task_kind, event.parent, event.agent) for event in stage.of(TaskAdded)}
