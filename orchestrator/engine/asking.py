@@ -187,16 +187,15 @@ def fill(template: str, item: Any, index: int) -> str:
 
     Raises UsageError when the item lacks one. An item's own braces are left alone; `{{` and `}}` stand for single ones.
     """
-    return fill_in(template, item, {"item": item, "index": index}, f"item {index}")
+    fields = plain(item) if isinstance(item, Mapping | BaseModel) or hasattr(item, "__dataclass_fields__") else {}
+    return fill_in(template, item, {"item": item, "index": index} | fields, f"item {index}")
 
 
-def fill_in(template: str, given: Any, more: Mapping[str, Any], what: str) -> str:
-    """The template with `given` in its braces, and what else has a name; `what` tells what is given.
+def fill_in(template: str, given: Any, known: Mapping[str, Any], what: str) -> str:
+    """The template with `given` in its empty braces, and what is known in those with names; `what` tells whose it is.
 
     Raises UsageError when a name is missing, or the template is none.
     """
-    fields = plain(given) if isinstance(given, Mapping | BaseModel) or hasattr(given, "__dataclass_fields__") else {}
-    known = {**more, **fields}
     if missing := sorted(wanted(template) - known.keys() - {"0"}):
         raise UsageError(f"the template wants {{{missing[0]}}}, but {what} has only: {', '.join(known)}")
     try:

@@ -448,6 +448,12 @@ class Core:
         self._journal.append(self.run, event)
         return event
 
+    @property
+    def _undecided(self) -> int:
+        """How many groups came to nothing though their parts did: these are counted nowhere else."""
+        groups = (self.results[task.id] for task in self.state.tasks.values() if task.is_group and not task.counts)
+        return sum(group.outcome in (Outcome.UNDECIDED, Outcome.RAISED) for group in groups)
+
     async def conclude(self, status: str, wall: float) -> None:
         """Writes down how the run ended; what has not ended by now is cancelled, and such a run is not `done`."""
         self._stopped = True
@@ -457,7 +463,7 @@ class Core:
                     result = self._ending.get(task.id) or self._broken_off(task)
                     self.results[task.id], event = self._write_ending(task.id, result)
                     self.state.apply(event, time.time())
-            bad = self.state.counts[Status.FAILED] + self.state.counts[Status.CANCELLED]
+            bad = self.state.counts[Status.FAILED] + self.state.counts[Status.CANCELLED] + self._undecided
             refused = any(result.outcome in REFUSALS for result in self.results.values())
             complete = status == "done" and self.failure is None and not refused
             said = "failed" if bad and status == "done" else status

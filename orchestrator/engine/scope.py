@@ -21,7 +21,7 @@ class Scope:
     setting: Setting
     group: str | None = None
     """The group that they are added to; None: the run itself."""
-    _numbers: dict[str, count[int]] = field(default_factory=dict)
+    _numbers: "dict[str, count[int]]" = field(default_factory=dict)
 
     @property
     def prefix(self) -> str:

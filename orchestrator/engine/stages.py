@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from orchestrator.engine.asking import Setting, fill_in, once, title, to_node, wanted
+from orchestrator.engine.asking import Setting, fill, fill_in, once, title, to_node, wanted
 from orchestrator.engine.steps import Ask, Expand, Node, Omit
 from orchestrator.engine.telling import told
 from orchestrator.errors import UsageError
@@ -168,11 +168,11 @@ def takes_two(function: Callable[..., Any]) -> bool:
 
 def filled_after(template: str, item: Any, index: int, before: Result | None) -> str:
     """The template with what came before in its braces, as data written as JSON; `{item}` and `{index}` beside it."""
-    more = {"item": item, "index": index}
     if before is None:
-        return fill_in(template, item, more, f"item {index}")
+        return fill(template, item, index)
     given = shown(plain(before.value)) if before.value is not None else before.text
-    return fill_in(template, given, more, f"what {before.task} gave")
+    fields = given if isinstance(given, dict) else {}
+    return fill_in(template, given, {"item": item, "index": index, **fields}, f"what {before.task} gave")
 
 
 class _Shown(dict[str, Any]):
