@@ -131,7 +131,9 @@ class FanOut:
             PartDone(part["title"], words_of(result), None if result.ok else result.error or result.outcome.value)
             for part, result in zip(parts, results, strict=True)
         ]
-        told_parts = "\n\n".join(f"## {each.title}\n\n{each.text or f'It failed: {each.error}'}" for each in done)
+        told_parts = "\n\n".join(
+            f"## {each.title}\n\n{each.text if each.error is None else f'It failed: {each.error}'}" for each in done
+        )
         known = {"goal": self.goal, "results": told_parts}
         task = self.task("join", self.join, told_parts, known, join_prompt(self.goal, done), results)
         returns = self.same.returns if task.returns is None else task.returns

@@ -71,10 +71,10 @@ class Questions:
 
 async def first_of(core: Core, tasks: list[str], needed: int, seconds: float | None) -> list[Result]:
     """The results of the first so many of the tasks that end, and of those that had ended by then."""
-    done = [core.results[task] for task in tasks if task in core.results]
+    known = {task for task in tasks if task in core.results}
+    done = [result for task, result in core.results.items() if task in known]
     if len(done) >= needed:
         return done
-    known = {result.task for result in done}
 
     async def take(task: str) -> None:
         done.append(await core.wait(task))

@@ -74,5 +74,5 @@ class Scope:
 
     def _placed(self, node: Node, new: Container[str]) -> Node:
         names = (node.needs, node.allows, node.named, node.refers)
-        needs, allows, named, refers = (tuple(self.near(each, new) for each in some) for some in names)
+        needs, allows, named, refers = (tuple(dict.fromkeys(self.near(each, new) for each in some)) for some in names)
         return replace(node, parent=self.group, needs=needs, allows=allows, named=named, refers=refers)
