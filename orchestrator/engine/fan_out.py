@@ -131,9 +131,7 @@ class FanOut:
             PartDone(part["title"], words_of(result), None if result.ok else result.error or result.outcome.value)
             for part, result in zip(parts, results, strict=True)
         ]
-        told_parts = "\n\n".join(
-            f"## {each.title}\n\n{each.text if each.error is None else f'It failed: {each.error}'}" for each in done
-        )
+        told_parts = "\n\n".join(map(heading_and_words, done))
         known = {"goal": self.goal, "results": told_parts}
         task = self.task("join", self.join, told_parts, known, join_prompt(self.goal, done), results)
         returns = self.same.returns if task.returns is None else task.returns
@@ -206,3 +204,8 @@ class FanOut:
 def words_of(result: Result) -> str:
     """What a part gave, as a text; JSON where it is data."""
     return result.text if result.value is None else json.dumps(plain(result.value), ensure_ascii=False)
+
+
+def heading_and_words(part: PartDone) -> str:
+    """What the `{results}` of a template say of a part."""
+    return f"## {part.title}\n\n{part.text if part.error is None else f'It failed: {part.error}'}"

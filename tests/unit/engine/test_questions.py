@@ -193,7 +193,7 @@ async def test_an_item_that_breaks_the_template() -> None:
 
     stage = Stage(lambda _: Reply(seconds=inf))
     async with stage.open() as run:
-        with pytest.raises(UsageError, match="the template wants .a., but item 1 has only"):
+        with pytest.raises(UsageError, match=r"the template wants \{a\}, but item 1 has only"):
             await take_all(run)
     assert stage.statuses == {"q[0]": Status.CANCELLED}
 
