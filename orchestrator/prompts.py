@@ -75,7 +75,7 @@ class PartDone(NamedTuple):
 
 
 def parts_schema(most: int) -> dict[str, Any]:
-    """What a model gives that splits a goal: `{"parts": [{"title": …, "task": …}, …]}`, at least one, `most` at most."""
+    """What a model gives that splits a goal: `{"parts": [{"title": …, "task": …}, …]}`, one to `most` of them."""
     text = {"type": "string", "minLength": 1}
     part = {
         "type": "object",
@@ -111,14 +111,17 @@ def part_prompt(goal: str, part: Mapping[str, Any]) -> str:
 def join_prompt(goal: str, parts: Sequence[PartDone]) -> str:
     """For the agent that joins what the parts of a goal came to; those that failed are named, with their errors."""
     done = [part for part in parts if part.error is None]
-    failed = [part for part in parts if part.error is not None]
     told = "".join(f"\n\n## {part.title}\n\n{part.text}" for part in done) or "\n\nNone of them succeeded."
-    missing = "".join(f"\n- {part.title}: {part.error}" for part in failed)
     return (
         "A goal was split into parts, and agents worked on them. Join their answers into one that reaches the goal."
-        f"\n\nThe goal:\n\n{goal}\n\nWhat the parts came to:{told}"
-        + (f"\n\nThese parts failed; say what is missing for want of them:\n{missing}" if missing else "")
+        f"\n\nThe goal:\n\n{goal}\n\nWhat the parts came to:{told}{missing_parts(parts)}"
     )
+
+
+def missing_parts(parts: Sequence[PartDone]) -> str:
+    """What to add for the agent that joins them: which failed; nothing when none did."""
+    failed = "".join(f"\n- {part.title}: {part.error}" for part in parts if part.error is not None)
+    return f"\n\nThese parts failed; say what is missing for want of them:\n{failed}" if failed else ""
 
 
 def choice_schema(most: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from workspaces import WorkspaceSpec
 
 
 @asynccontextmanager
-async def open_group(outer: Scope, key: str, setting: Setting, kind: str = "group") -> AsyncIterator[Scope]:
+async def open_group(outer: Scope, key: str, setting: Setting) -> AsyncIterator[Scope]:
     """A scope for the tasks of a new group; leaving the block waits for them, an exception cancels them.
 
     Raises UsageError for a name that is taken.
@@ -31,7 +31,7 @@ async def open_group(outer: Scope, key: str, setting: Setting, kind: str = "grou
         return sum_up(parts)
 
     opened = Expand((), gather=gather, more=True)
-    outer.add([Node(id=name, title=key, kind=kind, prepare=lambda: opened)])
+    outer.add([Node(id=name, title=key, kind="group", prepare=lambda: opened)])
     try:
         yield Scope(outer.core, setting, name)
         outer.core.extend(name, [], more=False)

@@ -1,6 +1,6 @@
 """Patterns of parallel work, as a script asks for them. Each is a group of tasks; the engine knows nothing else."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack, cast
@@ -66,7 +66,7 @@ class Patterns:
             judge=None if judge is None else self._judge(judge, task, name),
             criteria=criteria_of(judge),
         )
-        result = await self._run_group(group, voting.expand)
+        result = await self._run_group(replace(group, prepare=voting.expand))
         return voting.vote or Vote(
             task=name, results=[], candidates=(), outcome=result.outcome, error=result.error, by=voting.rule
         )
@@ -91,7 +91,7 @@ class Patterns:
         group = self._group(name, "pipeline", f"{len(items)} items through {len(stages)} stages", same)
         stripped = replace(same, needs=())
         pipeline = Pipeline(name, stages, stripped, self._scope.setting, self._scope.results, group.named)
-        result = await self._run_group(group, partial(pipeline.expand, items))
+        result = await self._run_group(replace(group, prepare=partial(pipeline.expand, items)))
         return Results(pipeline.came_to(index, result) for index in range(len(items)))
 
     async def fan_out(
@@ -131,7 +131,7 @@ class Patterns:
             results=self._scope.results,
             needs=group.named,
         )
-        return await self._run_group(group, fan_out.expand)
+        return await self._run_group(replace(group, prepare=fan_out.expand))
 
     def _voters(self, task: Task, name: str, times: int, needs: tuple[str, ...]) -> tuple[Node, ...]:
         bare = replace(task, needs=())
@@ -160,8 +160,8 @@ class Patterns:
         needs, allows = (tuple(map(self._scope.near, some)) for some in to_needs(same.needs, name))
         return Node(id=name, title=title(heading), kind=kind, prepare=unset, needs=needs, allows=allows, named=needs)
 
-    async def _run_group(self, node: Node, prepare: Callable[[], Expand]) -> Result:
-        self._scope.add([replace(node, prepare=prepare)])
+    async def _run_group(self, node: Node) -> Result:
+        self._scope.add([node])
         (result,) = await results_of([Handle(node.id, self._scope.core)])
         return result
 

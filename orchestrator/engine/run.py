@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,13 +17,12 @@ from orchestrator.engine.asking import Setting, fill, to_node, to_resuming_node
 from orchestrator.engine.core import Core
 from orchestrator.engine.groups import open_group, setting_of
 from orchestrator.engine.handles import Forwarding, Handle, Results, results_of
-from orchestrator.engine.nesting import nested_nodes, with_vars
 from orchestrator.engine.patterns import Patterns
-from orchestrator.engine.planned import as_loaded
+from orchestrator.engine.planned import as_loaded, plan_nodes
 from orchestrator.engine.questions import Questions
 from orchestrator.engine.returns import to_reading
 from orchestrator.engine.scope import Scope
-from orchestrator.engine.steps import Call, Node
+from orchestrator.engine.steps import Call, Expand, Node
 from orchestrator.errors import UsageError, bare_errors
 from orchestrator.plan.loading import LoadedPlan
 from orchestrator.plan.model import Agent, Plan
@@ -160,11 +159,18 @@ class Run(Patterns, Questions):
         with other `vars` each time. Raises PlanError when the plan is wrong, UsageError for vars that it does not have
         (nothing is started then).
         """
-        loaded = with_vars(await to_thread.run_sync(as_loaded, plan, self._setting.directory), vars)
-        if key is not None:
-            async with open_group(self._scope, key, self._setting, kind="plan") as inside:
-                return await self._run_plan(loaded, inside)
-        return await self._run_plan(loaded, self._scope)
+        loaded = await to_thread.run_sync(as_loaded, plan, self._setting.directory)
+        if key is None:
+            nodes = self._plan_nodes(loaded, self._scope.prefix, self._scope.group, vars)
+            self._scope.add(nodes)
+            await results_of([Handle(node.id, self._core) for node in nodes])
+            return self._results_of(nodes, self._scope.prefix)
+        name = self._scope.id(key, "plan")
+        nodes = self._plan_nodes(loaded, f"{name}.", name, vars)
+        await self._run_group(
+            Node(id=name, title=loaded.plan.name or name, kind="plan", prepare=partial(Expand, tuple(nodes)))
+        )
+        return self._results_of(nodes, f"{name}.")
 
     @asynccontextmanager
     async def group(
@@ -205,11 +211,14 @@ class Run(Patterns, Questions):
         """The run so far."""
         return report_of(self.id, self._core.state, now=time.time())
 
-    async def _run_plan(self, loaded: LoadedPlan, scope: Scope) -> dict[str, Result]:
-        nodes = nested_nodes(loaded, self._core.results, self._setting, prefix=scope.prefix, parent=scope.group)
-        scope.add(nodes)
-        results = await results_of([Handle(node.id, self._core) for node in nodes])
-        return {result.task.removeprefix(scope.prefix): result for result in results}
+    def _plan_nodes(
+        self, loaded: LoadedPlan, prefix: str, parent: str | None, values: Mapping[str, Any] | None
+    ) -> list[Node]:
+        return plan_nodes(loaded, self._core.results, self._setting, prefix=prefix, parent=parent, vars=values)
+
+    def _results_of(self, nodes: Sequence[Node], prefix: str) -> dict[str, Result]:
+        """The results of nodes that have ended, without the prefix of their ids."""
+        return {node.id.removeprefix(prefix): self._core.results[node.id] for node in nodes}
 
     def _submit_each(self, prompt: Prompt, items: Iterable[tuple[int, Any]], same: Task, key: str) -> list[Handle]:
         """Adds the tasks for the items, each with its number."""

@@ -246,7 +246,7 @@ async def test_a_plan_that_is_wrong_adds_nothing() -> None:
     async with stage.open() as run:
         with pytest.raises(PlanError):
             await run.plan(Plan.model_validate({"tasks": {"a": {"prompt": "{{ tasks.b.text }}"}}}), key="k")
-        with pytest.raises(UsageError, match="vars: found 'topic', expected one of the plan's own: topics, tone"):
+        with pytest.raises(UsageError, match="vars: found 'topic', which the plan does not have"):
             await run.plan(PLAN, key="k", vars={"topic": 1})
     assert stage.statuses == {}
 
