@@ -11,7 +11,7 @@ from orchestrator.engine.steps import Ask, Expand, Node, Omit
 from orchestrator.engine.telling import told
 from orchestrator.errors import UsageError
 from orchestrator.plan.words import describe
-from orchestrator.prompts import PartDone, join_prompt, part_prompt, parts_schema, split_prompt
+from orchestrator.prompts import PartDone, join_prompt, missing_parts, part_prompt, parts_schema, split_prompt
 from orchestrator.task import Outcome, Result, Task, plain
 
 MOST_PARTS = 100
@@ -46,7 +46,7 @@ class FanOut:
             raise UsageError(f"fan_out {self.name!r}: most: found {found}, expected 1 to {MOST_PARTS}")
         for what, maker in (("split", self.split), ("part", self.part), ("join", self.join)):
             if isinstance(maker, str | Task):
-                wanted(maker if isinstance(maker, str) else maker.prompt)
+                wanted(template_of(maker))
             elif maker is not None and not callable(maker):
                 expected = "expected a template, a Task or a function"
                 raise UsageError(f"fan_out {self.name!r}: {what}: found {describe(maker)}, {expected}")
@@ -134,6 +134,8 @@ class FanOut:
         told_parts = "\n\n".join(map(heading_and_words, done))
         known = {"goal": self.goal, "results": told_parts}
         task = self.task("join", self.join, told_parts, known, join_prompt(self.goal, done), results)
+        if isinstance(self.join, str | Task) and not shows_results(template_of(self.join)):
+            task = replace(task, prompt=task.prompt + missing_parts(done))  # they are told in any case
         returns = self.same.returns if task.returns is None else task.returns
         return self.ask(replace(task, returns=returns), self.id("join"))
 
@@ -199,6 +201,15 @@ class FanOut:
             error=None if join.ok else f"join: {join.error}",
             note=f"{len(results) - len(failed)} of {len(results)} parts succeeded{f'; {named}' if failed else ''}",
         )
+
+
+def shows_results(template: str) -> bool:
+    """Whether what the parts gave is in a join's prompt."""
+    return "results" in wanted(template) or "{}" in template.replace("{{", "")
+
+
+def template_of(maker: str | Task) -> str:
+    return maker if isinstance(maker, str) else maker.prompt
 
 
 def words_of(result: Result) -> str:

@@ -133,6 +133,18 @@ async def test_templates() -> None:
     assert stage.prompt("f.join") == ("Join for Audit it.:\n## Setup\n\nIt failed: no\n\n## Tests\n\npart1 says so")
 
 
+async def test_failed_parts_are_named_in_any_case() -> None:
+    """A prompt of the user's own that shows no results is told which parts failed all the same."""
+    for join in ("Join.", Task("Join.")):
+        stage = Stage(splitting(part0=BROKEN))
+        await reached(stage, join=join)
+        assert stage.prompt("f.join").startswith("Join.\n\nThese parts failed")
+        assert "- Setup: no" in stage.prompt("f.join")
+    stage = Stage(splitting())
+    await reached(stage, join="Join.")
+    assert stage.prompt("f.join") == "Join."
+
+
 async def test_tasks_and_functions() -> None:
     """Each step may be a Task, or a function, with an agent of its own; a splitter may give parts as bare texts."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -9,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 from running import Stage
 
-from orchestrator import Agent, Outcome, Result, Status, Task, TaskFailed, UsageError, Vote, majority
+from orchestrator import Agent, Limits, Outcome, Result, Status, Task, TaskFailed, UsageError, Vote, majority
 from orchestrator.events import AttemptStarted, TaskFinished
 from orchestrator.task import Attempt
 from orchestrator.testing import Reply
@@ -321,6 +322,38 @@ async def test_going_on_after_a_decision() -> None:
     assert [attempt.task for attempt in stage.executor.attempts] == ["more"]
     assert [result.outcome for result in vote.results] == [Outcome.OK, Outcome.OK, Outcome.UNNEEDED]
     assert vote.note == "2 of 3 say 'blue', 1 not needed"
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+async def test_going_on_after_a_decision_when_files_are_looked_at(tmp_path: Path, width: int) -> None:
+    """Nor is anybody asked again when it takes a look at files to know who had voted: who was not needed comes last."""
+    tmp_path.joinpath("input").write_text("x")
+
+    async def script() -> Vote:
+        async with stage.open(directory=tmp_path) as run:
+            vote = await run.vote("Which?", times=4, key="v", inputs=["input"])
+            await run.agent("more", key="more")
+            return vote
+
+    stage = Stage(lambda attempt: Reply(seconds=inf) if attempt.task in ("v[0]", "more") else Reply("blue", seconds=1))
+    with anyio.move_on_after(100):
+        await script()
+    stage.use(lambda attempt: Reply("?"))
+    stage.limits = Limits(concurrent=width)
+    vote = await script()
+    assert [attempt.task for attempt in stage.executor.attempts] == ["more"]
+    assert vote.note == "3 of 4 say 'blue', 1 not needed"
+
+
+async def test_who_was_spared_votes_when_it_matters() -> None:
+    """A voter that was not needed is asked after all when the vote is done again and the others disagree."""
+    stage = Stage(saying("blue", "blue", Reply(seconds=inf)))
+    await voted(stage)
+    stage.use(saying("blue", "green", "green"))
+    async with stage.open(run=stage.runs[0], rerun=["v[1]"]) as run:
+        vote = await run.vote("Which colour?", times=3, key="v", retries=0)
+    assert (vote.text, vote.note) == ("green", "2 of 3 say 'green', 1 says 'blue'")
+    assert sorted(attempt.task for attempt in stage.executor.attempts) == ["v[1]", "v[2]"]
 
 
 async def test_whoever_stops_waiting_stops_the_vote() -> None:
