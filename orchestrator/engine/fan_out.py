@@ -1,5 +1,6 @@
 """A goal that a model splits, its parts, and a model that joins what they came to: a group of tasks."""
 
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,9 +48,12 @@ class FanOut:
         for what, maker in (("split", self.split), ("part", self.part), ("join", self.join)):
             if isinstance(maker, str | Task):
                 wanted(template_of(maker))
-            elif maker is not None and not callable(maker):
-                expected = "expected a template, a Task or a function"
+            elif maker is not None and (not callable(maker) or inspect.iscoroutinefunction(maker)):
+                expected = "expected a template, a Task or a function that is not async"
                 raise UsageError(f"fan_out {self.name!r}: {what}: found {describe(maker)}, {expected}")
+
+            if isinstance(maker, Task) and maker.needs:
+                raise UsageError(f"fan_out {self.name!r}: {what}: needs: give them to the whole of it")
 
     def id(self, what: str) -> str:
         return f"{self.name}.{what}"

@@ -147,6 +147,8 @@ class Patterns:
         if not isinstance(base, Task):
             agent = base if isinstance(base, Agent) else task.agent
             base = Task("", agent=agent, timeout=task.timeout, retries=task.retries)
+        if base.needs:
+            raise UsageError(f"vote {name!r}: judge: needs: it needs the voters and nothing else")
         known = replace(base, returns=None)
 
         def made(prompt: str) -> Ask:

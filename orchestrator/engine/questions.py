@@ -40,7 +40,7 @@ class Questions:
 
         Raises UsageError when there is no such task.
         """
-        return all(self.status(task) in FINISHED for task in tasks or self._scope.ids())
+        return all(self.status(task) in FINISHED for task in tasks or self._there())
 
     def results(self) -> dict[str, Result]:
         """What has ended so far, by task, groups and their parts included."""
@@ -59,7 +59,7 @@ class Questions:
         `timeout`: in seconds, or as `"10m"`; when it is over nothing is cancelled, and `pending` has what goes on.
         Raises UsageError when there is no such task.
         """
-        wanted = list(dict.fromkeys(self._scope.find(task) for task in tasks or self._scope.ids()))
+        wanted = list(dict.fromkeys(self._scope.find(task) for task in tasks or self._there()))
         needed = len(wanted) if first is None else first
         if type(needed) is not int or not 0 <= needed <= len(wanted) or (wanted and not needed):
             raise UsageError(f"wait: first: found {describe(first)}, expected 1 to {len(wanted)}, as many as there are")
@@ -67,6 +67,11 @@ class Questions:
         done = await first_of(self._scope.core, wanted, needed, seconds)
         ended = {result.task for result in done}
         return Waited(done, [task for task in wanted if task not in ended])
+
+    def _there(self) -> list[str]:
+        """The tasks that there are by now, without groups that are still open: these end with their blocks."""
+        tasks = self._scope.core.state.tasks
+        return [task for task in self._scope.ids() if not (tasks[task].is_group and tasks[task].more)]
 
 
 async def first_of(core: Core, tasks: list[str], needed: int, seconds: float | None) -> list[Result]:

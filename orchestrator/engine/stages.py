@@ -123,6 +123,8 @@ def check(name: str, stages: Sequence[Any]) -> None:
     if not stages:
         raise UsageError(f"pipeline {name!r}: it has no stages: give templates or functions behind the items")
     for number, stage in enumerate(stages, start=1):
+        if isinstance(stage, Task) and stage.needs:
+            raise UsageError(f"pipeline {name!r}: stage {number}: needs: give them to the whole pipeline")
         if isinstance(stage, str | Task):
             wanted(stage if isinstance(stage, str) else stage.prompt)
         elif not callable(stage) or inspect.iscoroutinefunction(stage):

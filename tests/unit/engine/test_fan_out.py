@@ -197,6 +197,8 @@ async def test_a_part_that_cannot_be_asked() -> None:
         ({"goal": " "}, "goal: found the text"),
         ({"most": 0}, "most: found the number 0, expected 1 to 100"),
         ({"split": 3}, "split: found the number 3, expected a template, a Task or a function"),
+        ({"part": Task("x", needs=["y"])}, "part: needs: give them to the whole of it"),
+        ({"part": reached}, "part: found a function"),
         ({"join": "{"}, "the template '{'"),
     ],
 )

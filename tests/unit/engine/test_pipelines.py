@@ -240,6 +240,7 @@ async def nobody(item: Any) -> str:
         (("a {", check), "the template 'a {'"),
         ((3,), "stage 1: found the number 3, expected a template, a Task or a function that is not async"),
         ((nobody,), "stage 1: found a function"),
+        (("x", Task("x", needs=["y"])), "stage 2: needs: give them to the whole pipeline"),
         ((confirm,), "stage 1: it takes two arguments"),
     ],
 )

@@ -138,6 +138,9 @@ async def test_questions_in_a_group() -> None:
             assert [result.task for result in (await g.wait()).done] == ["g.a"]
             assert (list(g.statuses()), list(g.results()), g.is_complete()) == (["g.a"], ["g.a"], True)
             assert not run.is_complete()
+            assert len((await run.wait()).done) == 2  # the group itself is still open
+            assert run.is_complete()
+            assert not run.is_complete("g")
 
 
 async def test_a_queue() -> None:

@@ -259,6 +259,7 @@ async def test_a_judge_that_does_not(judge: Any, error: str) -> None:
         ({"judge": 3}, "judge: found the number 3"),
         ({"judge": "x", "by": lambda results: None}, "both by and judge"),
         ({"judge": Task("x", retries=-1)}, "retries"),
+        ({"judge": Task("x", needs=["y"])}, "judge: needs"),
         ({"needs": ["nobody"]}, "'nobody', which is no task"),
         ({"key": ""}, "key"),
     ],
