@@ -85,13 +85,20 @@ def expanded_line(event: TaskExpanded, state: RunState) -> str | None:
     if not found and (event.more or before):
         return None
     of_items = group.kind == "pipeline" and event.parts[:1] == [f"{event.task}[0]"]
-    what = _parts("loop" if of_items else group.kind, found) if not before else f"{found} more, {before + found} so far"
+    what = (
+        _parts("loop" if of_items else group.kind, event.parts)
+        if not before
+        else f"{found} more, {before + found} so far"
+    )
     of = f", the first of {event.of}" if event.of is not None and event.of > found else ""
     return one_line(f"{event.task}: {what}{of}")
 
 
-def _parts(kind: str, number: int) -> str:
+def _parts(kind: str, parts: Sequence[str]) -> str:
+    number = len(parts)
     match kind:
+        case "vote" if parts[-1].endswith(".judge"):
+            return f"vote of {number - 1}, and a judge"
         case "vote":
             return f"vote of {number}"
         case "plan":
