@@ -96,6 +96,18 @@ async def test_a_failure_inside_fails_the_whole(tmp_path: Path) -> None:
     assert stage.prompt("e") == "{'a': 'done'}"
 
 
+async def test_a_failure_inside_that_is_allowed(tmp_path: Path) -> None:
+    """It does not fail the whole, which says so; of a loop that may fail in part the rest is there."""
+    inner = "tasks:\n  a: {prompt: x, allow_failure: true}\n"
+    inner += "  b: {foreach: [1, 2], prompt: '{{ item }}', allow_failure: true}\n"
+    refused = [Reply(outcome=Outcome.AUTH, error="no key")]
+    stage = Stage({"p.a": refused, "p.b[0]": refused})
+    async with stage.open(directory=tmp_path) as run:
+        results = await run.plan(write(tmp_path, outer="tasks:\n  p: {plan: sub/inner.yaml}\n", inner=inner))
+    assert (results["p"].ok, results["p"].value) == (True, {"b": ["done"]})
+    assert results["p"].note == "failed, as they may: p.a, p.b"
+
+
 async def test_a_condition_skips_the_whole(tmp_path: Path) -> None:
     """None of its tasks are added."""
     outer = "tasks:\n  p: {plan: sub/inner.yaml, when: '{{ false }}'}\n"
