@@ -127,7 +127,7 @@ class StageSpec(AskSpec):
     """Tasks that must be done first; in a stage: earlier stages, with `allow: failed` for one that may fail. A task
     that a template refers to is needed without being named here."""
     allow_failure: bool = Field(default=False, strict=True)
-    """Tasks that need this one go on even if it fails."""
+    """What needs this one goes on even if it fails, and a plan in a plan does not fail with it."""
     vote: VoteSpec | None = None
     """Ask the prompt several times, and let one answer win."""
     fan_out: FanOutSpec | None = None
