@@ -30,7 +30,7 @@ from orchestrator.events import (
 )
 from orchestrator.plan.model import Limits
 from orchestrator.protocols import Executor, Journal, no_tools
-from orchestrator.schedule.scheduler import Close, Skip, Start, next_decision
+from orchestrator.schedule.scheduler import Close, Decision, Skip, Start, next_decision
 from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Status
 from workspaces import WorkspaceError
@@ -98,6 +98,7 @@ class Core:
         """Results on their way to the disk, or there."""
         self._ended: dict[str, anyio.Event] = {}
         self._stopped = False
+        self._pumping = False
         # Not the threads that everything else shares: functions that block must not keep results from the disk.
         self._threads = CapacityLimiter(CALLS)
         self._lookers = CapacityLimiter(LOOKERS)
@@ -204,23 +205,36 @@ class Core:
 
     def pump(self) -> None:
         """Carries out every decision that can be made now; none once the run is being cancelled."""
+        if self._pumping:  # a group that is expanding: its parts are seen to by whoever started it, however deep
+            return
+        self._pumping = True
+        try:
+            while decision := self._decide():
+                self._carry_out(decision)
+        finally:
+            self._pumping = False
+
+    def _decide(self) -> Decision | None:
+        """What is next, after all that is known already has been taken."""
         self._take_known()
         self._give_back()
-        while not self._is_stopped() and (
-            decision := next_decision(self.state, self._width() - self._looking, self._limits.usd)
-        ):
-            node = self._nodes[decision.task.id]
-            if node.id in self._ending:
-                continue
-            match decision:
-                case Start():
-                    self._start(node)
-                case Skip(outcome=Outcome.BUDGET as outcome, reason=reason):
-                    self._start(node, Result(task=node.id, outcome=outcome, error=reason))
-                case Skip(outcome=outcome, reason=reason):
-                    self._end(node, Result(task=node.id, outcome=outcome, error=reason))
-                case Close():
-                    self._end(node, self._gather(node.id))
+        if self._is_stopped():
+            return None
+        return next_decision(self.state, self._width() - self._looking, self._limits.usd)
+
+    def _carry_out(self, decision: Decision) -> None:
+        node = self._nodes[decision.task.id]
+        if node.id in self._ending:
+            return
+        match decision:
+            case Start():
+                self._start(node)
+            case Skip(outcome=Outcome.BUDGET as outcome, reason=reason):
+                self._start(node, Result(task=node.id, outcome=outcome, error=reason))
+            case Skip(outcome=outcome, reason=reason):
+                self._end(node, Result(task=node.id, outcome=outcome, error=reason))
+            case Close():
+                self._end(node, self._gather(node.id))
 
     def _width(self) -> int:
         """How many agents may be at work, those counted that wait for others; whoever wants to go on comes first."""
