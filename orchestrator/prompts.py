@@ -44,6 +44,15 @@ def failed_check(command: str, exit_code: int | None, output: str) -> str:
     )
 
 
+def asked_by(asker: str, question: str) -> str:
+    """For a copy of a session whose task has ended: another task's agent wants to know something."""
+    return (
+        f"Your task has ended. The agent of another task, {asker}, asks you:\n\n{question}\n\n"
+        "Answer from what you know of your work. Do nothing else, and change no files: your answer, as text, goes to "
+        f"{asker}."
+    )
+
+
 def goes_on(prompt: str) -> bool:
     """Whether the prompt goes on with a task that the conversation has already."""
     return prompt.lstrip().startswith(BEGINNINGS)

@@ -75,7 +75,12 @@ class Planned:
             allow_failure=spec.allow_failure,
             named=spec.needs,
             refers=needs_of(spec),
+            talk=self.talks(spec) and kind == "agent",
         )
+
+    def talks(self, spec: TaskSpec) -> bool:
+        """Whether its agents can be written to."""
+        return spec.write is None and self.agent(spec.agent or self.loaded.plan.defaults.agent).talk
 
     def expand(self, name: str, spec: TaskSpec) -> Step:
         """The parts of a loop, now that what it needs is done."""
@@ -94,6 +99,7 @@ class Planned:
             allow_failure=spec.allow_failure,
             named=spec.needs,
             refers=needs_of(spec),
+            talk=self.talks(spec),
         )
 
     def step(self, name: str, spec: TaskSpec, loop: Mapping[str, Any]) -> Step:
@@ -128,6 +134,7 @@ class Planned:
             ),
             fresh=spec.fresh,
             rehearsal=self.rehearsal(spec, scope, where),
+            agents={each: self.agent(each) for each in self.loaded.plan.agents},
         )
 
     def agent(self, name: str | None) -> Agent:

@@ -1,6 +1,6 @@
 """Agents that play a script: no CLI, no API, and with a jumping clock no time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ class Reply:
     turns: int = 1
     error: str | None = None
     """None: for an outcome other than ok, the text."""
+    act: Callable[[CallTool], Awaitable[str | None]] | None = None
+    """What it does with the run's tools, once it has worked for its `seconds`; what that gives is its text, if it gives
+    any. Time that passes in it is no part of the attempt's timeout."""
 
 
 Script = Callable[[Attempt], Reply | str] | Mapping[str, Sequence[Reply | str]]
@@ -85,6 +88,9 @@ class ScriptedAgent:
             emit(message(attempt, "SystemMessage", "thinking"))
             with anyio.move_on_after(attempt.timeout) as time:
                 await anyio.sleep(reply.seconds)
+            if reply.act and not time.cancelled_caught:
+                said = await reply.act(call)
+                reply = reply if said is None else replace(reply, text=said)
         finally:
             self.at_once -= 1
         if time.cancelled_caught:
