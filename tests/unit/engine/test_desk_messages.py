@@ -281,18 +281,18 @@ async def test_messages_and_the_blackboard_outlast_the_run() -> None:
             await tasks(run)
 
     async def b(call: CallTool) -> str:
+        await anyio.sleep(10)
         return json.dumps([await read(call), await call("lookup", {"key": "k"})])
 
     async def c(call: CallTool) -> str:
         return json.dumps(await call("send_message", {"to": "b", "text": "y"}))
 
-    later = stage(1, b=b, c=c)
+    later = stage(2, b=b, c=c)
     later.journal = story.journal
     async with later.open(run=run.id) as again:
         await tasks(again)
-    assert json.loads(told(later, "b")) == ["1 a: x", {"key": "k", "value": 1, "by": "a", "number": 1}]
-    assert len(later.of(MessageSent)) <= 2
-    assert [attempt.task for attempt in later.executor.attempts] == ["b", "c"]
+    assert json.loads(told(later, "b")) == ["1 a: x, 2 c: y", {"key": "k", "value": 1, "by": "a", "number": 1}]
+    assert sorted(attempt.task for attempt in later.executor.attempts) == ["b", "c"]
 
 
 async def test_a_script_may_not_name_agents_that_are_not_there() -> None:
