@@ -90,7 +90,8 @@ def to_answering_node(asker: str, child: str, question: str, other: Ask, result:
     The copy has none of the run's tools: it answers, and asks nobody in turn.
     """
     agent = other.agent.model_copy(update={"talk": False, "spawn": None})
-    task = Task(asked_by(asker, question), agent=agent, retries=other.retries, timeout=other.timeout)
+    prompt, rehearsal = asked_by(asker, question), other.rehearsal
+    task = Task(prompt, agent=agent, retries=other.retries, timeout=other.timeout, rehearsal=rehearsal)
     setting = Setting(agent=agent, workspace=other.workspace, directory=Path.cwd())
     node = to_resuming_node(task, child, setting, result, fork=True)
     return replace(node, title=title(question), parent=asker)

@@ -212,7 +212,7 @@ class Staff:
     def _with_session(self, other: str, result: Result) -> Result:
         if result.session_id is None:
             why = f"its task ended without one ({result.outcome}: {result.error})"
-            raise UsageError(f"to: {other} never had a session that could answer: {why}")
+            raise UsageError(f"to: {other} has no session that could answer: {why}")
         return result
 
     def _child(self, caller: Caller, question: Mapping[str, Any]) -> str:

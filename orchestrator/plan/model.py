@@ -146,8 +146,8 @@ class TaskSpec(Model):
     allow_failure: bool = Field(default=False, strict=True)
     """Tasks that need this one go on even if it fails."""
     rehearsal: tuple[Step, ...] | None = None
-    """What the offline model does for this task, a step per reply: say, write, edit, bash, read, answer, end, fail,
-    wait."""
+    """What the offline model does for this task, a step per reply: say, write, edit, bash, read, call, answer, end,
+    fail, wait."""
 
 
 class Defaults(Model):

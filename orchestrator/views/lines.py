@@ -10,15 +10,19 @@ from orchestrator.events import (
     AttemptStarted,
     CheckFinished,
     Event,
+    MessageSent,
+    Published,
     Record,
     RunFinished,
     RunStarted,
     TaskExpanded,
     TaskFinished,
+    TaskSpawned,
+    TaskWaits,
 )
 from orchestrator.state import RunState
 from orchestrator.task import Status
-from orchestrator.views.words import dollars, going_on, one_line, plural, span, verdict
+from orchestrator.views.words import dollars, going_on, one_line, plural, span, spoken, verdict
 from orchestrator.views.writing import LineWriter
 
 
@@ -56,6 +60,8 @@ def line(event: Event, state: RunState, run: str) -> str | None:
             text += ", in the same session" if event.resume else ""
         case CheckFinished(exit_code=code):
             text = f"{event.task}: {verdict(code)}: {event.command} ({span(event.duration)})"
+        case TaskSpawned() | MessageSent() | Published() | TaskWaits(waits_for=str()):
+            text = f"{event.task}: {spoken(event)}"
         case AttemptFinished(retry_in=float() as wait):
             text = f"{event.task}: {event.outcome}: {event.error}; again in {span(wait)}"
         case TaskFinished(loop=False):

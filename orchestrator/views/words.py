@@ -1,8 +1,13 @@
 """Numbers in words for people."""
 
-from orchestrator.events import RunStarted
+import json
+
+from orchestrator.events import MessageSent, Published, RunStarted, TaskSpawned, TaskWaits
+from orchestrator.plan.words import shorten
 from orchestrator.task import Status
 
+MOST_SPOKEN = 200
+"""Characters of what agents tell each other that a line shows."""
 SIGNS = {
     Status.PENDING: ("·", "dim"),
     Status.RUNNING: ("▶", "cyan"),
@@ -43,6 +48,21 @@ def going_on(begun: RunStarted) -> str:
     if begun.beside:
         return f"anew beside {begun.beside}, which is at work on the same"
     return f"going on with {plural(begun.known, 'finished result')}" if begun.resumed else ""
+
+
+def spoken(event: TaskSpawned | MessageSent | Published | TaskWaits) -> str:
+    """What an agent did with the run's own tools: `to reviewer: ready`, `added plan.tests`."""
+    match event:
+        case TaskSpawned(child=child, asked={"to": to, "question": question}):
+            return f"asked {to} ({child}): {shorten(str(question), MOST_SPOKEN)}"
+        case TaskSpawned(child=child):
+            return f"added {child}: {shorten(str(event.asked.get('prompt', '')), MOST_SPOKEN)}"
+        case MessageSent(to=to, text=text):
+            return f"to {to}: {shorten(text, MOST_SPOKEN)}"
+        case Published(key=key, value=value):
+            return f"published {key}: {shorten(json.dumps(value, ensure_ascii=False), MOST_SPOKEN)}"
+        case TaskWaits(waits_for=what):
+            return f"waits for {what}" if what else "goes on"
 
 
 def verdict(exit_code: int | None) -> str:

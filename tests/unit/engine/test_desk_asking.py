@@ -5,10 +5,12 @@ from typing import Any
 
 import anyio
 import pytest
+from colleagues import BOTH, SPAWNS, TALKS, add, stage, told
 from running import Stage
-from talking import BOTH, SPAWNS, TALKS, add, stage, told
 
 from orchestrator import Agent, Outcome, Run, Status, UsageError
+from orchestrator.engine.steps import Expand, Node
+from orchestrator.prompts import question_of
 from orchestrator.protocols import CallTool
 from orchestrator.task import Attempt
 from orchestrator.testing import Reply
@@ -36,7 +38,8 @@ async def test_the_author_answers(width: int) -> None:
     author, _, asked = story.executor.attempts
     assert (asked.task, asked.resume, asked.fork) == ("reviewer.ask-1", author.session_id, True)
     assert asked.agent == Agent(model="m"), "it answers, and has no tools to ask others"
-    assert "The agent of another task, reviewer, asks you:\n\nwhy?" in asked.prompt
+    assert "by the agent of another task, reviewer." in asked.prompt
+    assert question_of(asked.prompt) == "why?"
     assert story.state.tasks["reviewer.ask-1"].parent == "reviewer"
 
 
@@ -119,19 +122,16 @@ async def test_a_circle_through_waiting() -> None:
 @pytest.mark.parametrize(
     ("to", "why"),
     [
-        ("authr", "there is no such task (did you mean author?); you can ask author, never"),
+        ("authr", "there is no such task (did you mean author?); you can ask bad, never, author"),
         ("a", "that is you"),
         ("many", "that is a loop of several tasks, each with an agent of its own: many[0], many[1]"),
         ("thread", "that is a task without an agent (a call)"),
-        ("never", "to: never never had a session that could answer: its task ended without one (skipped"),
+        ("never", "never has no session that could answer: its task ended without one (skipped"),
     ],
 )
 async def test_who_cannot_be_asked(to: str, why: str) -> None:
     """A question to nobody, to oneself, to a loop, to a function or to one that never began: each is told apart."""
-    from orchestrator.engine.steps import Expand, Node
-
-    script: Any = lambda attempt: answer(attempt, {"a": to}, bad=Reply(outcome=Outcome.REFUSED))  # noqa: E731
-    story = Stage(script)
+    story = Stage(lambda attempt: answer(attempt, {"a": to}, bad=Reply(outcome=Outcome.REFUSED)))
     async with story.open() as run:
         add(run, "bad")
         add(run, "never", needs=["bad"])

@@ -5,8 +5,8 @@ from typing import Any
 
 import anyio
 import pytest
+from colleagues import TALKS, add, stage, told
 from running import Stage
-from talking import TALKS, add, stage, told
 
 from orchestrator import Agent, Outcome, Run, Task, UsageError
 from orchestrator.events import MessageSent, MessagesRead, Published, TaskWaits

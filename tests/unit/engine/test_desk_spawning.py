@@ -6,8 +6,8 @@ from typing import Any
 
 import anyio
 import pytest
+from colleagues import SPAWNS, Act, add, stage, told
 from running import Stage
-from talking import SPAWNS, Act, add, stage, told
 
 from orchestrator import Agent, Limits, Outcome, Run, Status, Task, UsageError, WorkspaceSpec
 from orchestrator.engine.keys import options

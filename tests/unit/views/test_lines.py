@@ -14,10 +14,14 @@ from orchestrator.events import (
     AttemptFinished,
     AttemptStarted,
     Event,
+    MessageSent,
     Record,
     TaskAdded,
+    TaskSpawned,
+    TaskWaits,
     WorkspaceOpened,
 )
+from orchestrator.state import RunState
 from orchestrator.task import Outcome
 from orchestrator.testing.samples import sample_records
 from orchestrator.views.jsonl import JsonlView
@@ -35,6 +39,14 @@ async def feed(records: Sequence[Record]) -> AsyncIterator[Sequence[Record]]:
 
 
 class TestLine:
+    def test_what_agents_tell_each_other(self) -> None:
+        """A message, a question, and a task that an agent adds: who, to whom, and what."""
+        sent = MessageSent(task="a", to="b", number=1, text="line\none")
+        assert line(sent, RunState(), RUN) == "a: to b: line one"
+        asked = TaskSpawned(task="a", attempt=1, child="a.ask-1", asked={"to": "b", "question": "Why?"})
+        assert line(asked, RunState(), RUN) == "a: asked b (a.ask-1): Why?"
+        assert line(TaskWaits(task="a", attempt=1, waits_for=None), RunState(), RUN) is None
+
     def test_a_run_begins(self) -> None:
         """Its id and width, and of whom the answers come unless they are Claude's."""
         assert said(Story(begun(3, upstream=None))) == f"run {RUN}: 3 at once"
