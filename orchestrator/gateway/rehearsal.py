@@ -1,7 +1,8 @@
 """Plays the steps of a rehearsal: finds from the messages how far it has come, and makes the next reply."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.gateway.answer import MARK
 from orchestrator.gateway.conversation import ANSWER_TOOL, Conversation, Turn, Use
@@ -160,7 +161,7 @@ def _to_call(
             filled = text.replace(GIVEN, given)
             return tool_block(name, {"file_path": conversation.locate(path), "content": filled})
         case RunTool(_, arguments):
-            return tool_block(name, arguments)
+            return tool_block(name, {key: _filled(value, given) for key, value in arguments.items()})
         case Edit(path, old, new):
             return tool_block(name, {"file_path": conversation.locate(path), "old_string": old, "new_string": new})
         case Bash(command):
@@ -169,6 +170,18 @@ def _to_call(
             return tool_block(name, {"file_path": conversation.locate(path)})
         case Answer(value):
             return tool_block(name, value)
+
+
+def _filled(value: Any, given: str) -> Any:
+    """The value with what the last tool gave in the place of its mark."""
+    match value:
+        case str():
+            return value.replace(GIVEN, given)
+        case Mapping():
+            return {key: _filled(item, given) for key, item in value.items()}
+        case list():
+            return [_filled(item, given) for item in value]
+    return value
 
 
 def _in_order(turn: Turn) -> Iterator[Use | str]:
