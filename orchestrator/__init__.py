@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         TaskFailed,
         UsageError,
     )
-    from orchestrator.plan.model import Agent, Limits, Plan
+    from orchestrator.plan.model import Agent, Limits, Plan, Spawn
     from orchestrator.report import RunReport
     from orchestrator.task import Outcome, Result, Status, Task, Usage, WorkspaceInfo
     from workspaces import WorkspaceSpec
@@ -38,6 +38,7 @@ __all__ = [
     "Result",
     "Run",
     "RunReport",
+    "Spawn",
     "Status",
     "Task",
     "TaskFailed",
@@ -56,7 +57,7 @@ _HOMES = {
     "report": ("RunReport",),
     "engine.run": ("Handle", "Run"),
     "errors": ("Fault", "InternalError", "JournalError", "OrchestratorError", "PlanError", "TaskFailed", "UsageError"),
-    "plan.model": ("Agent", "Limits", "Plan"),
+    "plan.model": ("Agent", "Limits", "Plan", "Spawn"),
     "task": ("Outcome", "Result", "Status", "Task", "Usage", "WorkspaceInfo", "WorkspaceSpec"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

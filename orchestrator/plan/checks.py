@@ -37,7 +37,12 @@ def _check_agents(plan: Plan, dropped: AbstractSet[Path]) -> Iterator[Finding]:
     if ("agents",) in dropped:
         return
     named = [(("tasks", name, "agent"), spec.agent) for name, spec in plan.tasks.items()]
-    for path, agent in [(("defaults", "agent"), plan.defaults.agent), *named]:
+    spawned = [
+        (("agents", name, "spawn", "agents", index), other)
+        for name, agent in plan.agents.items()
+        for index, other in enumerate(agent.spawn.agents if agent.spawn else ())
+    ]
+    for path, agent in [(("defaults", "agent"), plan.defaults.agent), *named, *spawned]:
         if agent is not None and agent not in plan.agents:
             there = f"expected one of {listed(plan.agents)}" if plan.agents else "and there is nothing under agents"
             yield Finding(path, f"found {describe(agent)}{did_you_mean(agent, plan.agents)}, {there}")

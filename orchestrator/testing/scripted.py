@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from orchestrator.checks import ask_until_checked
+from orchestrator.checks import Time, ask_until_checked
 from orchestrator.events import AgentMessage
 from orchestrator.processes.command import Command
 from orchestrator.protocols import CallTool, Emit, no_tools
@@ -132,7 +132,9 @@ class ScriptedExecutor:
         """Plays the attempt's reply. See `orchestrator.protocols.Executor`."""
         begun = anyio.current_time()
         place = Workspace(path=Path.cwd())
-        result = await ask_until_checked(attempt, place.path, emit, asking(place, self.agent, call), self.checks)
+        time = Time(attempt.timeout)
+        ask = asking(place, self.agent, time.not_for(call))
+        result = await ask_until_checked(attempt, place.path, emit, ask, self.checks, time)
         return replace(result, duration=anyio.current_time() - begun)
 
 

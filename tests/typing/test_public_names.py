@@ -21,6 +21,7 @@ NAMES = [
     "Result",
     "Run",
     "RunReport",
+    "Spawn",
     "Status",
     "Task",
     "TaskFailed",
