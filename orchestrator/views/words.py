@@ -1,13 +1,8 @@
 """Numbers in words for people."""
 
-import json
-
 from orchestrator.events import MessageSent, Published, RunStarted, TaskSpawned, TaskWaits
-from orchestrator.plan.words import shorten
 from orchestrator.task import Status
 
-MOST_SPOKEN = 200
-"""Characters of what agents tell each other that a line shows."""
 SIGNS = {
     Status.PENDING: ("·", "dim"),
     Status.RUNNING: ("▶", "cyan"),
@@ -50,19 +45,19 @@ def going_on(begun: RunStarted) -> str:
     return f"going on with {plural(begun.known, 'finished result')}" if begun.resumed else ""
 
 
-def spoken(event: TaskSpawned | MessageSent | Published | TaskWaits) -> str:
-    """What an agent did with the run's own tools: `to reviewer: ready`, `added plan.tests`."""
+def spoken(event: TaskSpawned | TaskWaits | MessageSent | Published) -> str:
+    """What an agent does in its run besides its own work: `to reviewer: ready`, `spawned plan.tests: Test it.`"""
     match event:
         case TaskSpawned(child=child, asked={"to": to, "question": question}):
-            return f"asked {to} ({child}): {shorten(str(question), MOST_SPOKEN)}"
-        case TaskSpawned(child=child):
-            return f"added {child}: {shorten(str(event.asked.get('prompt', '')), MOST_SPOKEN)}"
-        case MessageSent(to=to, text=text):
-            return f"to {to}: {shorten(text, MOST_SPOKEN)}"
-        case Published(key=key, value=value):
-            return f"published {key}: {shorten(json.dumps(value, ensure_ascii=False), MOST_SPOKEN)}"
+            return f"asks {to} ({child}): {shortened(str(question))}"
+        case TaskSpawned(child=child, asked=asked):
+            return f"spawned {child}" + (f": {shortened(str(asked['prompt']))}" if asked.get("prompt") else "")
         case TaskWaits(waits_for=what):
             return f"waits for {what}" if what else "goes on"
+        case MessageSent(to=to, text=text):
+            return f"to {to}: {shortened(text)}"
+        case Published(key=key):
+            return f"published {key}"
 
 
 def verdict(exit_code: int | None) -> str:
@@ -89,6 +84,12 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """The text without line breaks, with control characters made visible."""
     return clean(" ".join(text.split()))
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """The text in one line of at most so many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def plural(number: int, noun: str) -> str:

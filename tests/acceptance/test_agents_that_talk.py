@@ -99,7 +99,7 @@ def test_a_planner_spawns_workers(cli: Cli, width: int) -> None:
         assert answer in said["plan"]
     assert said["plan"].count('"status": "done"') == 3
     shown = cli("logs", done["run"], "plan").stdout
-    assert "# added plan.a: What is 2 * 3?" in shown
+    assert "# spawned plan.a: What is 2 * 3?" in shown
     assert "! you have added 3 tasks, which is the most that you may (spawn.count)" in shown
     ends = [event["task"] for event in events(cli, "TaskFinished")]
     assert ends[-2:] == ["plan", "after"]

@@ -209,7 +209,7 @@ def test_review(cli: Cli) -> None:
     assert "With times=0 nothing is tried at all." in text["load"]
     assert "accepted;" in text["unit"]
     assert "Seven times" in text["unit"]
-    assert "review: asked author (review.ask-1): Why are there seven tries?" in done.stderr
+    assert "review: asks author (review.ask-1): Why are there seven tries?" in done.stderr
 
 
 def test_feature_team(cli: Cli) -> None:

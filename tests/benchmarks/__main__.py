@@ -1,8 +1,8 @@
-"""`python -m tests.benchmarks parallel`, `python -m tests.benchmarks scale`."""
+"""`python -m tests.benchmarks parallel`, `scale` or `makespan`."""
 
 import sys
 
-from tests.benchmarks import parallel, scale
+from tests.benchmarks import makespan, parallel, scale
 
 match sys.argv[1:]:
     case ["parallel"]:
@@ -11,7 +11,9 @@ match sys.argv[1:]:
         parallel.child(way)
     case ["scale"]:
         scale.main()
-    case ["scale", way, count]:
-        scale.child(way, count)
+    case ["scale", way, shape, count]:
+        scale.child(way, shape, count)
+    case ["makespan"]:
+        makespan.main()
     case _:
-        sys.exit("usage: python -m tests.benchmarks parallel|scale")
+        sys.exit("usage: python -m tests.benchmarks parallel|scale|makespan")

@@ -52,11 +52,11 @@ def test_a_workspace() -> None:
     ("event", "line"),
     [
         (MessageSent(task="a", to="b", number=1, text="ready"), "# to b: ready"),
-        (Published(task="a", key="port", value={"n": 1}), '# published port: {"n": 1}'),
-        (TaskSpawned(task="a", attempt=1, child="a.x", asked={"prompt": "Do x."}), "# added a.x: Do x."),
+        (Published(task="a", key="port", value={"n": 1}), "# published port"),
+        (TaskSpawned(task="a", attempt=1, child="a.x", asked={"prompt": "Do x."}), "# spawned a.x: Do x."),
         (
             TaskSpawned(task="a", attempt=1, child="a.ask-1", asked={"to": "b", "question": "Why?"}),
-            "# asked b (a.ask-1): Why?",
+            "# asks b (a.ask-1): Why?",
         ),
         (TaskWaits(task="a", attempt=1, waits_for="messages"), "# waits for messages"),
     ],
