@@ -144,7 +144,7 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
         checked = type(limits).model_validate(limits.model_dump() | changes)
     except ValidationError as error:
         raise UsageError(f"--usd {options.usd}: {error.errors()[0]['msg']}") from error
-    loaded = LoadedPlan(loaded.plan.model_copy(update={"limits": checked}), loaded.directory, loaded.file)
+    loaded = replace(loaded, plan=loaded.plan.model_copy(update={"limits": checked}))
     check_rerun(loaded, options.rerun)
 
     async def work(opened: Run) -> None:
@@ -171,7 +171,7 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
 def check_rerun(loaded: LoadedPlan, rerun: Sequence[str]) -> None:
     """Raises UsageError for tasks that are not in the plan."""
     for name in rerun:
-        if name.partition("[")[0] not in loaded.plan.tasks:
+        if re.split(r"[.\[]", name)[0] not in loaded.plan.tasks:
             guess = did_you_mean(name, list(loaded.plan.tasks))
             raise UsageError(f"--rerun {name}: there is no such task{guess}; there is {listed(loaded.plan.tasks)}")
 
