@@ -43,9 +43,15 @@ class Floor:
         return self.state.tasks[caller.task].session_id or caller.session_id
 
     def named(self, task: str, name: str) -> str:
-        """The id of the task that an agent means: tasks that it has added may be called by their short names."""
-        own = f"{task}.{name}"
-        return own if name not in self.nodes and own in self.nodes else name
+        """The id of the task that an agent means.
+
+        An id comes first; then the short name of a task that it has added, or of one in its own plan or a plan above.
+        """
+        above, known = task, [name]
+        while above:
+            known.append(f"{above}.{name}")
+            above = above.rpartition(".")[0]
+        return next((each for each in known if each in self.nodes), name)
 
     @asynccontextmanager
     async def waiting(self, caller: Caller, what: str, others: Iterable[str] = ()) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ import pytest
 from colleagues import TALKS, add, stage, told
 from running import Stage
 
-from orchestrator import Agent, Outcome, Run, Task, UsageError
+from orchestrator import Agent, Limits, Outcome, Run, Task, UsageError
 from orchestrator.events import MessageSent, MessagesRead, Published, TaskWaits
 from orchestrator.plan.model import Spawn
 from orchestrator.protocols import CallTool
@@ -301,3 +301,24 @@ async def test_a_script_may_not_name_agents_that_are_not_there() -> None:
     async with story.open() as run:
         with pytest.raises(UsageError, match=r"spawn.agents: found the text 'x', expected it in open_run"):
             run.submit(Task("x", agent=Agent(spawn=Spawn(agents=("x",)))))
+
+
+async def test_short_names() -> None:
+    """Within a plan in a plan an agent may use the names that the others have there; a whole id comes first."""
+    heard: dict[str, str] = {}
+
+    def says(to: str) -> Any:
+        async def act(call: CallTool) -> None:
+            (sent,) = (await call("send_message", {"to": to, "text": "x"}))["sent"]
+            heard[to] = sent["to"]
+
+        return act
+
+    inner = {"backend.review[2]": says("author"), "backend.check.deep": says("build"), "backend.x": says("top")}
+    story = Stage(
+        lambda attempt: Reply(seconds=1, act=inner[attempt.task]) if attempt.task in inner else Reply(seconds=9)
+    )
+    async with story.open(limits=Limits(concurrent=9)) as run:
+        for name in (*inner, "backend.author", "backend.build", "backend.top", "top"):
+            add(run, name)
+    assert heard == {"author": "backend.author", "build": "backend.build", "top": "top"}
