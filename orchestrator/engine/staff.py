@@ -1,6 +1,7 @@
 """How agents have work done by others: tasks that they add and wait for, and questions to those that have ended."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -90,9 +91,12 @@ class Staff:
         for event in before:
             self._known.setdefault(task, {})[event.child] = event.asked
             if "question" not in event.asked and event.child not in self.floor.nodes and step.agent.spawn:
-                needs = self._needs(task, event.asked)
-                caller = Caller(task, event.attempt, "")
-                self._add(caller, to_spawned_node(step, task, event.asked, needs), event.asked, later=True)
+                with suppress(UsageError):  # an edit of the plan may have taken what it needs
+                    self._restore_one(task, step, event)
+
+    def _restore_one(self, task: str, step: Ask, event: TaskSpawned) -> None:
+        node = to_spawned_node(step, task, event.asked, self._needs(task, event.asked))
+        self._add(Caller(task, event.attempt, ""), node, event.asked, later=True)
 
     def _add(self, caller: Caller, node: Node, asked: Mapping[str, Any], *, later: bool = False) -> None:
         self.add(node, caller.attempt, asked, later=later)
