@@ -2,7 +2,7 @@
 
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from orchestrator.engine.keys import digest
 from orchestrator.engine.returns import Reading, to_reading
-from orchestrator.engine.steps import Ask, Node
+from orchestrator.engine.steps import Ask, Node, Step
 from orchestrator.errors import UsageError
 from orchestrator.plan.fields import read_duration
 from orchestrator.plan.model import Agent
@@ -201,14 +201,42 @@ def fill(template: str, item: Any, index: int) -> str:
     Raises UsageError when the item lacks one. An item's own braces are left alone; `{{` and `}}` stand for single ones.
     """
     fields = plain(item) if isinstance(item, Mapping | BaseModel) or hasattr(item, "__dataclass_fields__") else {}
-    known = {"item": item, "index": index} | fields
+    return fill_in(template, item, {"item": item, "index": index} | fields, f"item {index}")
+
+
+def fill_in(template: str, given: Any, known: Mapping[str, Any], what: str) -> str:
+    """The template with `given` in its empty braces, and what is known in those with names; `what` tells whose it is.
+
+    Raises UsageError when a name is missing, or the template is none.
+    """
+    if missing := sorted(wanted(template) - known.keys() - {"0"}):
+        raise UsageError(f"the template wants {{{missing[0]}}}, but {what} has only: {', '.join(known)}")
     try:
-        wanted = {name.split(".")[0].split("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name}
+        return template.format(given, **known)
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"the template {template!r} does not fit {what}: {error}") from error
+
+
+def wanted(template: str) -> set[str]:
+    """The names in the template's braces. Raises UsageError when the braces do not match."""
+    try:
+        return {name.split(".")[0].split("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name}
     except ValueError as error:
         raise UsageError(f"the template {template!r}: {error}; literal braces are doubled: {{{{ and }}}}") from error
-    if missing := sorted(wanted - known.keys() - {"0"}):
-        raise UsageError(f"the template wants {{{missing[0]}}}, but item {index} has only: {', '.join(known)}")
-    try:
-        return template.format(item, **known)
-    except (LookupError, ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"the template {template!r} does not fit item {index}: {error}") from error
+
+
+def once(prepare: Callable[[], Step]) -> Callable[[], Step]:
+    """Calls the function when it is first wanted, and gives the same, or raises it, ever after: it is a user's."""
+    outcome: list[Step | Exception] = []
+
+    def prepared() -> Step:
+        if not outcome:
+            try:
+                outcome.append(prepare())
+            except Exception as error:
+                outcome.append(error)
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
+        return outcome[0]
+
+    return prepared

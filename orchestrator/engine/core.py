@@ -304,7 +304,7 @@ class Core:
                 self._check(nodes)
                 self._groups[node.id] = step
                 self.emit(TaskExpanded(task=node.id, parts=[part.id for part in nodes], more=more, of=of))
-                self.add(nodes)
+                self.add(self._past.spared_last(nodes) if step.enough else nodes)
             case Omit(reason=reason):
                 self._end(node, Result(task=node.id, outcome=Outcome.SKIPPED, error=reason))
             case Ask() if self._past.must_look(step):

@@ -64,6 +64,8 @@ class Earlier:
     """How often the run has been started, the first time included."""
     spent_usd: float = 0.0
     """What all its attempts have cost."""
+    spared: set[str] = field(default_factory=set)
+    """Tasks that were ended, or not begun, since their groups had enough without them."""
     mail: Mail = field(default_factory=Mail)
     """What its agents have told each other."""
     _spawned: dict[tuple[str, str], dict[str, TaskSpawned]] = field(default_factory=dict)
@@ -212,6 +214,10 @@ class Earlier:
             begun.spent = replace(begun.spent, cost_usd=cost, duration=duration)
 
     def _task_finished(self, event: TaskFinished) -> None:
+        if event.result["outcome"] == Outcome.UNNEEDED:
+            self.spared.add(event.task)
+        else:
+            self.spared.discard(event.task)
         if event.status != Status.DONE:
             self._ended_badly(event)
         elif event.key is not None:

@@ -1,14 +1,14 @@
 """What a run takes from before: results that are there already, sessions that were cut off, places that exist."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anyio import CapacityLimiter
 
 from orchestrator.engine import keys
 from orchestrator.engine.earlier import Begun, Earlier, names
 from orchestrator.engine.keys import Identity
-from orchestrator.engine.steps import Ask
+from orchestrator.engine.steps import Ask, Node
 from orchestrator.engine.telling import parsed
 from orchestrator.events import TaskSpawned
 from orchestrator.protocols import Journal
@@ -46,6 +46,17 @@ class Past:
     def is_named(self, task: str) -> bool:
         """Whether the task is to be done again by what was said this time."""
         return any(name in self.rerun for name in names(task))
+
+    def spared_last(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
+        """The parts of a group that may have enough without some; those that were spared before wait for the others.
+
+        What has to be looked up is known in any order: a part that was not needed must not be asked before that.
+        """
+        spared = [node for node in nodes if node.id in self.earlier.spared and not self.is_named(node.id)]
+        others = [node for node in nodes if node not in spared]
+        wait = tuple(node.id for node in others)
+        last = (replace(node, needs=(*node.needs, *wait), allows=(*node.allows, *wait)) for node in spared)
+        return (*others, *last)
 
     def must_look(self, step: Ask) -> bool:
         """Whether more than the step must be looked at before it is known whether its result is there."""

@@ -9,6 +9,7 @@ import orchestrator
 ROOT = Path(__file__).parents[2]
 NAMES = [
     "Agent",
+    "Candidate",
     "Fault",
     "Handle",
     "InternalError",
@@ -19,6 +20,7 @@ NAMES = [
     "Plan",
     "PlanError",
     "Result",
+    "Results",
     "Run",
     "RunReport",
     "Spawn",
@@ -27,8 +29,11 @@ NAMES = [
     "TaskFailed",
     "Usage",
     "UsageError",
+    "Vote",
+    "Waited",
     "WorkspaceInfo",
     "WorkspaceSpec",
+    "majority",
     "open_run",
     "resume_run",
     "run_plan",
