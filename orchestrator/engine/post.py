@@ -10,7 +10,15 @@ import anyio
 from orchestrator.engine.floor import Caller, Floor
 from orchestrator.engine.mail import Mail, Replays, numbered
 from orchestrator.errors import UsageError
-from orchestrator.events import AgentMessage, AttemptFinished, Event, MessageSent, MessagesRead, Published
+from orchestrator.events import (
+    AgentMessage,
+    AttemptFinished,
+    AttemptStarted,
+    Event,
+    MessageSent,
+    MessagesRead,
+    Published,
+)
 from orchestrator.plan.words import did_you_mean, listed, shorten
 from orchestrator.state import FINISHED
 from orchestrator.task import Outcome
@@ -29,6 +37,8 @@ class Post:
     _replays: Replays = field(default_factory=Replays)
     _given: dict[str, MessagesRead] = field(default_factory=dict)
     """By task: what has been given to an agent, as long as nothing shows that it is in its session's transcript."""
+    _talking: set[str] = field(default_factory=set)
+    """Agents that have been at work and can read messages: of those that have yet to begin their nodes tell."""
     _news: anyio.Event = field(default_factory=anyio.Event)
 
     async def send_message(self, caller: Caller, given: Mapping[str, Any]) -> Any:
@@ -77,6 +87,8 @@ class Post:
     def heed(self, event: Event) -> None:
         """An agent has what it was given once its stream tells what its tool gave, or once it has ended well."""
         match event:
+            case AttemptStarted(task=task, agent={"talk": True}):
+                self._talking.add(task)
             case AgentMessage(type="UserMessage", task=task) | AttemptFinished(outcome=Outcome.OK, task=task):
                 self.seen(task)
             case AttemptFinished(task=task):  # its session may not know them
@@ -115,10 +127,10 @@ class Post:
 
     def _others(self, task: str) -> list[str]:
         """The agents that may read messages, and have not ended."""
-        return [other for other in self._talking() if other != task and not self._has_ended(other)]
+        return [other for other in self._readers() if other != task and not self._has_ended(other)]
 
-    def _talking(self) -> Iterator[str]:
-        return (task for task, node in self.floor.nodes.items() if node.talk)
+    def _readers(self) -> Iterator[str]:
+        return (task for task, node in self.floor.nodes.items() if node.talk or task in self._talking)
 
     def _has_ended(self, task: str) -> bool:
         return self.floor.state.tasks[task].status in FINISHED

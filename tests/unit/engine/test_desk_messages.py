@@ -322,3 +322,17 @@ async def test_short_names() -> None:
         for name in (*inner, "backend.author", "backend.build", "backend.top", "top"):
             add(run, name)
     assert heard == {"author": "backend.author", "build": "backend.build", "top": "top"}
+
+
+async def test_agents_of_patterns() -> None:
+    """An agent that a pattern of the script asks can be written to as well, once it is at work."""
+
+    async def boss(call: CallTool) -> str:
+        await anyio.sleep(10)
+        return json.dumps(await call("send_message", {"to": "*", "text": "x"}))
+
+    story = Stage(lambda attempt: Reply(act=boss) if attempt.task == "boss" else Reply(seconds=100))
+    async with story.open() as run:
+        add(run, "boss")
+        await run.vote("Which?", times=2, agent=TALKS, key="v")
+    assert len(json.loads(told(story, "boss"))["sent"]) == 2
