@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         TaskFailed,
         UsageError,
     )
-    from orchestrator.plan.model import Agent, Limits, Plan
+    from orchestrator.plan.model import Agent, Limits, Plan, Spawn
     from orchestrator.report import RunReport
     from orchestrator.task import Outcome, Result, Status, Task, Usage, WorkspaceInfo
     from workspaces import WorkspaceSpec
@@ -43,6 +43,7 @@ __all__ = [
     "Results",
     "Run",
     "RunReport",
+    "Spawn",
     "Status",
     "Task",
     "TaskFailed",
@@ -67,7 +68,7 @@ _HOMES = {
     "engine.run": ("Run",),
     "engine.votes": ("Candidate", "Vote", "majority"),
     "errors": ("Fault", "InternalError", "JournalError", "OrchestratorError", "PlanError", "TaskFailed", "UsageError"),
-    "plan.model": ("Agent", "Limits", "Plan"),
+    "plan.model": ("Agent", "Limits", "Plan", "Spawn"),
     "task": ("Outcome", "Result", "Status", "Task", "Usage", "WorkspaceInfo", "WorkspaceSpec"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -3,7 +3,7 @@
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from orchestrator.plan.fields import read_duration
 from orchestrator.plan.model import Agent
 from orchestrator.plan.places import check_kind
 from orchestrator.plan.rehearsal import check_steps
-from orchestrator.plan.words import describe
+from orchestrator.plan.words import describe, listed
 from orchestrator.task import Need, Result, Task, plain
 from workspaces import WorkspaceSpec
 
@@ -36,6 +36,8 @@ class Setting:
     """What relative paths are relative to."""
     retries: int = 1
     timeout: float | None = None
+    agents: Mapping[str, Agent] = field(default_factory=dict)
+    """Agents by name, for the tasks that agents add."""
 
 
 def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = None) -> Node:
@@ -73,7 +75,9 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
         inputs=tuple(str(setting.directory / Path(path).expanduser()) for path in task.inputs),
         fresh=task.fresh,
         rehearsal=rehearsal,
+        agents=setting.agents,
     )
+    check_spawn(step, name)
     needs, allows = to_needs(task.needs, name)
     return Node(
         id=name,
@@ -84,7 +88,16 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
         allows=allows,
         named=needs,
         agent=step.agent.model,
+        talk=step.agent.talk,
     )
+
+
+def check_spawn(step: Ask, name: str) -> None:
+    """Raises UsageError when tasks that the step's agent adds are to have an agent that the run does not know."""
+    for each in step.agent.spawn.agents if step.agent.spawn else ():
+        if each not in step.agents:
+            there = f"expected one of {listed(step.agents)}" if step.agents else "expected it in open_run(agents={…})"
+            raise UsageError(f"task {name!r}: spawn.agents: found {describe(each)}, {there}")
 
 
 def to_resuming_node(task: Task, name: str, setting: Setting, earlier: Result | str, *, fork: bool) -> Node:

@@ -35,6 +35,7 @@ async def open_run(
     name: str | None = None,
     *,
     agent: Agent | None = None,
+    agents: Mapping[str, Agent] = NOTHING,
     limits: Limits | None = None,
     workspace: WorkspaceSpec | str | Path = "here",
     journal: Journal | str | Path | None = None,
@@ -51,7 +52,8 @@ async def open_run(
 ) -> AsyncIterator[Run]:
     """A run: give it tasks inside the block; leaving the block waits for them all.
 
-    `agent`, `workspace`: what tasks get that name none of their own. `limits`: how wide, how expensive. `journal`: a
+    `agent`, `workspace`: what tasks get that name none of their own. `agents`: by name, those that an agent may choose
+    from for the tasks that it adds (`Spawn.agents`). `limits`: how wide, how expensive. `journal`: a
     file, or a journal; None for the one in ORCHESTRATOR_HOME; `"memory"` for one that does not last. `views`: who
     watches: views, or their names (`"live"`, `"lines"`, `"jsonl"`). `upstream`: `"offline"` puts the embedded offline
     model in the API's place; None is the API that the environment names. `executor`: who carries attempts out; None for
@@ -72,7 +74,7 @@ async def open_run(
     results stay in the journal.
     """
     directory = (directory or Path.cwd()).absolute()
-    setting = to_setting(agent or Agent(), workspace, directory)
+    setting = replace(to_setting(agent or Agent(), workspace, directory), agents=agents)
     limits = check_limits(limits)
     views = [views] if isinstance(views, str) else views
     shown = [load("views", view)() if isinstance(view, str) else view for view in views]

@@ -10,6 +10,7 @@ from orchestrator.engine.earlier import Begun, Earlier, names
 from orchestrator.engine.keys import Identity
 from orchestrator.engine.steps import Ask, Node
 from orchestrator.engine.telling import parsed
+from orchestrator.events import TaskSpawned
 from orchestrator.protocols import Journal
 from orchestrator.task import Outcome, Result
 from workspaces import is_kept
@@ -93,6 +94,11 @@ class Past:
         """What became of the same task before, if it has no good result."""
         begun = self.earlier.begun.get(task)
         return begun if begun and begun.question == question and not self.is_named(task) else None
+
+    def find_spawned(self, task: str, question: str) -> Sequence[TaskSpawned]:
+        """What the task's agent had added to the run; nothing when the task is to be done again."""
+        again = self.is_named(task) or (self.earlier.is_due_again(task) and task not in self.earlier.begun)
+        return () if again else self.earlier.spawned(task, question)
 
     def find_place(self, run: str, task: str, question: str) -> str | None:
         """What the task's workspace is to be called; None: by the run and the task."""

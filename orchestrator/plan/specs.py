@@ -57,8 +57,8 @@ class AskSpec(Model):
     fresh: bool = Field(default=False, strict=True)
     """Never take an earlier result."""
     rehearsal: tuple[Step, ...] | None = None
-    """What the offline model does for this task, a step per reply: say, write, edit, bash, read, answer, end, fail,
-    wait."""
+    """What the offline model does for this task, a step per reply: say, write, edit, bash, read, call, answer, end,
+    fail, wait."""
 
 
 NeedForm = Annotated[NeedSpec, Short("task", "the name of a task, or {task: …, allow: failed}")]

@@ -23,7 +23,7 @@ from orchestrator.events import (
 )
 from orchestrator.state import RunState
 from orchestrator.task import Status
-from orchestrator.views.words import dollars, going_on, one_line, plural, shortened, span, verdict
+from orchestrator.views.words import dollars, going_on, one_line, plural, span, spoken, verdict
 from orchestrator.views.writing import LineWriter
 
 
@@ -70,7 +70,7 @@ def line(event: Event, state: RunState, run: str) -> str | None:
         case RunForecast():
             text = forecast_line(event)
         case TaskSpawned() | TaskWaits() | MessageSent() | Published():
-            text = spoken_line(event)
+            text = f"{event.task}: {spoken(event)}"
         case RunFinished():
             text = f"run {run}: {event.status} after {span(event.wall)}"
         case _:
@@ -128,20 +128,6 @@ def forecast_line(event: RunForecast) -> str:
     cost = f", {dollars(event.usd)}" if event.usd is not None else ""
     times = f"{span(event.wall_s)} for {plural(event.tasks, 'task')}, longest chain {span(event.critical_s)}"
     return f"forecast: {times}{cost} ({event.basis})"
-
-
-def spoken_line(event: TaskSpawned | TaskWaits | MessageSent | Published) -> str:
-    """What an agent does in its run besides its own work."""
-    match event:
-        case TaskSpawned(child=child, asked=asked):
-            about = f": {shortened(str(asked['prompt']))}" if asked.get("prompt") else ""
-            return f"{event.task}: spawned {child}{about}"
-        case TaskWaits(waits_for=what):
-            return f"{event.task}: waits for {what}" if what else f"{event.task}: goes on"
-        case MessageSent(to=to, text=text):
-            return f"{event.task}: to {to}: {shortened(text)}"
-        case Published(key=key):
-            return f"{event.task}: published {key}"
 
 
 def _task_line(event: TaskFinished, state: RunState, run: str) -> str:

@@ -23,6 +23,7 @@ NAMES = [
     "Results",
     "Run",
     "RunReport",
+    "Spawn",
     "Status",
     "Task",
     "TaskFailed",
