@@ -30,6 +30,8 @@ from orchestrator.events import (
 )
 from orchestrator.plan.model import Limits
 from orchestrator.protocols import Executor, Journal, no_tools
+from orchestrator.schedule.estimate import Estimates
+from orchestrator.schedule.order import Order
 from orchestrator.schedule.scheduler import Close, Skip, Start, next_decision
 from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Status
@@ -58,6 +60,7 @@ class Core:
         *,
         fail_fast: bool,
         past: Past | None = None,
+        estimates: Estimates | None = None,
     ) -> None:
         self.run = run
         self.state = RunState()
@@ -78,6 +81,8 @@ class Core:
             flush=journal.flush,
             call=self._call_tool,
         )
+        self._estimates = estimates or Estimates()
+        self._order: Order[TaskState] = Order(self._estimates.expect)
         self._groups: dict[str, Expand] = {}
         """What the groups of the run turned out to be."""
         self._unneeded: set[str] = set()
@@ -117,6 +122,7 @@ class Core:
             self._nodes[node.id] = node
             self._ended[node.id] = anyio.Event()
             self.emit(added_event(node))
+        self._order.add([self.state.tasks[node.id] for node in nodes])
         self.pump()
 
     def extend(self, group: str, nodes: Sequence[Node], *, more: bool = True) -> None:
@@ -207,7 +213,7 @@ class Core:
         self._take_known()
         self._give_back()
         while not self._is_stopped() and (
-            decision := next_decision(self.state, self._width() - self._looking, self._limits.usd)
+            decision := next_decision(self.state, self._order, self._width() - self._looking, self._limits.usd)
         ):
             node = self._nodes[decision.task.id]
             if node.id in self._ending:

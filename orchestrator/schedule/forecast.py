@@ -46,7 +46,7 @@ class _Clock:
         self._seconds = own_seconds(tasks, before)
         self._now = 0.0
         self._ends: list[tuple[float, int, Point]] = []
-        self._order = Order(expect or (lambda task: self._seconds.get(Point(task.id), 0.0)))
+        self._order: Order[Placed] = Order(expect or (lambda task: self._seconds.get(Point(task.id), 0.0)))
         self._order.add(tasks)
         for point, mine in before.items():
             for each in mine:
