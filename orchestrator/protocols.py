@@ -81,6 +81,13 @@ class Journal(Protocol):
         """The TaskFinished records with this key and the status `done`, of all runs, the newest first."""
         ...
 
+    async def history(self, name: str, upstream: str | None) -> Sequence[Mapping[str, Any]]:
+        """What is to be learned of the newest tasks of the newest runs of that name and upstream, oldest first.
+
+        A row per task and group: its event's `lesson` with `task` and `run`. Not more than can be read in a moment.
+        """
+        ...
+
     @property
     def sessions(self) -> "Sessions | None":
         """Where the transcripts of sessions are kept; None when this journal keeps none."""

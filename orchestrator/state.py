@@ -58,6 +58,8 @@ class TaskState:
     """How many of them have not ended yet."""
     more: bool = False
     """Whether the group may get further ones."""
+    of: int | None = None
+    """How many items there are, where a pilot takes only the first of them."""
     attempts: int = 0
     started: float | None = None
     """Unix time, s."""
@@ -198,7 +200,7 @@ class RunState:
 
     def _task_expanded(self, event: TaskExpanded, at: float) -> None:
         task = self.tasks[event.task]
-        task.more = event.more
+        task.more, task.of = event.more, event.of or task.of
         self._add_parts(task, event.parts)
         if task.status is Status.PENDING:
             self._count(task, Status.RUNNING)

@@ -16,7 +16,7 @@ from orchestrator.engine.earlier import Earlier
 from orchestrator.engine.keys import Identity, digest
 from orchestrator.engine.past import Past, is_there
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
-from orchestrator.engine.telling import added_event, cancelled, told, unneeded
+from orchestrator.engine.telling import added_event, cancelled, lesson, told, unneeded
 from orchestrator.engine.tries import Tries
 from orchestrator.errors import JournalError, TaskFailed, UsageError
 from orchestrator.events import (
@@ -450,6 +450,7 @@ class Core:
             loop=self.state.tasks[task].is_group and self.state.tasks[task].parts is not None,
             key=self._keys.get(task),
             key_after=self._keys_after.get(task),
+            lesson=lesson(self.state.tasks[task], result, self.state, time.time()),
         )
         self._journal.append(self.run, event)
         return event

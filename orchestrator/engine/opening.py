@@ -22,6 +22,7 @@ from orchestrator.errors import UsageError, bare_errors
 from orchestrator.events import Record, RunStarted
 from orchestrator.plan.model import Agent, Limits
 from orchestrator.protocols import Executor, Journal, View
+from orchestrator.schedule.estimate import Estimates
 from orchestrator.settings import home, load
 from workspaces import WorkspaceSpec, providers
 
@@ -81,6 +82,7 @@ async def open_run(
     async with AsyncExitStack() as stack:
         opened_journal = await open_journal(stack, journal)
         chosen = await choose(opened_journal, stack.enter_context(ExitStack()), started, run, reuse)
+        estimates = Estimates.of(await opened_journal.history(started.name, upstream))
         past = Past(earlier=chosen.earlier, anywhere=reuse == "any", rerun=rerun, upstream=upstream)
         opened_executor = executor or await open_executor(stack, upstream, opened_journal)
         watching = await stack.enter_async_context(watched(opened_journal, chosen.run, shown, chosen.after))
@@ -89,7 +91,14 @@ async def open_run(
             with bare_errors():
                 async with kept(opened_journal), anyio.create_task_group() as group:
                     core = Core(
-                        chosen.run, opened_journal, opened_executor, limits, group, fail_fast=fail_fast, past=past
+                        chosen.run,
+                        opened_journal,
+                        opened_executor,
+                        limits,
+                        group,
+                        fail_fast=fail_fast,
+                        past=past,
+                        estimates=estimates,
                     )
                     core.emit(going_on(started, past, chosen.beside))
                     yield Run(started.name, core, setting)

@@ -54,11 +54,11 @@ class Earlier:
     """What a task of an earlier run took and cost, and where it stood there."""
 
     task: str
-    agent: str | None
+    agent: str | None = None
     """The name of its agent; None for the run's own."""
-    seconds: float | None
+    seconds: float | None = None
     """None when it is not known. Of a group from its first part's beginning to its end."""
-    usd: float | None
+    usd: float | None = None
     kind: str = "agent"
     run: str = ""
     parent: str | None = None

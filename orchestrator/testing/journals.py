@@ -231,6 +231,22 @@ async def check_finds_results(journal: Journal) -> None:
     assert list(await journal.find("key")) == [], "a key's beginning is no key"
 
 
+async def check_teaches(journal: Journal) -> None:
+    """`history` gives what the newest runs of a name and an upstream teach, oldest first, and of no other."""
+    upstreams = {"teach-1": None, "teach-2": "offline", "teach-3": None}
+    for run, upstream in upstreams.items():
+        lesson = {"kind": "agent", "seconds": 1.5, "usd": 0.25, "needs": [HARD]}
+        ends = [replace(finished(_result(task), "done"), lesson=lesson) for task in ("a", f"{HARD} {run}")]
+        await _append(journal, run, [replace(run_started("teach"), upstream=upstream), *ends])
+        await _append(journal, run, [finished(_result("nothing"), "failed"), run_started("teach other")])
+    rows = await journal.history("teach", None)
+    names = [(row["run"], row["task"]) for row in rows]
+    assert names == [(run, task) for run in ("teach-1", "teach-3") for task in ("a", f"{HARD} {run}")]
+    assert rows[0] == {"run": "teach-1", "task": "a", "kind": "agent", "seconds": 1.5, "usd": 0.25, "needs": [HARD]}
+    assert [row["run"] for row in await journal.history("teach", "offline")] == ["teach-2"] * 2
+    assert list(await journal.history("nobody", None)) == []
+
+
 async def check_keeps_transcripts(journal: Journal) -> None:
     """Lines of a session come back in order, hard words too, each uuid once; apart from those of other sessions."""
     if (sessions := journal.sessions) is None:
@@ -319,6 +335,7 @@ CHECKS: tuple[Check, ...] = (
     check_waits_for_the_next_end,
     check_holds,
     check_finds_results,
+    check_teaches,
     check_keeps_transcripts,
     check_finds_sessions,
     check_transcripts_of_many,
