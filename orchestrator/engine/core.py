@@ -32,6 +32,7 @@ from orchestrator.plan.model import Limits
 from orchestrator.protocols import Executor, Journal, no_tools
 from orchestrator.schedule.estimate import Estimates
 from orchestrator.schedule.order import Order
+from orchestrator.schedule.outlook import Foreseen, outlook, told_basis
 from orchestrator.schedule.scheduler import Close, Skip, Start, next_decision
 from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Status
@@ -124,6 +125,17 @@ class Core:
             self.emit(added_event(node))
         self._order.add([self.state.tasks[node.id] for node in nodes])
         self.pump()
+
+    async def forecast(self) -> None:
+        """Writes down what the run is expected to take from here on, where earlier runs tell anything of it."""
+        done = self._past.done
+        open_tasks = (task for task in self.state.tasks.values() if not task.is_over and task.id not in self._ending)
+        tasks = [Foreseen.of(task) for task in open_tasks if task.id not in done]
+        basis = told_basis(self._estimates.runs)
+        # In a thread: of 100,000 tasks it takes seconds, in which agents would have to wait.
+        foresee = partial(outlook, tasks, self._estimates, self._limits.concurrent, basis, done)
+        if self._estimates.runs and (expected := await to_thread.run_sync(foresee)) and not self._stopped:
+            self.emit(expected)
 
     def extend(self, group: str, nodes: Sequence[Node], *, more: bool = True) -> None:
         """Adds parts to a group that may get further ones; without `more` these are the last. Raises UsageError."""

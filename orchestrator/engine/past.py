@@ -1,6 +1,6 @@
 """What a run takes from before: results that are there already, sessions that were cut off, places that exist."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 
 from anyio import CapacityLimiter
@@ -45,6 +45,11 @@ class Past:
     def is_named(self, task: str) -> bool:
         """Whether the task is to be done again by what was said this time."""
         return any(name in self.rerun for name in names(task))
+
+    @property
+    def done(self) -> Set[str]:
+        """Tasks that have a result, and are not to be done again."""
+        return {each for each in self.earlier.tasks if not self.is_named(each) and not self.earlier.is_due_again(each)}
 
     def must_look(self, step: Ask) -> bool:
         """Whether more than the step must be looked at before it is known whether its result is there."""

@@ -160,6 +160,7 @@ class Run:
         loaded = await to_thread.run_sync(as_loaded, plan, self._setting.directory)
         nodes = plan_nodes(loaded, self._core.results, self._setting)
         self._core.add(nodes)
+        await self._core.forecast()
         results = await _results([Handle(node.id, self._core) for node in nodes])
         return {result.task: result for result in results}
 

@@ -76,10 +76,6 @@ class Estimate:
     value: float
     basis: Basis
 
-    @property
-    def is_guess(self) -> bool:
-        return self.basis in (Basis.ANY, Basis.GUESS)
-
 
 class Estimates:
     """Means over the newest earlier tasks that are most like the one in question."""
@@ -106,6 +102,11 @@ class Estimates:
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> "Estimates":
         """From what `Journal.history` gives."""
         return cls(Earlier(**row) for row in rows)
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether anything is known of what tasks cost."""
+        return bool(self._usd)
 
     def seconds(self, task: str, agent: str | None = None, kind: str = "agent") -> Estimate:
         if kind in FREE_KINDS:
@@ -162,6 +163,9 @@ class _Means:
                     newest[alike].append(value)
         self._means = {alike: Estimate(fmean(values), alike[0]) for alike, values in newest.items()}
         self._guess = Estimate(guess, Basis.GUESS)
+
+    def __len__(self) -> int:
+        return len(self._means)
 
     def of(self, task: str, agent: str | None) -> Estimate:
         if not self._means:

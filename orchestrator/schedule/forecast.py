@@ -44,7 +44,7 @@ class _Clock:
         self.waiting = {point: len(mine) for point, mine in before.items()}
         self._after: dict[Point, list[Point]] = {point: [] for point in before}
         self._seconds = own_seconds(tasks, before)
-        self._free = {Point(task.id) for task in tasks if task.is_free}
+        self._free = {Point(task.id) for task in tasks if task.is_free} & self._seconds.keys()
         self._busy = 0
         self._now = 0.0
         self._ends: list[tuple[float, int, Point]] = []
