@@ -167,6 +167,8 @@ class Result:
     """The SDK's `ResultMessage`, whole; a dict of the same fields when it comes from the journal."""
     reused: str | None = None
     """The run that it was taken from, when no agent had to work for it this time."""
+    note: str | None = None
+    """How it came about, in a sentence: of a vote `2 of 3 say 'blue', 1 says 'green'`."""
 
     @property
     def ok(self) -> bool:

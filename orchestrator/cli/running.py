@@ -144,7 +144,7 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
         checked = type(limits).model_validate(limits.model_dump() | changes)
     except ValidationError as error:
         raise UsageError(f"--usd {options.usd}: {error.errors()[0]['msg']}") from error
-    loaded = LoadedPlan(loaded.plan.model_copy(update={"limits": checked}), loaded.directory, loaded.file)
+    loaded = replace(loaded, plan=loaded.plan.model_copy(update={"limits": checked}))
     check_rerun(loaded, options.rerun)
 
     async def work(opened: Run) -> None:

@@ -4,31 +4,38 @@ import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
+from orchestrator.plan.body_checks import check_body, check_stage_needs
 from orchestrator.plan.fields import TASK_NAME
-from orchestrator.plan.graph import all_needs, find_cycles, templates_of
+from orchestrator.plan.graph import all_needs, find_cycles
+from orchestrator.plan.list_checks import check_lists
 from orchestrator.plan.model import Plan, TaskSpec
 from orchestrator.plan.references import read_references
 from orchestrator.plan.schema_checks import SchemaChecks
+from orchestrator.plan.spots import Spot, spots_of
 from orchestrator.plan.template_checks import TemplateIn, check_template, say_no_task
 from orchestrator.plan.words import Finding, Path, describe, did_you_mean, listed
 
-_AGENT_ONLY = ("agent", "workspace", "returns", "timeout", "retries", "checks", "inputs", "fresh", "rehearsal")
 _A_NAME = "a letter, then letters, digits, dashes and underscores, 64 at most"
 
 
-def check_plan(plan: Plan, dropped: AbstractSet[Path] = frozenset()) -> Iterator[Finding]:
-    """All that is wrong with a plan whose values are each right. What hangs on a `dropped` value is not judged."""
+def check_plan(plan: Plan, dropped: AbstractSet[Path] = frozenset(), *, inside: bool = False) -> Iterator[Finding]:
+    """All that is wrong with a plan whose values are each right. What hangs on a `dropped` value is not judged.
+
+    `inside`: it is a part of another plan, which may give its vars.
+    """
     yield from _check_agents(plan, dropped)
-    schemas, broken = SchemaChecks(), {path[:2] for path in dropped}
+    schemas = SchemaChecks()
     for name, spec in plan.tasks.items():
         place = ("tasks", name)
         if not re.fullmatch(TASK_NAME, name):
             yield Finding(place, f"found {describe(name)} as a task's name, expected {_A_NAME}")
-        yield from _check_work(place, spec, place not in broken)
+        yield from _check_bodies(place, spec, dropped)
         yield from _check_needs(place, name, spec, plan)
-        yield from schemas.check((*place, "returns"), spec.returns)
-        for inside, text in templates_of(spec):
-            yield from check_template(TemplateIn(plan, spec, name, (*place, *inside), text, dropped))
+        for spot in spots_of(name, spec):
+            yield from schemas.check((*spot.path, "returns"), spot.spec.returns)
+            yield from _check_templates(plan, spot, dropped)
+        if not inside:
+            yield from check_lists(plan, name, dropped)
     yield from _check_circles(plan)
     yield from _check_defaults(plan, dropped)
 
@@ -36,46 +43,35 @@ def check_plan(plan: Plan, dropped: AbstractSet[Path] = frozenset()) -> Iterator
 def _check_agents(plan: Plan, dropped: AbstractSet[Path]) -> Iterator[Finding]:
     if ("agents",) in dropped:
         return
-    named = [(("tasks", name, "agent"), spec.agent) for name, spec in plan.tasks.items()]
-    for path, agent in [(("defaults", "agent"), plan.defaults.agent), *named]:
+    named: list[tuple[Path, str | None]] = [(("defaults", "agent"), plan.defaults.agent)]
+    for name, spec in plan.tasks.items():
+        named += [((*spot.path, "agent"), spot.spec.agent) for spot in spots_of(name, spec)]
+    for name, options in plan.agents.items():
+        spawned = options.spawn.agents if options.spawn else ()
+        named += [(("agents", name, "spawn", "agents", index), other) for index, other in enumerate(spawned)]
+    for path, agent in named:
         if agent is not None and agent not in plan.agents:
             there = f"expected one of {listed(plan.agents)}" if plan.agents else "and there is nothing under agents"
             yield Finding(path, f"found {describe(agent)}{did_you_mean(agent, plan.agents)}, {there}")
 
 
-def _check_work(place: Path, spec: TaskSpec, whole: bool) -> Iterator[Finding]:
-    if spec.prompt is None and spec.write is None:
-        if whole:
-            yield Finding(place, "found neither prompt nor write, expected one of them")
-    elif spec.prompt is not None and spec.write is not None:
-        yield Finding((*place, "write"), "found prompt and write, expected one of them")
-    elif spec.prompt is not None and not spec.prompt.strip():
-        yield Finding((*place, "prompt"), "found an empty text, expected what the agent is to do")
-    yield from _check_lists(place, spec)
-    if spec.write is None:
-        return
-    if not spec.write.path.strip():
-        yield Finding((*place, "write", "path"), "found an empty text, expected the path of a file")
-    for name in _AGENT_ONLY:
-        if getattr(spec, name) != TaskSpec.model_fields[name].default:
-            yield Finding(
-                (*place, name),
-                f"found {name} in a task that writes a file with no agent, expected it in a task with a prompt",
-            )
+def _check_bodies(place: Path, spec: TaskSpec, dropped: AbstractSet[Path]) -> Iterator[Finding]:
+    yield from check_body(place, spec, place not in {path[:2] for path in dropped})
+    for name, stage in (spec.pipeline or {}).items():
+        inside = (*place, "pipeline", name)
+        if not re.fullmatch(TASK_NAME, name):
+            yield Finding(inside, f"found {describe(name)} as a stage's name, expected {_A_NAME}")
+        yield from check_body(inside, stage, whole=True)
+        yield from check_stage_needs(inside, name, stage, spec.pipeline or {})
 
 
-def _check_lists(place: Path, spec: TaskSpec) -> Iterator[Finding]:
-    for name, texts, expected in (
-        ("checks", spec.checks, "a shell command, as pytest -q"),
-        ("inputs", spec.inputs, "the path of a file or a folder"),
-    ):
-        for index, text in enumerate(texts):
-            if not text.strip():
-                yield Finding((*place, name, index), f"found an empty text, expected {expected}")
+def _check_templates(plan: Plan, spot: Spot, dropped: AbstractSet[Path]) -> Iterator[Finding]:
+    for inside, text in spot.templates():
+        yield from check_template(TemplateIn(plan, spot, inside, text, dropped))
 
 
 def _check_needs(place: Path, name: str, spec: TaskSpec, plan: Plan) -> Iterator[Finding]:
-    for index, need in enumerate(spec.needs):
+    for index, need in enumerate(spec.names):
         path = (*place, "needs", index)
         if need == name:
             yield Finding(path, f"the task {name} needs itself, expected another task")
@@ -98,7 +94,8 @@ def _check_defaults(plan: Plan, dropped: AbstractSet[Path]) -> Iterator[Finding]
         text, path = getattr(workspace, key), ("defaults", "workspace", key)
         if text is None:
             continue
-        yield from check_template(TemplateIn(plan, TaskSpec(), "", path, text, dropped))
+        spot = Spot(path=("defaults",), spec=TaskSpec())
+        yield from check_template(TemplateIn(plan, spot, path[1:], text, dropped))
         for task in read_references(text).tasks:
             yield Finding(
                 path, f"found tasks.{task.name}, expected nothing of a task: every task would wait for it", task.line

@@ -6,8 +6,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.plan.model import Agent, Defaults, Limits, Plan, TaskSpec, Write
+from orchestrator.plan.model import Agent, Defaults, Limits, Plan, Spawn
 from orchestrator.plan.places import WorkspaceKeys
+from orchestrator.plan.specs import AskSpec, FanOutSpec, NeedSpec, StageSpec, TaskSpec, VoteSpec, Write
 from orchestrator.plan.words import Finding, Path, describe, did_you_mean, listed
 
 _EXPECTED: dict[str, str] = {
@@ -25,30 +26,41 @@ _BOUNDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "greater_than": lambda context: f"more than {context['gt']:g}",
     "greater_than_equal": lambda context: f"{context['ge']:g} or more",
     "less_than_equal": lambda context: f"{context['le']:g} or less",
-    "missing": lambda context: "a mapping of what is to be done",
     "too_short": lambda context: "at least one entry",
     "literal_error": lambda context: f"one of {context['expected']}".replace("'", "").replace(" or ", ", "),
 }
 
 
-_MODELS: dict[Path, type[BaseModel]] = {
-    (): Plan,
-    ("limits",): Limits,
-    ("defaults",): Defaults,
-    ("defaults", "workspace"): WorkspaceKeys,
-    ("agents",): Agent,
-    ("tasks",): TaskSpec,
-    ("tasks", "write"): Write,
-    ("tasks", "workspace"): WorkspaceKeys,
+_TASK: dict[str, type[BaseModel]] = {
+    "write": Write,
+    "workspace": WorkspaceKeys,
+    "needs*": NeedSpec,
+    "vote": VoteSpec,
+    "fan_out": FanOutSpec,
+    "pipeline*": StageSpec,
 }
+_INSIDE: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
+    Plan: {"limits": Limits, "defaults": Defaults, "agents*": Agent, "tasks*": TaskSpec},
+    Agent: {"spawn": Spawn},
+    Defaults: {"workspace": WorkspaceKeys},
+    TaskSpec: _TASK,
+    StageSpec: _TASK,
+    AskSpec: {"workspace": WorkspaceKeys},
+    VoteSpec: {"judge": AskSpec},
+    FanOutSpec: {"split": AskSpec, "part": AskSpec, "join": AskSpec},
+}
+"""Which mapping is below which key; `*`: there are several, by names or in a list."""
 
 
 def model_at(path: Path) -> type[BaseModel] | None:
     """The model of the mapping at `path`; None where the plan's writer chooses the keys, or there is no mapping."""
-    if path[:1] in (("agents",), ("tasks",)):
-        # The second step is a name.
-        path = (*path[:1], *path[2:]) if len(path) > 1 else ("names",)
-    return _MODELS.get(path)
+    model: type[BaseModel] | None = Plan
+    steps = iter(path)
+    for step in steps:
+        inside = _INSIDE.get(model, {}) if model else {}
+        many = inside.get(f"{step}*")
+        model = inside.get(str(step)) if many is None or next(steps, None) is None else many
+    return model
 
 
 def explain(error: ValidationError) -> Iterator[Finding]:
@@ -60,11 +72,12 @@ def explain(error: ValidationError) -> Iterator[Finding]:
 
 def _say(path: Path, details: ErrorDetails) -> str:
     kind, context = details["type"], details.get("ctx", {})
-    # What pydantic shows as the input of a missing key is the mapping around it.
-    found: Any = None if kind == "missing" else details["input"]
+    found: Any = details["input"]
     match kind:
         case "value_error":
             return str(context["error"])
+        case "missing":
+            return f"found nothing, expected {'a mapping of what is to be done' if path == ('tasks',) else 'text'}"
         case "extra_forbidden":
             return _unknown_key(path)
         case "string_pattern_mismatch" | "string_too_short":
@@ -78,7 +91,12 @@ def _say(path: Path, details: ErrorDetails) -> str:
 def _unknown_key(path: Path) -> str:
     model = model_at(path[:-1])
     known = list(model.model_fields) if model else []
-    return f"unknown key{did_you_mean(str(path[-1]), known)}, expected one of {listed(known, most=30)}"
+    why = (
+        "; a stage has no pipeline of its own: put its stages after it, or into a plan"
+        if path[-1] == "pipeline"
+        else ""
+    )
+    return f"unknown key{did_you_mean(str(path[-1]), known)}, expected one of {listed(known, most=30)}{why}"
 
 
 def _bad_name(path: Path, found: Any) -> str:

@@ -1,13 +1,12 @@
 """What waits for what."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
 
 from orchestrator.plan.model import Plan, TaskSpec
 from orchestrator.plan.references import read_references
-from orchestrator.plan.words import Path
+from orchestrator.plan.spots import spots_of
 
 Needs = Mapping[str, tuple[str, ...]]
 _MOST_CYCLES = 20
@@ -30,36 +29,16 @@ class Node:
     """The other tasks that it waits for."""
 
 
-def templates_of(spec: TaskSpec) -> Iterator[tuple[Path, str]]:
-    """Every template of a task, with its path inside the task."""
-    for name in ("prompt", "foreach", "when"):
-        if isinstance(text := getattr(spec, name), str):
-            yield (name,), text
-    if spec.write is not None:
-        yield ("write", "path"), spec.write.path
-        yield ("write", "text"), spec.write.text
-    if spec.workspace is not None:
-        yield from _texts_of({"path": spec.workspace.path, "base": spec.workspace.base}, ("workspace",))
-    for name in ("checks", "inputs", "rehearsal"):
-        yield from _texts_of(getattr(spec, name), (name,))
-
-
-def _texts_of(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    match value:
-        case str():
-            yield path, value
-        case dict():
-            for key, inner in value.items():
-                yield from _texts_of(inner, (*path, key))
-        case list() | tuple():
-            for index, inner in enumerate(value):
-                yield from _texts_of(inner, (*path, index))
-
-
 def needs_of(spec: TaskSpec) -> tuple[str, ...]:
     """The tasks that a task waits for: those it names, then those its templates refer to; each once."""
-    referred = (task.name for _, text in templates_of(spec) for task in read_references(text).tasks)
-    return tuple(dict.fromkeys((*spec.needs, *referred)))
+    texts = (text for spot in spots_of("", spec) for _, text in spot.templates())
+    referred = (task.name for text in texts for task in read_references(text).tasks)
+    return tuple(dict.fromkeys((*spec.names, *referred)))
+
+
+def allows_of(spec: TaskSpec) -> tuple[str, ...]:
+    """Those of its needs that need only have ended."""
+    return tuple(dict.fromkeys(need.task for need in spec.needs if need.allow))
 
 
 def all_needs(plan: Plan) -> dict[str, tuple[str, ...]]:

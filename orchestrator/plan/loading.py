@@ -3,7 +3,7 @@
 import copy
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +15,7 @@ from orchestrator.plan import words
 from orchestrator.plan.checks import check_plan
 from orchestrator.plan.faults import explain
 from orchestrator.plan.model import Plan
+from orchestrator.plan.nesting import Nested, Way, load_nested
 from orchestrator.plan.overrides import override
 from orchestrator.plan.source import Source, read_source
 from orchestrator.plan.words import Finding, describe
@@ -30,48 +31,76 @@ class LoadedPlan:
     directory: Path
     """What relative paths in the plan start from; absolute."""
     file: Path | None = None
+    nested: "Mapping[str, LoadedPlan]" = field(default_factory=dict)
+    """The plans that its tasks name with `plan`, by those paths as they are written."""
+
+
+Known = dict[Path, LoadedPlan]
+"""By their files."""
 
 
 def load_plan(path: str | os.PathLike[str], overrides: Mapping[str, str] = _NOTHING) -> LoadedPlan:
     """The plan file at `path`, with the values of `overrides` (`{"limits.concurrent": "3"}`) in place.
 
-    Raises PlanError with all faults at once; UsageError for an override that leads nowhere.
+    Raises PlanError with all faults at once, also of the plans in it; UsageError for an override that leads nowhere.
     """
     file = Path(path)
     source = override(read_source(file), overrides)
-    directory = file.absolute().parent
-    return LoadedPlan(_build(source, directory), directory, file.absolute())
+    return _load(source, file, file.absolute().parent, (Path(os.path.realpath(file)),), {})
 
 
 def parse_plan(plan: Plan | Mapping[str, Any], directory: str | os.PathLike[str] = "") -> LoadedPlan:
     """A plan made in Python, checked as a file is. `directory` is where relative paths start. Raises PlanError."""
     base = Path(directory).absolute()
     if not isinstance(plan, Plan):
-        return LoadedPlan(_build(Source("plan", dict(plan)), base), base)
-    if faults := check(plan):
+        return _load(Source("plan", dict(plan)), None, base, (base,), {})
+    nested = _nested(plan, base, None, (base,), {})
+    faults = [*check(plan), *_place(Source("plan", None), nested.findings), *nested.faults]
+    if faults:
         raise PlanError(faults)
-    return LoadedPlan(plan, base)
+    return LoadedPlan(plan, base, nested=nested)
 
 
 def check(plan: Plan) -> list[Fault]:
-    """All that is wrong with a plan made in Python: its faults have no lines."""
+    """All that is wrong with a plan made in Python, but for plans in it: its faults have no lines."""
     return _place(Source("plan", None), check_plan(plan))
 
 
-def _build(source: Source, directory: Path) -> Plan:
+def _load(source: Source, file: Path | None, directory: Path, way: Way, known: Known) -> LoadedPlan:
+    """The plan of the source. `way` leads to it, its own file included; `known` are plans that were read before."""
     if not isinstance(source.data, dict):
         found = source.fault((), f"found {describe(source.data)}, expected a plan: a mapping with tasks")
         raise PlanError(source.faults or [found])
-    context = {"directory": directory}
+    context, inside = {"directory": directory}, len(way) > 1
     try:
         plan = Plan.model_validate(source.data, context=context)
-        faults = _place(source, check_plan(plan))
     except ValidationError as error:
         findings = list(explain(error))
-        faults = _place(source, [*findings, *_check_rest(source.data, findings, context)])
+        faults = _place(source, [*findings, *_check_rest(source.data, findings, context, inside=inside)])
+        raise PlanError(_all_faults(source, faults)) from None
+    nested = _nested(plan, directory, file, way, known)
+    faults = [*_place(source, [*check_plan(plan, inside=inside), *nested.findings]), *nested.faults]
     if source.faults or faults:
-        raise PlanError([*source.faults, *(each for each in faults if not _follows(each, source.faults))])
-    return plan
+        raise PlanError(_all_faults(source, faults))
+    return LoadedPlan(plan, directory, file and file.absolute(), nested)
+
+
+def _nested(plan: Plan, directory: Path, file: Path | None, way: Way, known: Known) -> Nested[LoadedPlan]:
+    """The plans in a plan that is in `file`, whose path begins as faults are to name it."""
+
+    def load(path: Path, way: Way) -> LoadedPlan:
+        whole = Path(os.path.realpath(path))
+        if whole not in known:
+            shown = path if file is None else Path(os.path.normpath(file.parent / os.path.relpath(path, directory)))
+            known[whole] = _load(read_source(shown), shown, path.parent.absolute(), (*way, whole), known)
+        return known[whole]
+
+    return load_nested(plan, directory, way, load, lambda loaded: loaded.plan.vars)
+
+
+def _all_faults(source: Source, faults: Sequence[Fault]) -> list[Fault]:
+    own = [each for each in faults if each.file != source.file or not _follows(each, source.faults)]
+    return list(dict.fromkeys([*source.faults, *own]))
 
 
 def _follows(fault: Fault, from_yaml: Sequence[Fault]) -> bool:
@@ -84,12 +113,14 @@ def _place(source: Source, findings: Any) -> list[Fault]:
     return [source.fault(finding.path, finding.what, finding.line) for finding in findings]
 
 
-def _check_rest(data: dict[str, Any], findings: list[Finding], context: dict[str, Any]) -> list[Finding]:
+def _check_rest(
+    data: dict[str, Any], findings: list[Finding], context: dict[str, Any], *, inside: bool
+) -> list[Finding]:
     """What else is wrong, judged on what is left of the plan without its wrong values."""
     dropped = {_unit(finding.path) for finding in findings}
     left = _without(data, dropped)
     try:
-        return list(check_plan(Plan.model_validate(left, context=context), dropped))
+        return list(check_plan(Plan.model_validate(left, context=context), dropped, inside=inside))
     except ValidationError:
         # Too little is left: the tasks themselves are missing, or their names are wrong.
         return []

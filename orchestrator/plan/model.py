@@ -3,21 +3,13 @@
 import os
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from orchestrator.plan.fields import (
-    TASK_NAME,
-    Argument,
-    Duration,
-    Environment,
-    Schema,
-    Servers,
-    Template,
-    TemplateOrList,
-    ToolList,
-    Workspace,
-)
-from orchestrator.plan.rehearsal import Step
+from orchestrator.plan.base import Model
+from orchestrator.plan.fields import TASK_NAME, Argument, Duration, Environment, Servers, ToolList, Workspace
+from orchestrator.plan.specs import TaskSpec, Write
+
+__all__ = ["Agent", "Defaults", "Limits", "Model", "Plan", "Spawn", "TaskSpec", "Write", "default_concurrent"]
 
 DEFAULT_TOOLS = ("Bash", "Edit", "Glob", "Grep", "Read", "WebFetch", "WebSearch", "Write")
 """What an agent has when it names no tools: work on files, commands and the web; nothing that starts further agents."""
@@ -26,12 +18,6 @@ DEFAULT_TOOLS = ("Bash", "Edit", "Glob", "Grep", "Read", "WebFetch", "WebSearch"
 def default_concurrent() -> int:
     """Two agents a core, at least 4 and at most 16: an agent waits for the API most of its time."""
     return min(16, max(4, 2 * (os.cpu_count() or 2)))
-
-
-class Model(BaseModel):
-    """Unknown keys are refused; values do not change once they are made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Spawn(Model):
@@ -101,53 +87,6 @@ class Limits(Model):
     An attempt may spend only what is left when it starts."""
     spawned: int = Field(default=100, ge=0, le=100_000, strict=True)
     """How many tasks agents may add, all together."""
-
-
-class Write(Model):
-    """A file that the run writes by itself, with no agent."""
-
-    path: Template
-    """Relative to the directory that the plan runs in."""
-    text: Template
-    """What the file holds."""
-
-
-class TaskSpec(Model):
-    """One entry under `tasks:`."""
-
-    prompt: Template | None = Field(default=None, max_length=1_000_000)
-    """What the agent is asked. A task has either a prompt or `write`."""
-    write: Write | None = None
-    """A file to write from a template, without an agent; the text is also the task's result."""
-    foreach: TemplateOrList | None = None
-    """A list, or a template that gives one: the task is done once per `item`."""
-    when: Template | None = None
-    """A template: the task, or the part of a loop, is skipped when this is false, empty or zero."""
-    needs: tuple[str, ...] = ()
-    """Tasks that must be done first. A task that a template refers to is needed without being named here."""
-    agent: str | None = None
-    """Which of `agents` does it. None: the one under `defaults`, or an agent with no options."""
-    workspace: Workspace | None = None
-    """Where it is done: `here`, `directory`, `worktree`, or a mapping of kind, path and base."""
-    returns: Schema | None = None
-    """A JSON schema, or the path of one: the agent's result is data of that shape."""
-    timeout: Duration | None = None
-    """Seconds that an attempt may take."""
-    retries: int | None = Field(default=None, ge=0, le=20, strict=True)
-    """How many more attempts a failed task gets, where trying again can help."""
-    checks: tuple[Template, ...] = ()
-    """Shell commands that must succeed in the workspace when the agent has ended. The output of one that fails goes
-    back to the agent, as often as `retries` says."""
-    inputs: tuple[Template, ...] = ()
-    """Files and folders that the result depends on, relative to the directory that the plan runs in: once one has
-    changed, an earlier result is not taken again."""
-    fresh: bool = Field(default=False, strict=True)
-    """Never take an earlier result."""
-    allow_failure: bool = Field(default=False, strict=True)
-    """Tasks that need this one go on even if it fails."""
-    rehearsal: tuple[Step, ...] | None = None
-    """What the offline model does for this task, a step per reply: say, write, edit, bash, read, answer, end, fail,
-    wait."""
 
 
 class Defaults(Model):

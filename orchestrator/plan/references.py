@@ -23,7 +23,7 @@ class Name(NamedTuple):
     name: str
     line: int
     attribute: str | None = None
-    """For a task: what is asked of it."""
+    """What is asked of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,11 @@ class References:
     """All that one template refers to."""
 
     names: tuple[Name, ...] = ()
-    """Top-level names other than `vars` and `tasks`."""
+    """Top-level names other than `vars`, `tasks` and, where one stage is named, `stages`."""
     variables: tuple[Name, ...] = ()
     tasks: tuple[Name, ...] = ()
+    stages: tuple[Name, ...] = ()
+    """Stages of a pipeline."""
     computed: int = 0
     """The line that takes tasks by a name made at run time; 0 for none."""
     wrong: tuple[tuple[int, str], ...] = ()
@@ -70,7 +72,7 @@ class _Reader:
         self._all = list(_walk(tree))
         self._names: list[Name] = []
         self._variables: list[Name] = []
-        self._tasks: list[Name] = []
+        self._members: dict[str, list[Name]] = {"tasks": [], "stages": []}
         self._wrong: list[tuple[int, str]] = []
         self._computed = 0
         self._read: set[int] = set()
@@ -86,7 +88,14 @@ class _Reader:
         names = tuple(
             name for name in self._names if name.name not in assigned and name.name not in ENVIRONMENT.globals
         )
-        return References(names, tuple(self._variables), tuple(self._tasks), self._computed, tuple(self._wrong))
+        return References(
+            names=names,
+            variables=tuple(self._variables),
+            tasks=tuple(self._members["tasks"]),
+            stages=() if "stages" in assigned else tuple(self._members["stages"]),
+            computed=self._computed,
+            wrong=tuple(self._wrong),
+        )
 
     def _assigned(self) -> Iterator[str]:
         for node, _ in self._all:
@@ -140,16 +149,19 @@ class _Reader:
             self._read.add(id(inner))
 
     def _access(self, node: nodes.Getattr | nodes.Getitem) -> None:
-        if task := _task_of(node.node):
-            self._tasks.append(Name(task, node.lineno, _key(node)))
-            self._read |= {id(node.node), id(node.node.node)}  # type: ignore[attr-defined]
-        elif (task := _task_of(node)) is not None and _key(node) not in _METHODS:
-            self._tasks.append(Name(task, node.lineno))
-            self._read.add(id(node.node))
-        elif isinstance(node.node, nodes.Name) and node.node.name == "vars" and (key := _key(node)) is not None:
+        for root, found in self._members.items():
+            if member := _member_of(node.node, root):
+                found.append(Name(member, node.lineno, _key(node)))
+                self._read |= {id(node.node), id(node.node.node)}  # type: ignore[attr-defined]
+                return
+            if (member := _member_of(node, root)) is not None and _key(node) not in _METHODS:
+                found.append(Name(member, node.lineno))
+                self._read.add(id(node.node))
+                return
+        if isinstance(node.node, nodes.Name) and node.node.name == "vars" and (key := _key(node)) is not None:
             self._variables.append(Name(key, node.lineno))
-        elif isinstance(node.node, nodes.Name) and node.node.name == "run":
-            self._names.append(Name("run", node.lineno, _key(node)))
+        elif isinstance(node.node, nodes.Name) and node.node.name not in _RESERVED - {"run"}:
+            self._names.append(Name(node.node.name, node.lineno, _key(node)))
             self._read.add(id(node.node))
 
 
@@ -171,10 +183,10 @@ def _key(node: nodes.Node) -> str | None:
     return None
 
 
-def _task_of(node: nodes.Node) -> str | None:
-    """`x` of `tasks.x` and of `tasks['x']`."""
+def _member_of(node: nodes.Node, root: str) -> str | None:
+    """`x` of `tasks.x` and of `tasks['x']`, where `root` is `tasks`."""
     match node:
-        case nodes.Getattr(node=nodes.Name(name="tasks")) | nodes.Getitem(node=nodes.Name(name="tasks")):
+        case nodes.Getattr(node=nodes.Name(name=name)) | nodes.Getitem(node=nodes.Name(name=name)) if name == root:
             return _key(node)
     return None
 

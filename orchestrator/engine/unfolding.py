@@ -1,0 +1,103 @@
+"""Groups of a plan to their parts, and what they come to: loops, pipelines, plans in plans."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from orchestrator.engine.filling import evaluated
+from orchestrator.engine.pieces import Piece, PlanInRun, Scope, barred, loop_part, stage_of
+from orchestrator.engine.showing import matrix_scope, scope_of
+from orchestrator.engine.steps import sum_up
+from orchestrator.plan.expand import combinations_of, items_of
+from orchestrator.plan.graph import needs_of, order
+from orchestrator.plan.references import read_references
+from orchestrator.plan.specs import StageSpec, TaskSpec
+from orchestrator.plan.spots import Spot
+from orchestrator.task import Outcome, Result
+
+
+def loop_parts(plan: PlanInRun, loop: Piece) -> list[Piece]:
+    """A part per item. Raises TemplateError for what is no list."""
+    if loop.spec.matrix is not None:
+        items = list[object](combinations_of(loop.spec.matrix, matrix_scope(plan, loop), f"{loop.where}.matrix"))
+    else:
+        items = items_of(loop.spec.foreach or [], scope_of(plan, loop), f"{loop.where}.foreach")
+    return [loop_part(loop, item, index) for index, item in enumerate(items)]
+
+
+def pipeline_parts(plan: PlanInRun, group: Piece) -> list[Piece]:
+    """A part per stage, each after the one before."""
+    assert isinstance(group.spec, TaskSpec)
+    found: list[Piece] = []
+    for name, spec in (group.spec.pipeline or {}).items():
+        where = f"{group.where}.pipeline.{name}"
+        found.append(gated(plan, stage_of(group, name, spec, where, tuple(found), says=mentions(spec))))
+    return found
+
+
+def gated(plan: PlanInRun, stage: Piece) -> Piece:
+    return replace(stage, gate=partial(barred, plan.results, stage))
+
+
+def mentions(spec: StageSpec) -> bool:
+    """Whether the templates of a stage say what they take of those before it."""
+    return any(
+        found.stages or any(name in ("previous", "stages") for name, *_ in found.names)
+        for found in (read_references(text) for _, text in Spot(path=(), spec=spec).templates())
+    )
+
+
+def sum_up_stages(stages: Sequence[Piece], results: Sequence[Result]) -> Result:
+    """What a pipeline comes to: what its last stage gave, of those that were not passed over."""
+    ended = [(stage, result) for stage, result in zip(stages, results, strict=True)]
+    ran = [(stage, result) for stage, result in ended if result.outcome is not Outcome.SKIPPED]
+    if not ran:
+        return Result(task="", outcome=Outcome.SKIPPED, error="all its stages were passed over")
+    stage, last = ran[-1]
+    return carried(last, None if last.ok else f"stage {stage.name}: {last.error}")
+
+
+def carried(result: Result, error: str | None = None, note: str | None = None) -> Result:
+    """A part's result as its group's: cost and time are the part's own."""
+    return Result(
+        task="",
+        outcome=result.outcome,
+        text=result.text,
+        value=result.value,
+        session_id=result.session_id,
+        workspace=result.workspace,
+        error=error,
+        note=note or result.note,
+    )
+
+
+def inner_plan(plan: PlanInRun, group: Piece, scope: Scope) -> PlanInRun:
+    """The plan that a task is. Raises TemplateError for vars that cannot be filled in."""
+    loaded = plan.loaded.nested[group.spec.plan or ""]
+    given = {name: evaluated(value, scope, f"{group.where}.vars.{name}") for name, value in group.spec.vars.items()}
+    return PlanInRun(
+        loaded=loaded,
+        results=plan.results,
+        setting=plan.setting,
+        variables={**loaded.plan.vars, **given},
+        prefix=f"{group.id}.",
+        parent=group.id,
+        named=group.named,
+        refers=group.refers,
+    )
+
+
+def sum_up_plan(plan: PlanInRun, results: Sequence[Result]) -> Result:
+    """What a plan in a plan comes to: the values of its tasks that succeeded, or texts; the text of its last task."""
+    tasks = plan.loaded.plan.tasks
+    by_name = dict(zip(order(plan.loaded.plan), results, strict=True))
+    needed = {need for spec in tasks.values() for need in needs_of(spec)}
+    final = [result for name, result in by_name.items() if name not in needed]
+    found = sum_up(results)
+    # In the plan's own order; what is done is told by name, whatever else failed.
+    done = {name: by_name[name] for name in tasks if by_name[name].ok}
+    return replace(
+        found,
+        text=final[0].text if len(final) == 1 else "",
+        value={name: result.text if result.value is None else result.value for name, result in done.items()},
+    )
