@@ -43,6 +43,8 @@ class RunStarted(Event):
     """A run of the same plan or script that another process was driving: this one does not go on with it."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """What the command line said besides the plan, for going on: `settings`, `fail_fast`."""
+    pilot: int | None = None
+    """How many items each loop of a plan takes, where that is not all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

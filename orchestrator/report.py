@@ -1,11 +1,39 @@
 """RunReport: what a run gave as a whole, from its folded events."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.state import RunState, TaskState
-from orchestrator.task import Result, Status, Usage
+from orchestrator.state import GROUPS, RunState, TaskState
+from orchestrator.task import Outcome, Result, Status, Usage
+from orchestrator.tree import NONE, Tally, tallies, walk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a task stands in the run's tree, and how."""
+
+    kind: str
+    """`agent`, `call`, `write`, or a group: `loop`, `pipeline`, `vote`, `plan`, `group`."""
+    parent: str | None
+    """The group that it is a part of, or the task that spawned it."""
+    depth: int
+    """Counted from 0."""
+    status: Status
+    outcome: Outcome | None
+    """None for what has not ended."""
+    parts: tuple[str, ...]
+    """The tasks right below it."""
+    done: int
+    """How many of the tasks below it, at any depth, have succeeded; groups are counted by their parts."""
+    total: int
+    """How many there are."""
+    seconds: float | None
+    """From its beginning to its end; None for what never began or has not ended."""
+
+    @property
+    def is_group(self) -> bool:
+        return self.kind in GROUPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +64,13 @@ class RunReport:
     """US dollars that all attempts of this run have cost, as the CLI reckons them."""
     beside: str | None = None
     """A run of the same plan or script that another process was driving when this one began."""
+    tree: Mapping[str, Standing] = field(default_factory=dict)
+    """By task id, groups and all; what is below a task comes right behind it."""
+
+    @property
+    def groups(self) -> Mapping[str, Standing]:
+        """Loops, pipelines, votes, nested plans and other groups, by task id."""
+        return {task: standing for task, standing in self.tree.items() if standing.is_group}
 
     @property
     def ok(self) -> bool:
@@ -97,6 +132,7 @@ class RunReport:
             "status": self.status,
             "upstream": self.upstream,
             "tasks": [self._task_json(task) for task in self.statuses],
+            "groups": [self._group_json(group, standing) for group, standing in self.groups.items()],
             "totals": {
                 "tasks": self.tasks,
                 "ok": self.succeeded,
@@ -117,12 +153,30 @@ class RunReport:
 
     def _task_json(self, task: str) -> dict[str, Any]:
         result = self.results.get(task)
-        data = {"id": task, "status": self.statuses[task].value}
+        data: dict[str, Any] = {"id": task, "status": self.statuses[task].value}
+        if standing := self.tree.get(task):
+            data |= {"kind": standing.kind, "parent": standing.parent}
         if result is None:
             return data
         shown = result.to_json()
         del shown["task"], shown["message"]
         return data | shown
+
+    def _group_json(self, group: str, standing: Standing) -> dict[str, Any]:
+        """A group says what it came to; figures are told of tasks alone."""
+        result = self.results.get(group)
+        shown = result.to_json() if result else {}
+        return {
+            "id": group,
+            "kind": standing.kind,
+            "parent": standing.parent,
+            "status": standing.status.value,
+            "outcome": shown.get("outcome"),
+            "parts": list(standing.parts),
+            **{name: shown[name] for name in ("value", "text") if shown.get(name) not in (None, "")},
+            "error": shown.get("error"),
+            "note": shown.get("note"),
+        }
 
 
 def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> RunReport:
@@ -131,12 +185,14 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
     `now` is the Unix time in seconds; `alive` tells whether the process that drives the run still exists.
     """
     begun, ended = state.started, state.finished
+    going = ended is not None or alive
     return RunReport(
         run=run,
         name=begun.name if begun else run,
         status=ended.status if ended else "running" if alive else "interrupted",
         results={task.id: Result.from_json(task.result) for task in ordered(state) if task.result is not None},
-        statuses={task.id: _status(task, going=ended is not None or alive) for task in ordered(state) if task.counts},
+        statuses={task.id: _status(task, going=going) for task in ordered(state) if task.counts},
+        tree=standings(state, going=going),
         wall_s=ended.wall if ended else (now if alive else state.last_at) - state.started_at,
         sum_s=state.sum_s,
         longest_s=max((_seconds(task) for task in state.leaves()), default=0.0),
@@ -150,12 +206,31 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
 
 
 def ordered(state: RunState) -> Iterator[TaskState]:
-    """All tasks in the order in which they were added, the parts of a loop right behind it."""
-    waiting = [task for task in reversed(state.tasks.values()) if task.parent is None]
-    while waiting:
-        task = waiting.pop()
-        yield task
-        waiting.extend(state.tasks[part] for part in reversed(task.parts or ()) if part in state.tasks)
+    """All tasks in the order in which they were added, what is below a task right behind it."""
+    return (task for task, _ in walk(state))
+
+
+def standings(state: RunState, *, going: bool) -> dict[str, Standing]:
+    """Where each task stands; `going`: whether the run's process lives, or ended the run itself."""
+    counted = tallies(state)
+    return {
+        task.id: _standing(task, depth, counted.get(task.id, NONE), _status(task, going=going))
+        for task, depth in walk(state)
+    }
+
+
+def _standing(task: TaskState, depth: int, tally: Tally, status: Status) -> Standing:
+    return Standing(
+        kind=task.kind,
+        parent=task.parent,
+        depth=depth,
+        status=status,
+        outcome=Outcome(task.result["outcome"]) if task.result else None,
+        parts=tuple(task.parts or ()),
+        done=tally.done,
+        total=tally.total,
+        seconds=_seconds(task) if task.started and task.finished else None,
+    )
 
 
 def _status(task: TaskState, *, going: bool) -> Status:

@@ -9,20 +9,20 @@ from typing import Any
 import anyio
 import psutil
 from rich.table import Table
-from rich.text import Text
 
+from orchestrator.cli.details import details_of, task_json
 from orchestrator.cli.output import console, print_json
+from orchestrator.cli.wanted import Wanted, check_task, find_task
 from orchestrator.errors import UsageError, bare_errors
-from orchestrator.events import Record, TaskAdded
+from orchestrator.events import Record
 from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.report import RunReport, report_of
 from orchestrator.settings import home
 from orchestrator.state import RunState
-from orchestrator.task import Result, Status
 from orchestrator.views.jsonl import to_json
 from orchestrator.views.log import log_lines
 from orchestrator.views.summary import summary
-from orchestrator.views.words import clean, dollars, plural, span, tokens
+from orchestrator.views.words import dollars, span
 
 Row = Mapping[str, Any]
 SUGGESTIONS = 5
@@ -63,15 +63,11 @@ def show(run: str | None, task: str | None, as_json: bool) -> int:
         out = console()
         print_json(report.to_json()) if as_json else out.print(summary(report, out.width))
         return 0
-    if task not in report.statuses and task not in report.results:
-        raise UsageError(f"run {report.run} has no task {task!r}; it has {', '.join(list(report.statuses)[:20])}")
-    result = report.results.get(task)
-    status = report.statuses.get(task) or (result.outcome.status if result else Status.PENDING)
+    task = find_task(task, {**report.tree, **report.results}, report.run)
     if as_json:
-        data = result.to_json() if result else {}
-        print_json({"id": task, "status": status} | {name: value for name, value in data.items() if name != "task"})
+        print_json(task_json(task, report))
     else:
-        console().print(details(task, status, result), soft_wrap=True)
+        console().print(details_of(task, report), soft_wrap=True)
     return 0
 
 
@@ -84,34 +80,27 @@ def logs(run: str | None, task: str | None, follow: bool, as_json: bool) -> int:
 async def _logs(run: str | None, task: str | None, follow: bool, as_json: bool) -> None:
     journal = SqliteJournal(home().journal)
     row = await find_run(journal, run)
-    after = 0
-    if follow and task is not None:
-        _check_task(await journal.read(row["run"]), row["run"], task)
-    if follow and with_status(row)["status"] == "running":
+    going = with_status(row)["status"] == "running"
+    after, wanted = 0, Wanted(task)
+    if task is not None:
+        before = await journal.read(row["run"], messages=False)
+        check_task(task, [record.event for record in before], row["run"], going=follow and going)
+    if follow and going:
         with bare_errors():
             async with anyio.create_task_group() as group:
                 group.start_soon(_stop_when_dead, row, group.cancel_scope)
                 async with aclosing(journal.follow(row["run"])) as feed:
                     async for batch in feed:
-                        _print_records(batch, task, as_json)
+                        _print_records(batch, wanted, as_json)
                         after = batch[-1].seq
                 group.cancel_scope.cancel()
     records = await journal.read(row["run"], after)
-    if task is not None and not after:
-        _check_task(records, row["run"], task)
-    _print_records(records, task, as_json)
+    _print_records(records, wanted, as_json)
 
 
-def _check_task(records: Sequence[Record], run: str, task: str) -> None:
-    """Raises UsageError for a task that the run does not have."""
-    names = [record.event.task for record in records if isinstance(record.event, TaskAdded)]
-    if task not in names and task.partition("[")[0] not in names:  # the parts of a loop come later
-        raise UsageError(f"run {run} has no task {task!r}; it has {', '.join(names[:20])}")
-
-
-def _print_records(records: Sequence[Record], task: str | None, as_json: bool) -> None:
+def _print_records(records: Sequence[Record], wanted: Wanted, as_json: bool) -> None:
     for record in records:
-        if task is None or getattr(record.event, "task", None) == task:
+        if wanted.takes(record.event):
             lines = [json.dumps(to_json(record), ensure_ascii=False)] if as_json else log_lines(record)
             for line in lines:
                 print(line, flush=True)
@@ -170,33 +159,3 @@ def is_alive(row: Row) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and abs(began - float(row["process_started"])) < 1.0
     except psutil.Error:
         return False
-
-
-def details(task: str, status: Status, result: Result | None) -> Text:
-    """One task, whole."""
-    text = Text.assemble((task, "bold"), f"  {status}\n")
-    if result is None:
-        return text
-    usage = result.usage
-    spent = f"{tokens(usage.all_input_tokens)} in ({tokens(usage.cache_read_tokens)} cached)"
-    facts = {
-        "outcome": f"{result.outcome}{': ' + result.error if result.error else ''}",
-        "attempts": result.attempts and f"{result.attempts}, {span(result.duration)}, {plural(result.turns, 'turn')}",
-        "tokens": result.attempts and f"{spent}, {tokens(usage.output_tokens)} out",
-        "cost": result.attempts and dollars(result.cost_usd),
-        "session": result.session_id,
-        "workspace": result.workspace and f"{result.workspace.kind} {result.workspace.path}",
-        "branch": result.workspace and result.workspace.branch,
-        "changed": result.workspace and ", ".join(result.workspace.changed),
-        "refused": ", ".join(result.denials),
-    }
-    for name, fact in facts.items():
-        if fact:
-            text.append(f"{name:<10}", "dim").append(f"{clean(str(fact))}\n")
-    if result.value is not None:
-        text.append("value\n", "dim").append(
-            "\n".join(map(clean, json.dumps(result.value, ensure_ascii=False, indent=2).splitlines())) + "\n"
-        )
-    if result.text:
-        text.append("text\n", "dim").append("\n".join(map(clean, result.text.splitlines())))
-    return text

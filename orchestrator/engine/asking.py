@@ -36,6 +36,8 @@ class Setting:
     """What relative paths are relative to."""
     retries: int = 1
     timeout: float | None = None
+    pilot: int | None = None
+    """How many items each loop of a plan takes, of those that it has; None: all."""
 
 
 def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = None) -> Node:

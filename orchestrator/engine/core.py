@@ -33,6 +33,7 @@ from orchestrator.protocols import Executor, Journal, no_tools
 from orchestrator.schedule.estimate import Estimates
 from orchestrator.schedule.order import Order
 from orchestrator.schedule.outlook import Foreseen, outlook, told_basis
+from orchestrator.schedule.piloting import outlook_of_pilot
 from orchestrator.schedule.scheduler import Close, Skip, Start, next_decision
 from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Status
@@ -467,6 +468,13 @@ class Core:
         self._journal.append(self.run, event)
         return event
 
+    async def _forecast_whole(self) -> None:
+        """Writes down what the run would take as a whole, of which it has done the first items of each loop."""
+        over = {group: step.over for group, step in self._groups.items()}
+        foresee = partial(outlook_of_pilot, self.state, over, self._limits.concurrent)
+        if expected := await to_thread.run_sync(foresee):
+            self.emit(expected)
+
     async def conclude(self, status: str, wall: float) -> None:
         """Writes down how the run ended; what has not ended by now is cancelled, and such a run is not `done`."""
         self._stopped = True
@@ -478,7 +486,10 @@ class Core:
                     self.state.apply(event, time.time())
             bad = self.state.counts[Status.FAILED] + self.state.counts[Status.CANCELLED]
             refused = any(result.outcome in REFUSALS for result in self.results.values())
-            complete = status == "done" and self.failure is None and not refused
+            piloted = any(task.of is not None for task in self.state.tasks.values())
+            if piloted and status == "done":
+                await self._forecast_whole()
+            complete = status == "done" and self.failure is None and not refused and not piloted
             said = "failed" if bad and status == "done" else status
             self.emit(RunFinished(status=said, wall=wall, complete=complete))
             await self._journal.flush()

@@ -49,6 +49,7 @@ async def open_run(
     plan: str | None = None,
     directory: Path | None = None,
     arguments: Mapping[str, Any] = NOTHING,
+    pilot: int | None = None,
 ) -> AsyncIterator[Run]:
     """A run: give it tasks inside the block; leaving the block waits for them all.
 
@@ -66,18 +67,20 @@ async def open_run(
     `run`: the id of the run to go on with, also if it had come to its end.
 
     `plan`: the plan file's path, for the journal. `directory`: where relative paths start; None for the current
-    directory. `arguments`: whatever is to be known when the run is gone on with, for the journal.
+    directory. `arguments`: whatever is to be known when the run is gone on with, for the journal. `pilot`: each loop of
+    a plan takes only its first items, so many; the run then ends with a forecast of the whole, and is not complete: the
+    same without `pilot` goes on with it.
 
     Raises UsageError and JournalError before anything is started; TaskFailed under `fail_fast`; and what the block
     raises, after every task that had not ended by then is cancelled. Cancelling the block does the same. Partial
     results stay in the journal.
     """
     directory = (directory or Path.cwd()).absolute()
-    setting = to_setting(agent or Agent(), workspace, directory)
+    setting = replace(to_setting(agent or Agent(), workspace, directory), pilot=check_pilot(pilot))
     limits = check_limits(limits)
     views = [views] if isinstance(views, str) else views
     shown = [load("views", view)() if isinstance(view, str) else view for view in views]
-    started = begin(name or "run", limits, upstream, plan, directory, arguments)
+    started = replace(begin(name or "run", limits, upstream, plan, directory, arguments), pilot=pilot)
     check_reuse(reuse, rerun, run)
     async with AsyncExitStack() as stack:
         opened_journal = await open_journal(stack, journal)
@@ -134,6 +137,13 @@ def check_limits(limits: Limits | None) -> Limits:
     if limits is not None and not isinstance(limits, Limits):
         raise UsageError(f"limits: found {limits!r}, expected Limits, as Limits(concurrent=10)")
     return limits or Limits()
+
+
+def check_pilot(pilot: int | None) -> int | None:
+    """The number of items, or None. Raises UsageError for anything else."""
+    if pilot is not None and (type(pilot) is not int or pilot < 1):
+        raise UsageError(f"pilot: found {pilot!r}, expected how many items each loop is to take, 1 or more")
+    return pilot
 
 
 def to_setting(agent: Agent, workspace: WorkspaceSpec | str | Path, directory: Path) -> Setting:

@@ -1,5 +1,6 @@
 """One picture of a run at work: a pure function of its state, the time and the room there is."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -10,6 +11,8 @@ from rich.text import Text
 
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Status
+from orchestrator.tree import NONE, Tally, is_nested, tallies
+from orchestrator.views.outline import Line, flat, outline
 from orchestrator.views.words import SIGNS, clean, clock, dollars, going_on, one_line, plural, tokens
 
 WIDE = 80
@@ -18,6 +21,10 @@ FAILURES = 3
 """How many of the last failures stay in sight."""
 ECHO = 3
 """Columns left free where the cursor rests: a terminal writes `^C` there, and a line break would shift the picture."""
+INDENT = 2
+"""Columns per level of the tree."""
+DEEPEST = 5
+"""Levels that are indented: below that names would have no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +39,12 @@ def picture(state: RunState, run: str, now: float, room: Room) -> RenderableType
     """Header, a row per running task, the last failures, counts and progress; never taller than the room."""
     failed = [task for task in state.leaves() if task.status is Status.FAILED] if state.counts[Status.FAILED] else []
     failed = failed[len(failed) - min(len(failed), FAILURES, max(room.height - 5, 0)) :]
-    rows = max(room.height - 5 - len(failed), 1)
-    shown = list(state.running.values())
-    if len(shown) > rows > 1:
-        rows -= 1  # for the line that says so
-    hidden = len(shown) - rows
-    parts: list[RenderableType] = [header(state, run, now), running_table(shown[:rows], now, room.width)]
-    if hidden > 0 and rows > 1:
+    nested = is_nested(state)
+    lines = (outline if nested else flat)(state, max(room.height - 5 - len(failed), 1))
+    hidden = lines.pop().folded if lines and lines[-1].task is None and not lines[-1].depth else 0
+    parts: list[RenderableType] = [header(state, run, now)]
+    parts.append(running_table(lines, tallies(state) if nested else {}, now, room.width))
+    if hidden:
         parts.append(Text(f"  … and {hidden} more at work", style="dim"))
     parts.extend(failure(task) for task in failed)
     parts += [counts(state), Constrain(progress(state, now), room.width - ECHO)]
@@ -57,24 +63,55 @@ def header(state: RunState, run: str, now: float) -> RenderableType:
     return line
 
 
-def running_table(tasks: list[TaskState], now: float, width: int) -> RenderableType:
+def running_table(lines: Sequence[Line], below: Mapping[str, Tally], now: float, width: int) -> RenderableType:
+    """A row per task at work, and per group above them; `below` has how far the tasks below each have come."""
+    wide = width >= WIDE
     table = Table.grid(expand=True, padding=(0, 1))
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=3 if width < WIDE else 2)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=2 if wide and not below else 3)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=4)
-    for _ in range(3 if width >= WIDE else 0):
+    for _ in range(3 if wide else 0):
         table.add_column(justify="right", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
-    for task in tasks:
-        name = Text.assemble((f"{SIGNS[Status.RUNNING][0]} ", SIGNS[Status.RUNNING][1]), task.id)
-        spent = task.input_tokens + task.output_tokens
-        figures = [
-            plural(task.turns, "turn") if task.turns else "",
-            f"{tokens(spent)} tok" if spent else "",
-            dollars(task.cost_usd) if task.cost_usd else "",  # the CLI tells it when an attempt ends
-        ]
-        since = clock(now - (task.started or now))
-        table.add_row(name, Text(clean(task.doing or ""), style="dim"), *(figures if width >= WIDE else []), since)
+    for line in lines:
+        name, doing = called(line), said(line, below)
+        since = clock(now - (line.task.started or now)) if line.task else ""
+        table.add_row(name, doing, *(figures(line.task) if wide else []), since)
     return table
+
+
+def called(line: Line) -> Text:
+    """`▶ [3].verify` for a task, `▾ check` for a group above those that follow, `▸ check` for one that is folded."""
+    indent = " " * INDENT * min(line.depth, DEEPEST)
+    if line.task is None:
+        return Text(f"{indent}… and {line.folded} more", style="dim")
+    if line.task.status is Status.RUNNING and not line.task.is_group:
+        sign, colour = SIGNS[Status.RUNNING]
+        return Text.assemble(indent, (f"{sign} ", colour), clean(line.label))
+    return Text.assemble(indent, ("▸ " if line.folded else "▾ ", "dim"), (clean(line.label), "bold"))
+
+
+def said(line: Line, below: Mapping[str, Tally]) -> Text:
+    """What an agent does; how far a group has come; how many tasks at work a folded line stands for."""
+    if line.task is None:
+        return Text(f"at work in {clean(line.label)}", style="dim")
+    words = [f"{line.folded} at work" + (" below it" if line.task.runs_agent else "")] if line.folded else []
+    if line.task.status is Status.RUNNING and not line.task.is_group:
+        return Text(" · ".join([*words, *([clean(line.task.doing)] if line.task.doing else [])]), style="dim")
+    tally = below.get(line.task.id, NONE)
+    failed = [f"{tally.failed} failed"] if tally.failed else []
+    return Text(" · ".join([f"{tally.ended}/{tally.total}", *failed, *words]), style=SIGNS[Status.RUNNING][1])
+
+
+def figures(task: TaskState | None) -> list[str]:
+    """Turns, tokens and cost of an agent, as far as they are known."""
+    if task is None or task.is_group:
+        return ["", "", ""]
+    spent = task.input_tokens + task.output_tokens
+    return [
+        plural(task.turns, "turn") if task.turns else "",
+        f"{tokens(spent)} tok" if spent else "",
+        dollars(task.cost_usd) if task.cost_usd else "",  # the CLI tells it when an attempt ends
+    ]
 
 
 def failure(task: TaskState) -> Text:

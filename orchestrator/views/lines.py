@@ -10,15 +10,20 @@ from orchestrator.events import (
     AttemptStarted,
     CheckFinished,
     Event,
+    MessageSent,
+    Published,
     Record,
     RunFinished,
+    RunForecast,
     RunStarted,
     TaskExpanded,
     TaskFinished,
+    TaskSpawned,
+    TaskWaits,
 )
 from orchestrator.state import RunState
 from orchestrator.task import Status
-from orchestrator.views.words import dollars, going_on, one_line, plural, span, verdict
+from orchestrator.views.words import dollars, going_on, one_line, plural, shortened, span, verdict
 from orchestrator.views.writing import LineWriter
 
 
@@ -50,7 +55,7 @@ def line(event: Event, state: RunState, run: str) -> str | None:
             again = f", {words}" if (words := going_on(event)) else ""
             text = f"run {run}: {event.concurrent} at once{about}{again}"
         case TaskExpanded():
-            text = f"{event.task}: {plural(len(event.parts), 'item')}"
+            return expanded_line(event, state)
         case AttemptStarted():
             text = f"{event.task}: started" if event.attempt == 1 else f"{event.task}: attempt {event.attempt}"
             text += ", in the same session" if event.resume else ""
@@ -60,11 +65,76 @@ def line(event: Event, state: RunState, run: str) -> str | None:
             text = f"{event.task}: {event.outcome}: {event.error}; again in {span(wait)}"
         case TaskFinished(loop=False):
             text = _task_line(event, state, run)
+        case TaskFinished():
+            return group_line(event, state)
+        case RunForecast():
+            text = forecast_line(event)
+        case TaskSpawned() | TaskWaits() | MessageSent() | Published():
+            text = spoken_line(event)
         case RunFinished():
             text = f"run {run}: {event.status} after {span(event.wall)}"
         case _:
             return None
     return one_line(text)
+
+
+def expanded_line(event: TaskExpanded, state: RunState) -> str | None:
+    """`check: 12 items`, `backend: plan of 3 tasks`, `title: vote of 3`; None for a group that has no parts yet."""
+    group = state.tasks[event.task]
+    found, before = len(event.parts), len(group.parts or ()) - len(event.parts)
+    if not found and (event.more or before):
+        return None
+    of_items = group.kind == "pipeline" and event.parts[:1] == [f"{event.task}[0]"]
+    what = _parts("loop" if of_items else group.kind, found) if not before else f"{found} more, {before + found} so far"
+    of = f", the first of {event.of}" if event.of is not None and event.of > found else ""
+    return one_line(f"{event.task}: {what}{of}")
+
+
+def _parts(kind: str, number: int) -> str:
+    match kind:
+        case "vote":
+            return f"vote of {number}"
+        case "plan":
+            return f"plan of {plural(number, 'task')}"
+        case "pipeline":
+            return f"pipeline of {plural(number, 'stage')}"
+        case "group":
+            return plural(number, "task")
+    return plural(number, "item")
+
+
+def group_line(event: TaskFinished, state: RunState) -> str | None:
+    """How a group ended; None for one that is itself an item of a loop: there may be very many of these."""
+    group = state.tasks[event.task]
+    above = state.tasks.get(group.parent) if group.parent is not None else None
+    if above is not None and above.kind == "loop":
+        return None
+    result = event.result
+    said = [event.task, event.status, *([result["outcome"]] if event.status == Status.FAILED else [])]
+    said += [words] if (words := result["error"] or result.get("note")) else []
+    took = f" ({span(group.finished - group.started)})" if group.started and group.finished else ""
+    return one_line(f"{': '.join(said)}{took}")
+
+
+def forecast_line(event: RunForecast) -> str:
+    """`forecast: 0:40 for 12 tasks, longest chain 0:30, $0.50 (3 earlier runs)`"""
+    cost = f", {dollars(event.usd)}" if event.usd is not None else ""
+    times = f"{span(event.wall_s)} for {plural(event.tasks, 'task')}, longest chain {span(event.critical_s)}"
+    return f"forecast: {times}{cost} ({event.basis})"
+
+
+def spoken_line(event: TaskSpawned | TaskWaits | MessageSent | Published) -> str:
+    """What an agent does in its run besides its own work."""
+    match event:
+        case TaskSpawned(child=child, asked=asked):
+            about = f": {shortened(str(asked['prompt']))}" if asked.get("prompt") else ""
+            return f"{event.task}: spawned {child}{about}"
+        case TaskWaits(waits_for=what):
+            return f"{event.task}: waits for {what}" if what else f"{event.task}: goes on"
+        case MessageSent(to=to, text=text):
+            return f"{event.task}: to {to}: {shortened(text)}"
+        case Published(key=key):
+            return f"{event.task}: published {key}"
 
 
 def _task_line(event: TaskFinished, state: RunState, run: str) -> str:

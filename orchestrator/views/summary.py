@@ -1,18 +1,21 @@
 """The summary at the end of a run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from orchestrator.report import RunReport
-from orchestrator.task import Result, Status
-from orchestrator.views.words import SIGNS, clean, dollars, plural, span, tokens, upstream_note
+from orchestrator.task import Outcome, Result, Status
+from orchestrator.views.listing import Listed, left_out, listed
+from orchestrator.views.words import SIGNS, clean, dollars, one_line, plural, shortened, span, tokens, upstream_note
 
 WIDE = 70
 """Columns from which turns and tokens have room."""
 LEAST_GAVE = 12
+DEEPEST = 5
+"""Levels of the tree that are indented."""
 ENDINGS = {
     "running": "it still runs",
     "interrupted": "its process died and nothing of it runs any more; what had finished is kept",
@@ -21,15 +24,14 @@ ENDINGS = {
 }
 """What to say of a run that did not come to its end."""
 PARALLEL = {"PARALLEL": "fully parallel", "PARTIAL": "partly parallel", "SEQUENTIAL": "sequential"}
-MOST_ROWS = 60
-"""Beyond that only tasks that did not succeed are listed one by one."""
 
 
 def summary(report: RunReport, width: int) -> RenderableType:
     """Per task outcome, time, turns, tokens and cost; totals; the speed-up against one task after the other."""
-    parts: list[RenderableType] = [task_table(report, width)] if listed(report) else []
-    if left_out := report.tasks - len(listed(report)):
-        parts.append(Text(f"{plural(left_out, 'task')} that succeeded not listed", style="dim"))
+    rows = listed(report)
+    parts: list[RenderableType] = [task_table(report, rows, width)] if rows else []
+    if hidden := left_out(report, rows):
+        parts.append(Text(hidden, style="dim"))
     parts += [Text(totals(report), style="bold"), Text(timing(report))]
     if report.reused:
         parts.append(Text(taken(report), style="green"))
@@ -40,10 +42,10 @@ def summary(report: RunReport, width: int) -> RenderableType:
     return Group(*parts)
 
 
-def task_table(report: RunReport, width: int) -> Table:
-    """A row per task; what it gave takes the room that the figures leave, and goes where there is none."""
+def task_table(report: RunReport, listed: Sequence[Listed], width: int) -> Table:
+    """A row each; what it gave takes the room that the figures leave, and goes where there is none."""
     names = ["task", "outcome", *(("time", "turns", "tokens", "cost") if width >= WIDE else ("time", "cost"))]
-    rows = [row(task, status, report.results.get(task), width) for task, status in listed(report)]
+    rows = [row(each, report, width) for each in listed]
     widths = [
         max(len(cells[index]) for cells in [names, *(cells for cells, _, _ in rows)]) for index in range(len(names))
     ]
@@ -55,35 +57,58 @@ def task_table(report: RunReport, width: int) -> Table:
         table.add_column(name, width=size, no_wrap=True, overflow="ellipsis", justify=justify)
     if rest >= LEAST_GAVE:
         table.add_column("what it gave", width=rest, no_wrap=True, overflow="ellipsis", style="dim")
-    for cells, colour, gave in rows:
-        shown = [Text(cells[0]), Text(cells[1], style=colour), *map(Text, cells[2:])]
+    for each, (cells, colour, gave) in zip(listed, rows, strict=True):
+        shown = [
+            Text(cells[0], style="bold" if each.is_group else ""),
+            Text(cells[1], style=colour),
+            *map(Text, cells[2:]),
+        ]
         table.add_row(*shown, *([Text(gave)] if rest >= LEAST_GAVE else []))
     return table
 
 
-def listed(report: RunReport) -> list[tuple[str, Status]]:
-    everything = list(report.statuses.items())
-    if len(everything) <= MOST_ROWS:
-        return everything
-    return [(task, status) for task, status in everything if status is not Status.DONE]
+def row(listed: Listed, report: RunReport, width: int) -> tuple[list[str], str, str]:
+    """A row's cells, the colour of its outcome, and what came of it."""
+    sign, colour = SIGNS[listed.status]
+    result = report.results.get(listed.task)
+    name = f"{'  ' * min(listed.depth, DEEPEST)}{sign} {listed.label}"
+    said = result.outcome.value if result else listed.status.value
+    cells = group_figures(listed, report) if listed.is_group else figures(result)
+    gave = group_gave(listed, report) if listed.is_group else clean(" ".join((words(result)).split()))
+    return [name, said, *(cells if width >= WIDE else [cells[0], cells[3]])], colour, gave
 
 
-def row(task: str, status: Status, result: Result | None, width: int) -> tuple[list[str], str, str]:
-    """A task's cells, the colour of its outcome, and what it gave."""
-    sign, colour = SIGNS[status]
-    if result is None:
-        return [f"{sign} {task}", status.value, *[""] * (4 if width >= WIDE else 2)], colour, ""
+def figures(result: Result | None) -> list[str]:
+    """Time, turns, tokens and cost."""
+    if result is None or not (result.reused or result.attempts or result.duration):
+        return [""] * 4
+    if result.reused:
+        return ["before", "", "", ""]
     spent = tokens(result.usage.all_input_tokens + result.usage.output_tokens)
-    figures = (
-        ["before", "", "", ""]
-        if result.reused
-        else [span(result.duration), str(result.turns), spent, dollars(result.cost_usd)]
-        if result.attempts or result.duration
-        else [""] * 4
-    )
-    gave = clean(" ".join((result.error or result.text).split()))
-    shown = figures if width >= WIDE else [figures[0], figures[3]]
-    return [f"{sign} {task}", result.outcome.value, *shown], colour, gave
+    return [span(result.duration), str(result.turns), spent, dollars(result.cost_usd)]
+
+
+def words(result: Result | None) -> str:
+    return (result.error or note(result) or result.text) if result else ""
+
+
+def note(result: Result | None) -> str:
+    """What is to be known of a result beside its outcome, as how a vote went."""
+    return getattr(result, "note", None) or ""
+
+
+def group_figures(listed: Listed, report: RunReport) -> list[str]:
+    """A group's time from beginning to end; the rest is told of its parts."""
+    standing = report.tree.get(listed.task)
+    return [span(standing.seconds) if standing and standing.seconds is not None else "", "", "", ""]
+
+
+def group_gave(listed: Listed, report: RunReport) -> str:
+    """`plan, 8 of 8`, and what is to be known of it."""
+    standing, result = report.tree[listed.task], report.results.get(listed.task)
+    what = f"{standing.kind}, {standing.done} of {standing.total}" if standing.total else standing.kind
+    more = (result.error or note(result)) if result else ""
+    return one_line(f"{what}: {more}" if more else what)
 
 
 def totals(report: RunReport) -> str:
@@ -125,9 +150,16 @@ def failures(report: RunReport) -> list[str]:
     bad = (
         (f"{result.outcome}: {clean(' '.join((result.error or '').split()))}", task)
         for task, result in report.results.items()
-        if report.statuses.get(task) is Status.FAILED
+        if failed_itself(task, result, report)
     )
     return [f"{some(tasks)}: {cause}" for cause, tasks in gathered(bad).items()]
+
+
+def failed_itself(task: str, result: Result, report: RunReport) -> bool:
+    """Whether it failed for a reason of its own: that of a group with parts that failed is told with these."""
+    if task in report.statuses:
+        return report.statuses[task] is Status.FAILED
+    return result.outcome.status is Status.FAILED and result.outcome is not Outcome.PARTIAL
 
 
 def refused(report: RunReport) -> list[str]:
@@ -152,11 +184,6 @@ def gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 def some(tasks: list[str]) -> str:
     """The first three by name."""
     return ", ".join(tasks[:3]) + (f" and {len(tasks) - 3} more" if len(tasks) > 3 else "")
-
-
-def shortened(text: str, most: int = 80) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def notes(report: RunReport) -> list[str]:

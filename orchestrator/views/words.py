@@ -71,6 +71,12 @@ def one_line(text: str) -> str:
     return clean(" ".join(text.split()))
 
 
+def shortened(text: str, most: int = 80) -> str:
+    """The text in one line of at most so many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
 def plural(number: int, noun: str) -> str:
     """`1 file`, `3 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -13,7 +13,8 @@ import psutil
 import pytest
 from rich.console import Console
 
-from orchestrator.cli.inspecting import details, find_run, is_alive, with_status
+from orchestrator.cli.details import details
+from orchestrator.cli.inspecting import find_run, is_alive, with_status
 from orchestrator.errors import UsageError
 from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.report import RunReport

@@ -20,6 +20,7 @@ from orchestrator.events import (
     TaskAdded,
     TaskExpanded,
     TaskFinished,
+    TaskSpawned,
 )
 from orchestrator.report import RunReport, report_of
 from orchestrator.state import RunState
@@ -103,6 +104,25 @@ class Story:
         self.add(TaskAdded(task=name, title=name, task_kind="loop"), TaskExpanded(task=name, parts=parts), at=0.0)
         return self.add(*(TaskAdded(task=part, title=part, task_kind="agent", parent=name) for part in parts), at=0.0)
 
+    def group(self, name: str, parts: Mapping[str, str], kind: str = "plan", parent: str | None = None) -> "Story":
+        """Adds a group with parts of these kinds by id, itself a part of `parent` if that is said."""
+        if name not in self.state.tasks:
+            self.add(TaskAdded(task=name, title=name, task_kind=kind, parent=parent), at=0.0)
+        self.add(TaskExpanded(task=name, parts=list(parts)), at=0.0)
+        return self.add(
+            *(TaskAdded(task=part, title=part, task_kind=each, parent=name) for part, each in parts.items()), at=0.0
+        )
+
+    def spawn(self, task: str, child: str) -> "Story":
+        """The agent at work on a task adds another."""
+        self.add(TaskSpawned(task=task, attempt=1, child=child, asked={"prompt": "help"}))
+        return self.add(TaskAdded(task=child, title=child, task_kind="agent", parent=task))
+
+    def close_group(self, name: str, outcome: Outcome = Outcome.OK, at: float = 9.0, **given: Any) -> "Story":
+        """Ends a group."""
+        usual: dict[str, Any] = {"text": "", "usage": Usage(), "cost_usd": 0.0, "turns": 0, "duration": 0.0}
+        return self.add(ended(result(name, outcome, **(usual | given)), outcome.status, loop=True), at=at)
+
     def start(self, name: str, doing: str | None = None, turns: int = 0, at: float = 1.0) -> "Story":
         """Starts a task; with `doing` its agent says something."""
         self.add(AttemptStarted(task=name, attempt=1), at=at)
@@ -116,19 +136,14 @@ class Story:
     def end(self, name: str, outcome: Outcome = Outcome.OK, at: float = 5.0, **given: Any) -> "Story":
         """Ends a task."""
         whole = result(name, outcome, **given)
-        statuses: Mapping[Outcome, Status] = {
-            Outcome.OK: Status.DONE,
-            Outcome.SKIPPED: Status.SKIPPED,
-            Outcome.CANCELLED: Status.CANCELLED,
-        }
-        if outcome not in (Outcome.SKIPPED, Outcome.CANCELLED):
+        if outcome not in (Outcome.SKIPPED, Outcome.CANCELLED, Outcome.UNNEEDED):
             self.add(
                 AttemptFinished(
                     task=name, attempt=1, outcome=outcome, cost_usd=whole.cost_usd, duration=whole.duration
                 ),
                 at=at,
             )
-        return self.add(ended(whole, statuses.get(outcome, Status.FAILED)), at=at)
+        return self.add(ended(whole, outcome.status), at=at)
 
     def close(self, status: str = "done", wall: float = 20.0) -> "Story":
         """Ends the run."""

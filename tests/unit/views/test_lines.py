@@ -14,8 +14,14 @@ from orchestrator.events import (
     AttemptFinished,
     AttemptStarted,
     Event,
+    MessageSent,
+    Published,
     Record,
+    RunForecast,
     TaskAdded,
+    TaskExpanded,
+    TaskSpawned,
+    TaskWaits,
     WorkspaceOpened,
 )
 from orchestrator.task import Outcome
@@ -47,6 +53,74 @@ class TestLine:
         before = len(story.records)
         story.loop("each", count)
         assert line(story.records[before + 1].event, story.state, RUN) == f"each: {words}"
+
+    @pytest.mark.parametrize(
+        ("kind", "parts", "words"),
+        [
+            ("plan", ["g.a", "g.b", "g.c"], "plan of 3 tasks"),
+            ("vote", ["g[0]", "g[1]", "g[2]"], "vote of 3"),
+            ("pipeline", ["g.find", "g.verify"], "pipeline of 2 stages"),
+            ("pipeline", ["g[0]", "g[1]"], "2 items"),
+            ("group", ["a"], "1 task"),
+        ],
+    )
+    def test_a_group_begins(self, kind: str, parts: list[str], words: str) -> None:
+        """What it is, and how many parts it has."""
+        story = Story().add(TaskAdded(task="g", title="g", task_kind=kind))
+        assert said(story.add(TaskExpanded(task="g", parts=parts))) == f"g: {words}"
+
+    def test_a_pilot(self) -> None:
+        """How many items there would be."""
+        story = Story().add(TaskAdded(task="g", title="g", task_kind="loop"))
+        assert said(story.add(TaskExpanded(task="g", parts=["g[0]"], of=9))) == "g: 1 item, the first of 9"
+
+    def test_an_open_group(self) -> None:
+        """Nothing while it has no parts; then how many came, and how many there are; nothing when it is closed."""
+        story = Story().add(TaskAdded(task="g", title="g", task_kind="group"))
+        assert said(story.add(TaskExpanded(task="g", parts=[], more=True))) is None
+        assert said(story.add(TaskExpanded(task="g", parts=["a"], more=True))) == "g: 1 task"
+        assert said(story.add(TaskExpanded(task="g", parts=["b", "c"], more=True))) == "g: 2 more, 3 so far"
+        assert said(story.add(TaskExpanded(task="g", parts=[]))) is None
+
+    def test_a_group_ends(self) -> None:
+        """How, after how long, and why; of a group that is a loop's item nothing."""
+        story = Story().group("g", {"g[0]": "pipeline", "g[1]": "pipeline"}, kind="loop")
+        story.group("g[0]", {"g[0].a": "agent"}, parent="g")
+        assert said(story.close_group("g[0]")) is None
+        assert said(story.close_group("g")) == "g: done (9.0 s)"
+        again = Story().group("g", {"g.a": "agent"})
+        assert said(again.close_group("g", Outcome.PARTIAL, error="1 of 1")) == "g: failed: partial: 1 of 1 (9.0 s)"
+
+    @pytest.mark.parametrize(
+        ("event", "words"),
+        [
+            (TaskSpawned(task="a", attempt=1, child="a.b", asked={"prompt": "Help\nme."}), "a: spawned a.b: Help me."),
+            (TaskWaits(task="a", attempt=1, waits_for="a.b"), "a: waits for a.b"),
+            (TaskWaits(task="a", attempt=1, waits_for=None), "a: goes on"),
+            (MessageSent(task="a", to="b", number=1, text="Hello.\nYou."), "a: to b: Hello. You."),
+            (Published(task="a", key="found", value={"x": "y" * 999}), "a: published found"),
+        ],
+    )
+    def test_agents_speak(self, event: Event, words: str) -> None:
+        """What an agent does in its run is a line."""
+        assert said(Story().tasks(["a", "b"]).add(event)) == words
+
+    def test_a_long_message_is_cut(self) -> None:
+        """A line stays a line."""
+        story = Story().tasks(["a", "b"]).add(MessageSent(task="a", to="b", number=1, text=STEERING + "x" * 999))
+        assert len(str(said(story))) < 120
+        assert controls(str(said(story))) == []
+
+    @pytest.mark.parametrize(("usd", "cost"), [(0.5, ", $0.50"), (None, "")])
+    def test_a_forecast(self, usd: float | None, cost: str) -> None:
+        """How long it will take, how many tasks, the longest chain, what it costs, and how that is known."""
+        event = RunForecast(
+            tasks=12, known=9, wall_s=40.0, work_s=99.0, critical_s=30.0, critical=["a"], bound_s=30.0, usd=usd,
+            basis="3 earlier runs",
+        )  # fmt: skip
+        assert said(Story().add(event)) == (
+            f"forecast: 40.0 s for 12 tasks, longest chain 30.0 s{cost} (3 earlier runs)"
+        )
 
     def test_a_task_starts(self) -> None:
         """The first attempt is a start, and later ones have their number."""

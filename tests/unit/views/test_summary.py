@@ -166,3 +166,87 @@ def test_it_has_colours_only_where_they_are_wanted() -> None:
     report = many(2, failed=1).report
     assert "\x1b[32m" in "".join(drawn(summary(report, 100), 100, colour=True))
     assert "\x1b[32m" not in "".join(drawn(summary(report, 100), 100))
+
+
+def nested(items: int = 2, bad: int = 0) -> Story:
+    """A plan with a loop of pipelines, the stages of the first `bad` of which failed; a vote of three."""
+    story = Story().group("backend", {"backend.ask": "agent", "backend.check": "loop"}).start("backend.ask")
+    pipelines = {f"backend.check[{index}]": "pipeline" for index in range(items)}
+    story.end("backend.ask").group("backend.check", pipelines, parent="backend")
+    for index, name in enumerate(pipelines):
+        outcome = Outcome.CRASHED if index < bad else Outcome.OK
+        story.group(name, {f"{name}.verify": "agent"}, parent="backend.check").start(f"{name}.verify")
+        story.end(f"{name}.verify", outcome, error="no luck" if index < bad else None)
+        story.close_group(name, Outcome.PARTIAL if index < bad else Outcome.OK, error="1 of 1" if index < bad else None)
+    error = f"{bad} of {items} did not succeed" if bad else None
+    story.close_group("backend.check", Outcome.PARTIAL if bad else Outcome.OK, error=error).close_group("backend")
+    story.group("title", {f"title[{index}]": "agent" for index in range(3)}, kind="vote")
+    story.start("title[0]").end("title[0]").start("title[1]").end("title[1]")
+    return story.end("title[2]", Outcome.UNNEEDED, usage=Usage(), cost_usd=0.0, turns=0, duration=0.0)
+
+
+def rows_of(story: Story, width: int = 100) -> list[str]:
+    """The names and outcomes of the rows, and for groups what they gave."""
+    found = [re.match(r"( *[✓✗▶·■-] \S+ +\S+)(.*)", line) for line in lines_of(story, width)]
+    return [" ".join(match[1].split()) + "|" + str(match[1].index(match[1].strip())) for match in found if match]
+
+
+def test_groups_have_rows() -> None:
+    """In a tree each group has a row of its own, and what is below it is indented and told by its short name."""
+    assert rows_of(nested().close_group("title").close()) == [
+        "✓ backend ok|0", "✓ ask ok|2", "✓ check ok|2", "✓ [0] ok|4", "✓ verify ok|6", "✓ [1] ok|4", "✓ verify ok|6",
+        "✓ title ok|0", "✓ [0] ok|2", "✓ [1] ok|2", "- [2] unneeded|2",
+    ]  # fmt: skip
+
+
+def test_what_a_group_came_to() -> None:
+    """A group's row has its time from beginning to end, its kind, how many tasks succeeded, and its error."""
+    lines = lines_of(nested(3, bad=1).close_group("title", Outcome.UNDECIDED, error="a tie").close("failed"))
+    assert "  ✗ check       partial     9.0 s                          loop, 2 of 3: 1 of 3 did not succeed" in lines
+    assert any(re.fullmatch(r"✗ title +undecided +9\.0 s +vote, 2 of 3: a tie", line) for line in lines)
+
+
+def test_failures_of_a_tree() -> None:
+    """Causes are told with full ids; a group is among them only when it failed for a reason of its own."""
+    lines = lines_of(nested(3, bad=1).close_group("title", Outcome.UNDECIDED, error="a tie").close("failed"))
+    assert "backend.check[0].verify: crashed: no luck" in lines
+    assert "title: undecided: a tie" in lines
+    assert not any("partial:" in line for line in lines)
+
+
+def test_a_large_tree() -> None:
+    """Of very many tasks only groups, and what did not succeed, have rows; groups deep down give way first."""
+    story = nested(50, bad=2).close_group("title").close("failed")
+    assert len([row for row in rows_of(story) if "verify" in row]) == 2
+    assert len([row for row in rows_of(story) if "] ok|4" in row]) == 48
+    assert "52 tasks that succeeded or were not needed not listed" in lines_of(story)
+    deep = nested(90, bad=2).close_group("title").close("failed")
+    assert rows_of(deep) == [
+        "✓ backend ok|0", "✗ check partial|2", "✗ [0].verify crashed|4", "✗ [1].verify crashed|4", "✓ title ok|0",
+    ]  # fmt: skip
+
+
+def test_a_large_forest() -> None:
+    """Where even the groups at the top are very many, only what did not succeed has a row."""
+    story = Story()
+    for index in range(70):
+        story.group(f"v{index}", {f"v{index}[0]": "agent"}, kind="vote").start(f"v{index}[0]")
+        bad = index == 3
+        story.end(f"v{index}[0]", Outcome.CRASHED if bad else Outcome.OK)
+        story.close_group(f"v{index}", Outcome.PARTIAL if bad else Outcome.OK)
+    assert rows_of(story.close("failed")) == ["✗ v3 partial|0", "✗ [0] crashed|2"]
+
+
+def test_a_large_tree_at_work() -> None:
+    """Tasks that wait have no row among very many; those at work have."""
+    story = Story().group("each", {f"each[{index}]": "plan" for index in range(70)}, kind="loop")
+    for index in range(70):
+        story.group(f"each[{index}]", {f"each[{index}].a": "agent"}, parent="each")
+    assert rows_of(story.start("each[3].a")) == ["▶ each running|0", "▶ [3].a running|2"]
+    assert "69 tasks that wait not listed" in lines_of(story)
+
+
+@pytest.mark.parametrize("width", [100, 60, 40])
+def test_a_tree_keeps_to_its_width(width: int) -> None:
+    """No row of a tree is wider than the terminal."""
+    assert widest(lines_of(nested(5, bad=1).close(), width)) <= width
