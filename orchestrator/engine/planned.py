@@ -117,10 +117,8 @@ class PlanNodes:
         """All parts of a loop; in a pilot the first ones, with the number of all."""
         parts = unfolding.loop_parts(self.plan, piece)
         first = parts[: self.plan.setting.pilot]
-        step = self.expand(piece, first, sum_up)
-        return replace(
-            step, of=len(parts) if len(first) < len(parts) else None, over=unfolding.sources(self.plan, piece)
-        )
+        of = len(parts) if len(first) < len(parts) else None
+        return replace(self.expand(piece, first, sum_up), of=of, over=unfolding.sources(self.plan, piece))
 
     def ask(self, piece: Piece, scope: Scope) -> Ask:
         return filling.ask(self.plan, piece.spec, scope, piece.where, piece.wording)

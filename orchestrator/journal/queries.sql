@@ -49,10 +49,10 @@ SELECT
     begun.run                                     AS run,
     json_extract(begun.data, '$.name')            AS name,
     json_extract(ended.data, '$.status')          AS status,
+    json_extract(ended.data, '$.complete')        AS complete,
     (SELECT at FROM events WHERE seq = begun.first) AS started,
     begun.at                                      AS last_started,
     (SELECT at FROM events WHERE run = begun.run ORDER BY seq DESC LIMIT 1) AS last_event,
-    json_extract(ended.data, '$.complete')        AS complete,
     json_extract(ended.data, '$.wall')            AS wall_s,
     (SELECT count(*) FROM events WHERE kind = 'TaskAdded' AND kind <> 'AgentMessage'
         AND run = begun.run AND seq > begun.last AND json_extract(data, '$.task_kind') NOT IN ('loop', 'pipeline', 'vote', 'plan', 'group')) AS tasks,

@@ -11,6 +11,8 @@ from orchestrator.task import Status
 
 Over = Mapping[str, Sequence[str]]
 """By group the groups whose parts' results its items were made of."""
+Moves = Sequence[tuple[str, str]]
+"""What ids begin with, and what they are to begin with."""
 
 
 def outlook_of_pilot(state: RunState, over: Over, width: int) -> RunForecast | None:
@@ -60,10 +62,8 @@ class Whole:
         task = self.state.tasks.get(group)
         return self.count(group) / len(task.parts) if task and task.is_group and task.parts else 1.0
 
-    def _grown(
-        self, task: TaskState, name: str, parent: str | None, moves: list[tuple[str, str]]
-    ) -> Iterator[Foreseen]:
-        """The task under a name, and all below it; `moves`: what ids begin with, and are to begin with."""
+    def _grown(self, task: TaskState, name: str, parent: str | None, moves: Moves) -> Iterator[Foreseen]:
+        """The task under a name, and all below it."""
         needs = [moved(need, moves) for need in task.needs]
         yield Foreseen(name, task.kind, task.agent, needs, parent)
         parts = [self.state.tasks[part] for part in task.parts or ()]
@@ -74,7 +74,7 @@ class Whole:
             yield from self._grown(model, new, name, [(model.id, new), *moves])
 
 
-def moved(task: str, moves: Sequence[tuple[str, str]]) -> str:
+def moved(task: str, moves: Moves) -> str:
     """The id in the place of the first beginning that it has."""
     for old, new in moves:
         if task == old or task.startswith((f"{old}[", f"{old}.")):

@@ -167,13 +167,14 @@ async def check_lists_a_run_gone_on_with(journal: Journal) -> None:
     row, other = await journal.runs(wanted="again-")
     assert (row["run"], other["run"]) == ("again-1", "again-2"), "the run that was started last is not the first"
     assert (row["status"], row["wall_s"]) == (None, None), "a run that goes on has the end that it had before"
+    assert (row["complete"], other["complete"]) == (None, None)
     assert (row["tasks"], row["ok"], row["failed"]) == (2, 1, 0)
     assert (row["pid"], row["process_started"], row["resumed"]) == (2, 3.0, 1)
     assert (row["script"], row["plan"]) == ("audit.py", None)
     assert (row["started"], row["last_started"]) == (first, last)
     await _append(journal, "again-1", [attempt_finished("b", 1, Outcome.OK), RunFinished(status="done", wall=2.5)])
     row, _ = await journal.runs(wanted="again-")
-    assert (row["status"], row["wall_s"]) == ("done", 2.5)
+    assert (row["status"], row["wall_s"], bool(row["complete"])) == ("done", 2.5, True)
     assert abs(row["cost_usd"] - _cost(sample_events()) - 0.25) < 1e-9, "the cost is not that of all starts"
 
 
