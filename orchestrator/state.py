@@ -161,6 +161,14 @@ class RunState:
     def ended(self) -> int:
         return sum(self.counts[status] for status in FINISHED)
 
+    def may_fail(self, task: TaskState) -> bool:
+        """Whether nothing is lost when this task fails: it says so, or its group, or all that need it do."""
+        dependents = self._dependents.get(task.id, ())
+        if task.allow_failure or (dependents and all(task.id in self.tasks[each].allows for each in dependents)):
+            return True
+        parent = self.tasks.get(task.parent or "")
+        return parent is not None and parent.is_group and self.may_fail(parent)
+
     def _count(self, task: TaskState, status: Status) -> None:
         self.counts[task.status] -= task.counts
         task.status = status

@@ -1,18 +1,18 @@
 """`plan check`, `plan show` and `plan schema`: look at a plan without starting anything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-
-from rich.console import RenderableType
-from rich.text import Text
-from rich.tree import Tree
+from typing import Any
 
 from orchestrator.cli.output import console, print_json
+from orchestrator.cli.plan_tree import has_limits, inside, picture, plans_below
 from orchestrator.cli.running import to_overrides
+from orchestrator.engine.pieces import kind_of
 from orchestrator.errors import PlanError
-from orchestrator.plan.graph import Node, tree
+from orchestrator.plan.graph import tree
 from orchestrator.plan.loading import LoadedPlan, load_plan
 from orchestrator.plan.schema import plan_schema
+from orchestrator.plan.specs import StageSpec
 from orchestrator.views.words import plural
 
 
@@ -24,21 +24,31 @@ def check(path: str, settings: Sequence[str], as_json: bool) -> int:
         if as_json:
             print_json({"ok": False, "faults": [asdict(fault) for fault in error.faults]})
         raise
+    inner, count = [name for name, _ in plans_below(loaded)], len(loaded.plan.tasks)
     if as_json:
-        print_json({"ok": True, "name": loaded.plan.name, "tasks": len(loaded.plan.tasks)})
-    else:
-        print(f"{path}: the plan {loaded.plan.name!r} is good: {plural(len(loaded.plan.tasks), 'task')}")
+        print_json({"ok": True, "name": loaded.plan.name, "tasks": count, "plans": inner, "notes": list(notes(loaded))})
+        return 0
+    also = f", with {plural(len(inner), 'plan')} in it: {', '.join(inner)}" if inner else ""
+    print(f"{path}: the plan {loaded.plan.name!r} is good: {plural(count, 'task')}{also}")
+    for note in notes(loaded):
+        print(f"note: {note}")
     return 0
+
+
+def notes(loaded: LoadedPlan) -> Iterator[str]:
+    """What is no fault, and may still surprise."""
+    for name, nested in plans_below(loaded):
+        if has_limits(nested):
+            yield f"{name}: its limits do not count here: all tasks of a run are under the limits of the outermost plan"
 
 
 def show(path: str, settings: Sequence[str], as_json: bool) -> int:
     """Prints the graph: each task below the last of those that it waits for."""
     loaded = load_plan(path, to_overrides(settings))
-    nodes = tree(loaded.plan)
     if as_json:
-        print_json([asdict(node) | {"kind": kind(loaded, node.name)} for node in nodes.values()])
+        print_json(graph(loaded))
     else:
-        console().print(picture(loaded, nodes))
+        console().print(picture(loaded))
     return 0
 
 
@@ -48,37 +58,21 @@ def schema() -> int:
     return 0
 
 
-def picture(loaded: LoadedPlan, nodes: Mapping[str, Node]) -> RenderableType:
-    """The graph as a tree."""
-    limits = loaded.plan.limits
-    root = Tree(
-        Text.assemble((loaded.plan.name, "bold"), f" · {plural(len(nodes), 'task')} · {limits.concurrent} at once")
-    )
-    places: dict[str | None, Tree] = {None: root}
-    # A task hangs below one that was defined anywhere in the file, so go by level.
-    for node in sorted(nodes.values(), key=lambda node: node.level):
-        places[node.name] = places[node.under].add(label(loaded, node))
-    return root
+def graph(loaded: LoadedPlan) -> list[dict[str, Any]]:
+    """The tasks of a plan, with their places in its graph and what is in them, as plain data."""
+    tasks = loaded.plan.tasks
+    return [asdict(node) | described(loaded, tasks[node.name]) for node in tree(loaded.plan).values()]
 
 
-def label(loaded: LoadedPlan, node: Node) -> Text:
-    spec = loaded.plan.tasks[node.name]
-    text = Text.assemble((node.name, "bold"))
-    if spec.foreach is not None:
-        items = f"{len(spec.foreach)} items" if isinstance(spec.foreach, list) else spec.foreach
-        text.append(f"  for each of {items}", "cyan")
-    if spec.write:
-        text.append(f"  writes {spec.write.path}", "cyan")
-    workspace = spec.workspace or loaded.plan.defaults.workspace
-    if workspace and workspace.kind != "here":
-        text.append(f"  in a {workspace.kind}", "cyan")
-    if spec.when is not None:
-        text.append(f"  when {spec.when}", "yellow")
-    if node.also:
-        text.append(f"  also waits for {', '.join(node.also)}", "dim")
-    return text
-
-
-def kind(loaded: LoadedPlan, name: str) -> str:
-    spec = loaded.plan.tasks[name]
-    return "loop" if spec.foreach is not None else "write" if spec.write else "agent"
+def described(loaded: LoadedPlan, spec: StageSpec) -> dict[str, Any]:
+    """`kind` is what the engine makes of it, `part` what a part of a loop is; `parts` and `tasks` are what is in it."""
+    found: dict[str, Any] = {"kind": kind_of(spec)}
+    if found["kind"] == "loop":
+        found["part"] = kind_of(spec, part=True)
+    if parts := [{"name": name} | described(loaded, inner) for name, inner in inside(spec)]:
+        found["parts"] = parts
+    if spec.vote is not None:
+        found["vote"] = spec.vote.model_dump(mode="json", include={"times", "by", "on"})
+    if spec.plan is not None:
+        found |= {"plan": spec.plan, "tasks": graph(loaded.nested[spec.plan])}
+    return found

@@ -437,8 +437,9 @@ class Core:
         with anyio.CancelScope(shield=True):
             await self._journal.flush()
         self.results[node.id] = result
+        fatal = self._fail_fast and event.status == Status.FAILED and not self.state.may_fail(self.state.tasks[node.id])
         self.state.apply(event, time.time())
-        if self._fail_fast and event.status == Status.FAILED and not node.allow_failure:
+        if fatal:
             self.failure = self.failure or TaskFailed(f"task {node.id!r}: {result.outcome}: {result.error}")
             self._group.cancel_scope.cancel()  # before anybody who waits for this task goes on
         self._ended[node.id].set()
@@ -484,7 +485,10 @@ class Core:
                     result = self._ending.get(task.id) or self._broken_off(task)
                     self.results[task.id], event = self._write_ending(task.id, result)
                     self.state.apply(event, time.time())
-            bad = self.state.counts[Status.FAILED] + self.state.counts[Status.CANCELLED]
+            counts = self.state.counts
+            # A group may fail by itself, as a vote that is tied, while all its parts succeed.
+            failed = any(task.is_group and task.status is Status.FAILED for task in self.state.tasks.values())
+            bad = failed or counts[Status.FAILED] or counts[Status.CANCELLED]
             refused = any(result.outcome in REFUSALS for result in self.results.values())
             piloted = any(task.of is not None for task in self.state.tasks.values())
             if piloted and status == "done":

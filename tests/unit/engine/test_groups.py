@@ -1,6 +1,7 @@
 """Groups of tasks: what they come to, when they have enough, and how places are lent."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ import anyio
 import pytest
 from running import Stage
 
-from orchestrator import Agent, Outcome, Result, Run, Status, Task, UsageError, WorkspaceSpec
+from orchestrator import Agent, Outcome, Result, Run, Status, Task, TaskFailed, UsageError, WorkspaceSpec
 from orchestrator.engine.steps import Ask, Expand, Node
-from orchestrator.events import TaskExpanded, TaskFinished
+from orchestrator.events import RunFinished, TaskExpanded, TaskFinished
 from orchestrator.task import Attempt
 from orchestrator.testing import Reply
 
@@ -66,6 +67,7 @@ async def test_a_gather_that_raises_fails_its_group_alone() -> None:
         result = await result_of(run, group("g", [asking("a")], gather=broken))
     assert (result.outcome, result.error) == (Outcome.RAISED, "ValueError: no idea")
     assert stage.statuses == {"g": Status.FAILED, "a": Status.DONE}
+    assert stage.of(RunFinished)[0].status == "failed"
 
 
 async def test_parts_of_a_group_may_need_each_other() -> None:
@@ -197,3 +199,14 @@ async def test_places_are_lent(width: int) -> None:
             run.submit(Task("x", key=f"other{number}"))
     assert most == width
     assert set(stage.statuses.values()) == {Status.DONE}
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_fail_fast_lets_pass_what_may_fail(allowed: bool) -> None:
+    """Under `fail_fast` a task ends the run unless those that need it, or its group, go on without it."""
+    stage = Stage({"a": [Reply(outcome=Outcome.REFUSED)]})
+    after = asking("after", needs=["g"], allows=("g",) if allowed else ())
+    with nullcontext() if allowed else pytest.raises(TaskFailed, match="'a'"):
+        async with stage.open(fail_fast=True) as run:
+            run._core.add([group("g", [asking("a"), asking("b")], kind="loop"), after])
+    assert (stage.statuses["after"] is Status.DONE) is allowed
