@@ -138,6 +138,10 @@ class RunState:
     """Tasks whose result was there before."""
     forecast: RunForecast | None = None
     """The last one."""
+    forecast_at: float = 0.0
+    """When it was made (Unix time, s)."""
+    forecast_usd: float = 0.0
+    """What the run had cost by then."""
     _dependents: dict[str, list[str]] = field(default_factory=dict)
 
     def apply(self, event: Event, at: float) -> None:
@@ -237,7 +241,7 @@ class RunState:
         self.tasks[event.task].doing = f"publishing {event.key}"
 
     def _run_forecast(self, event: RunForecast, at: float) -> None:
-        self.forecast = event
+        self.forecast, self.forecast_at, self.forecast_usd = event, at, self.cost_usd
 
     def _attempt_started(self, event: AttemptStarted, at: float) -> None:
         task = self.tasks[event.task]
