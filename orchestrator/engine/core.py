@@ -33,7 +33,7 @@ from orchestrator.protocols import Executor, Journal, no_tools
 from orchestrator.schedule.estimate import Estimates
 from orchestrator.schedule.order import Order
 from orchestrator.schedule.outlook import Foreseen, outlook, told_basis
-from orchestrator.schedule.piloting import outlook_of_pilot
+from orchestrator.schedule.piloting import Whole, outlook_of_pilot
 from orchestrator.schedule.scheduler import Close, Skip, Start, next_decision
 from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Status
@@ -87,6 +87,8 @@ class Core:
         self._order: Order[TaskState] = Order(self._estimates.expect)
         self._groups: dict[str, Expand] = {}
         """What the groups of the run turned out to be."""
+        self._over: dict[str, tuple[str, ...]] = {}
+        """By loop the groups whose parts' results its items were made of."""
         self._unneeded: set[str] = set()
         """Parts that are being ended since their group needs no more of them."""
         self._lent = 0
@@ -129,13 +131,17 @@ class Core:
 
     async def forecast(self) -> None:
         """Writes down what the run is expected to take from here on, where earlier runs tell anything of it."""
-        done = self._past.done
-        open_tasks = (task for task in self.state.tasks.values() if not task.is_over and task.id not in self._ending)
-        tasks = [Foreseen.of(task) for task in open_tasks if task.id not in done]
-        basis = told_basis(self._estimates.runs)
+        tasks = [
+            Foreseen.of(task)
+            for task in self.state.tasks.values()
+            if not task.is_over and (task.id not in self._ending or self._ending[task.id].reused)
+        ]
+        runs = self._estimates.runs
+        basis = told_basis(len(runs - {self.run}), own=self.run in runs)
+        done = self._past.done | {task for task, result in self._ending.items() if result.reused}
         # In a thread: of 100,000 tasks it takes seconds, in which agents would have to wait.
         foresee = partial(outlook, tasks, self._estimates, self._limits.concurrent, basis, done)
-        if self._estimates.runs and (expected := await to_thread.run_sync(foresee)) and not self._stopped:
+        if runs and (expected := await to_thread.run_sync(foresee)) and not self._stopped:
             self.emit(expected)
 
     def extend(self, group: str, nodes: Sequence[Node], *, more: bool = True) -> None:
@@ -296,6 +302,8 @@ class Core:
             case Expand(nodes=nodes, more=more, of=of):
                 self._check(nodes)
                 self._groups[node.id] = step
+                if step.over:
+                    self._over[node.id] = step.over
                 self.emit(TaskExpanded(task=node.id, parts=[part.id for part in nodes], more=more, of=of))
                 self.add(nodes)
             case Omit(reason=reason):
@@ -464,15 +472,18 @@ class Core:
             loop=self.state.tasks[task].is_group and self.state.tasks[task].parts is not None,
             key=self._keys.get(task),
             key_after=self._keys_after.get(task),
-            lesson=lesson(self.state.tasks[task], result, self.state, time.time()),
+            lesson=lesson(self.state.tasks[task], result, self._whole(), time.time()),
         )
         self._journal.append(self.run, event)
         return event
 
+    def _whole(self) -> Whole:
+        """The run as it would be had its loops taken all their items."""
+        return Whole(self.state, self._over)
+
     async def _forecast_whole(self) -> None:
         """Writes down what the run would take as a whole, of which it has done the first items of each loop."""
-        over = {group: step.over for group, step in self._groups.items()}
-        foresee = partial(outlook_of_pilot, self.state, over, self._limits.concurrent)
+        foresee = partial(outlook_of_pilot, self._whole(), self._limits.concurrent)
         if expected := await to_thread.run_sync(foresee):
             self.emit(expected)
 

@@ -8,7 +8,8 @@ from orchestrator.engine.keys import Identity
 from orchestrator.engine.steps import Ask, Node
 from orchestrator.errors import OrchestratorError
 from orchestrator.events import AttemptFinished, AttemptStarted, TaskAdded
-from orchestrator.state import RunState, TaskState
+from orchestrator.schedule.piloting import Whole
+from orchestrator.state import TaskState
 from orchestrator.task import Attempt, Outcome, Result, Usage
 
 
@@ -55,23 +56,23 @@ def finished(attempt: Attempt, result: Result, retry_in: float | None) -> Attemp
     )
 
 
-def lesson(task: TaskState, result: Result, state: RunState, now: float) -> Mapping[str, Any] | None:
+def lesson(task: TaskState, result: Result, whole: Whole, now: float) -> Mapping[str, Any] | None:
     """What later runs learn from the task's end, at `now` (Unix time, s); what is not said is as usual."""
     if task.parts is not None and task.is_group:
-        return _group_lesson(task, result, state, now)
+        return _group_lesson(task, result, whole, now)
     if not result.ok or result.reused is not None:
         return None
     return _stood(task) | {"seconds": round(result.duration, 3), "usd": round(result.cost_usd, 6)}
 
 
-def _group_lesson(task: TaskState, result: Result, state: RunState, now: float) -> Mapping[str, Any] | None:
+def _group_lesson(task: TaskState, result: Result, whole: Whole, now: float) -> Mapping[str, Any] | None:
     """How many parts it had; its time too, if it did them all, and now."""
     if result.outcome not in (Outcome.OK, Outcome.PARTIAL):
         return None
-    parts = task.parts or []
-    whole = result.ok and task.of is None and not any(state.tasks[part].reused for part in parts)
-    seconds = round(now - task.started, 3) if whole and task.started is not None else None
-    return _stood(task) | {"seconds": seconds, "usd": None, "parts": task.of or len(parts)}
+    parts, count = task.parts or [], whole.count(task.id)
+    did_all = result.ok and len(parts) == count and not any(whole.state.tasks[part].reused for part in parts)
+    seconds = round(now - task.started, 3) if did_all and task.started is not None else None
+    return _stood(task) | {"seconds": seconds, "usd": None, "parts": count}
 
 
 def _stood(task: TaskState) -> dict[str, Any]:

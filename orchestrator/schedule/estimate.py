@@ -84,8 +84,8 @@ class Estimates:
         """`earlier`: tasks that succeeded, and groups, oldest first."""
         rows = list(earlier)
         agents, free = [row for row in rows if row.kind not in FREE_KINDS], [row for row in rows if row.kind == "call"]
-        self.runs = len({row.run for row in rows})
-        """How many runs they are of."""
+        self.runs = frozenset(row.run for row in rows)
+        """Which runs they are of."""
         self._groups = [row for row in rows if row.kind in GROUPS]
         self._seconds = _Means(((row.task, row.agent, row.seconds) for row in agents), GUESS_SECONDS)
         self._usd = _Means(((row.task, row.agent, row.usd) for row in agents), GUESS_USD)

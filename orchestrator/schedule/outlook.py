@@ -1,5 +1,6 @@
 """Outlook: what a run is expected to take from here on, those tasks included that its groups have yet to make."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,9 +35,9 @@ def outlook(
     """The forecast for these tasks, `width` agents at once; None when nothing is known of how long any agent takes.
 
     Groups without parts get those that the newest group alike had; one of which nothing is known gets one, a guess.
-    `done`: parts, yet to be made, whose results are there already.
+    `done`: tasks whose results are there already: they count when something that they wait for is still to be done.
     """
-    everything = [*tasks, *unmade(tasks, estimates, done)]
+    everything = still_open([*tasks, *unmade(tasks, estimates)], done)
     leaves = [task for task in everything if task.kind not in GROUPS]
     guessed = sum(is_guessed(task, estimates) for task in leaves)
     if guessed == sum(task.kind not in FREE_KINDS for task in leaves):
@@ -59,12 +60,32 @@ def outlook(
     )
 
 
-def unmade(tasks: Sequence[Expected], estimates: Estimates, done: Collection[str] = NOTHING) -> Iterator[Expected]:
+def still_open(tasks: Sequence[Expected], done: Collection[str]) -> Sequence[Expected]:
+    """Those that are not done, or that wait for such, with their groups."""
+    if not done:
+        return tasks
+    behind: dict[str, list[str]] = defaultdict(list)
+    """What waits for each: those that need it, and its group."""
+    for task in tasks:
+        for need in task.needs:
+            behind[need].append(task.id)
+        if task.parent is not None:
+            behind[task.id].append(task.parent)
+    found = dict.fromkeys(task.id for task in tasks if task.kind not in GROUPS and task.id not in done)
+    waiting = list(found)
+    while waiting:
+        more = [each for each in behind[waiting.pop()] if each not in found]
+        found.update(dict.fromkeys(more))
+        waiting += more
+    return [task for task in tasks if task.id in found]
+
+
+def unmade(tasks: Sequence[Expected], estimates: Estimates) -> Iterator[Expected]:
     """The parts that the groups among the tasks have yet to make, with theirs."""
     groups = {task.parent for task in tasks}
     for group in tasks:
         if group.kind in GROUPS and group.id not in groups:
-            yield from (part for part in parts_of(group, estimates) if part.id not in done)
+            yield from parts_of(group, estimates)
 
 
 def parts_of(group: Expected, estimates: Estimates) -> Sequence[Expected]:
@@ -84,6 +105,7 @@ def to_timed(task: Expected, estimates: Estimates) -> Timed:
     return Timed(task.id, seconds, task.needs, task.parent, is_free=task.kind in FREE_KINDS)
 
 
-def told_basis(runs: int) -> str:
-    """`3 earlier runs`."""
-    return f"{runs} earlier run" if runs == 1 else f"{runs} earlier runs"
+def told_basis(runs: int, *, own: bool = False) -> str:
+    """`3 earlier runs`; `own`: the run itself, which is gone on with, is another."""
+    earlier = f"{runs} earlier run" if runs == 1 else f"{runs} earlier runs"
+    return " and ".join(filter(None, [earlier if runs else "", "its own beginning" if own else ""]))

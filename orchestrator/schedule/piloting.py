@@ -15,13 +15,14 @@ Moves = Sequence[tuple[str, str]]
 """What ids begin with, and what they are to begin with."""
 
 
-def outlook_of_pilot(state: RunState, over: Over, width: int) -> RunForecast | None:
+def outlook_of_pilot(whole: "Whole", width: int) -> RunForecast | None:
     """The forecast of the whole run, what the pilot did included; None when nothing of it succeeded.
 
     A loop gets as many parts as it has items; one over what a loop gave that was cut short, more in proportion.
     """
-    estimates = Estimates(filter(None, (learned(task, state) for task in state.tasks.values())))
-    return outlook(list(Whole(state, over).tasks()), estimates, width, "its pilot")
+    tasks = whole.state.tasks.values()
+    estimates = Estimates(filter(None, (learned(task, whole.state) for task in tasks)))
+    return outlook(list(whole.tasks()), estimates, width, "its pilot")
 
 
 def learned(task: TaskState, state: RunState) -> Earlier | None:
