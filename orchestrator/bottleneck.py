@@ -97,16 +97,15 @@ def ran_of(state: RunState) -> list[Ran]:
     """What the tasks of a run took that it did itself: not what was there before, nor what never began."""
     found = []
     for task in state.tasks.values():
-        if task.started is None or task.finished is None or task.result is None:
+        if task.started is None or task.finished is None:
             continue
         parent = state.tasks.get(task.parent or "")
         there = task.finished - task.started
-        seconds = min(float(task.result["duration"]), there)  # and not those of before it was gone on with
         found.append(
             Ran(
                 id=task.id,
-                seconds=seconds,
-                waited=there - seconds if task.attempts > 1 else 0.0,
+                seconds=task.worked_s,
+                waited=max(there - task.worked_s, 0.0) if task.attempts > 1 else 0.0,
                 needs=task.needs,
                 parent=parent.id if parent and parent.is_group else None,  # an agent that spawns has work of its own
                 is_free=task.kind in FREE_KINDS,

@@ -69,6 +69,8 @@ class TaskState:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    worked_s: float = 0.0
+    """Seconds of work, summed over the attempts that have ended."""
     told_usd: float = 0.0
     """What the attempt at work has cost, as far as its messages have told."""
     workspace: WorkspaceInfo | None = None
@@ -292,6 +294,7 @@ class RunState:
     def _attempt_finished(self, event: AttemptFinished, at: float) -> None:
         task = self.tasks[event.task]
         task.cost_usd += event.cost_usd
+        task.worked_s += event.duration
         task.doing = f"again in {event.retry_in:.0f} s ({event.outcome})" if event.retry_in is not None else None
         self.cost_usd += event.cost_usd
         self.sum_s += event.duration
