@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.paths import Timed, critical_path
+from orchestrator.state import FREE_KINDS, RunState
 
 NEAR = 1.2
 """A run is held back by what it takes no more than so many times as long as."""
@@ -45,6 +46,8 @@ class Ran:
     """Seconds between its attempts, in which it kept its place."""
     needs: Sequence[str] = ()
     parent: str | None = None
+    is_free: bool = False
+    """Whether it takes no place, as what runs no agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,11 @@ class Judgement:
     efficiency: float
     """Share of the time of its places in which they were at work, from 0 to 1; places are no more than tasks."""
 
+    @property
+    def bound_s(self) -> float:
+        """Seconds below which no order would have brought the run."""
+        return max(self.path_s, self.limit_s)
+
 
 def judge(tasks: Sequence[Ran], wall: float, width: int) -> Judgement:
     """Judges a run that took `wall` seconds with at most `width` agents at once.
@@ -71,8 +79,8 @@ def judge(tasks: Sequence[Ran], wall: float, width: int) -> Judgement:
     Groups that have parts may be among the tasks; their own times do not count.
     """
     leaves = leaves_of(tasks)
-    work = sum(task.seconds for task in leaves)
-    places = max(1, min(width, len(leaves)))
+    work = work_of(tasks)
+    places = max(1, min(width, sum(not task.is_free for task in leaves)))
     path_s, path = critical_path([Timed(task.id, task.seconds, task.needs, task.parent) for task in tasks])
     return Judgement(
         verdict=verdict([task.seconds for task in leaves], wall),
@@ -83,6 +91,32 @@ def judge(tasks: Sequence[Ran], wall: float, width: int) -> Judgement:
         speedup=work / wall if wall else 1.0,
         efficiency=min(1.0, work / (wall * places)) if wall else 1.0,
     )
+
+
+def ran_of(state: RunState) -> list[Ran]:
+    """What the tasks of a run took that it did itself: not what was there before, nor what never began."""
+    found = []
+    for task in state.tasks.values():
+        if task.started is None or task.finished is None:
+            continue
+        parent = state.tasks.get(task.parent or "")
+        there = task.finished - task.started
+        found.append(
+            Ran(
+                id=task.id,
+                seconds=task.worked_s,
+                waited=max(there - task.worked_s, 0.0) if task.attempts > 1 else 0.0,
+                needs=task.needs,
+                parent=parent.id if parent and parent.is_group else None,  # an agent that spawns has work of its own
+                is_free=task.kind in FREE_KINDS,
+            )
+        )
+    return found
+
+
+def work_of(tasks: Sequence[Ran], *, waits: bool = False) -> float:
+    """Seconds of work that took places; with `waits` also those between attempts."""
+    return sum(task.seconds + task.waited * waits for task in leaves_of(tasks) if not task.is_free)
 
 
 def leaves_of(tasks: Sequence[Ran]) -> list[Ran]:
@@ -113,5 +147,4 @@ def brake(tasks: Sequence[Ran], wall: float, places: int) -> Brake:
 def _bounds(tasks: Sequence[Ran], places: int, *, waits: bool) -> tuple[float, float]:
     """Seconds of the longest path, and of all work with every place at work; with or without waits between attempts."""
     timed = [Timed(task.id, task.seconds + task.waited * waits, task.needs, task.parent) for task in tasks]
-    work = sum(task.seconds + task.waited * waits for task in leaves_of(tasks))
-    return critical_path(timed)[0], work / places
+    return critical_path(timed)[0], work_of(tasks, waits=waits) / places

@@ -43,6 +43,8 @@ class RunStarted(Event):
     """A run of the same plan or script that another process was driving: this one does not go on with it."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """What the command line said besides the plan, for going on: `settings`, `fail_fast`."""
+    pilot: int | None = None
+    """How many items each loop of a plan takes, where that is not all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +274,10 @@ class TaskFinished(Event):
     """The hash of what determined the result."""
     key_after: str | None = None
     """The same with the contents that its `inputs` had afterwards, where the agent has changed them."""
+    lesson: Mapping[str, Any] | None = None
+    """What later runs learn from it: its `kind`, `agent`, `parent`, `needs`, the `seconds` it took, the `usd` it cost;
+    of a group how many `parts` it had. All in one event, so that a run's start reads few. None where nothing is to be
+    learned: it failed, or its result was there before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,8 @@ class Timed:
     seconds: float
     needs: Sequence[str] = ()
     parent: str | None = None
+    is_free: bool = False
+    """Whether it takes no place, as what runs no agent."""
 
 
 class Point(NamedTuple):
@@ -99,5 +101,10 @@ def _back(point: Point | None, last: Mapping[Point, Point | None], seconds: Mapp
 
 def lower_bound(tasks: Sequence[Timed], width: int) -> float:
     """Seconds below which no order brings a run of these tasks, `width` at once: its longest path, or work / width."""
-    work = sum(own_seconds(tasks, points_before(tasks)).values())
-    return max(critical_path(tasks)[0], work / width)
+    return max(critical_path(tasks)[0], work_of(tasks) / width)
+
+
+def work_of(tasks: Sequence[Timed]) -> float:
+    """Seconds of work that takes places, summed over all that are no groups with parts."""
+    groups = {task.parent for task in tasks}
+    return sum(task.seconds for task in tasks if task.id not in groups and not task.is_free)

@@ -81,6 +81,13 @@ class Journal(Protocol):
         """The TaskFinished records with this key and the status `done`, of all runs, the newest first."""
         ...
 
+    async def history(self, name: str, upstream: str | None) -> Sequence[Mapping[str, Any]]:
+        """What is to be learned of the newest tasks of the newest runs of that name and upstream, oldest first.
+
+        A row per task and group: its event's `lesson` with `task` and `run`. Not more than can be read in a moment.
+        """
+        ...
+
     @property
     def sessions(self) -> "Sessions | None":
         """Where the transcripts of sessions are kept; None when this journal keeps none."""
@@ -89,9 +96,9 @@ class Journal(Protocol):
     async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
         """A row per run, newest first; with `wanted` of those whose id begins so or that are called so.
 
-        Its keys: run, name, status, started, last_started and last_event (Unix s), wall_s, tasks, ok, failed, cost_usd,
-        upstream, plan, script, directory, resumed, pid, process_started. All but `started` and `cost_usd` are of the
-        run since it was last started.
+        Its keys: run, name, status, complete, started, last_started and last_event (Unix s), wall_s, tasks, ok, failed,
+        cost_usd, upstream, plan, script, directory, resumed, pid, process_started. All but `started` and `cost_usd` are
+        of the run since it was last started.
         """
         ...
 

@@ -1,9 +1,12 @@
 """RunReport: what a run gave as a whole, from its folded events."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from orchestrator.bottleneck import Judgement, Ran, judge, ran_of
+from orchestrator.events import RunForecast
 from orchestrator.state import GROUPS, RunState, TaskState
 from orchestrator.task import Outcome, Result, Status, Usage
 from orchestrator.tree import NONE, Tally, tallies, walk
@@ -37,6 +40,17 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What was expected, and what came of it."""
+
+    expected: RunForecast
+    wall_s: float
+    """Seconds since it was made."""
+    cost_usd: float
+    """US dollars since then."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunReport:
     """Results and totals of a run; of one that still runs, so far."""
 
@@ -66,6 +80,16 @@ class RunReport:
     """A run of the same plan or script that another process was driving when this one began."""
     tree: Mapping[str, Standing] = field(default_factory=dict)
     """By task id, groups and all; what is below a task comes right behind it."""
+    concurrent: int = 1
+    """How many agents could be at work at once."""
+    complete: bool = True
+    """Whether all was tried that was to be done; of a run that has not ended, so far."""
+    pilot: int | None = None
+    """How many items each loop took, where that was not all."""
+    forecast: Forecast | None = None
+    """The last one; None when nothing was known from earlier runs."""
+    ran: Sequence[Ran] = ()
+    """What each task took that this run did itself, since it was last started."""
 
     @property
     def groups(self) -> Mapping[str, Standing]:
@@ -117,12 +141,40 @@ class RunReport:
         """`sum_s / wall_s`: how many times faster than one task after the other."""
         return self.sum_s / self.wall_s if self.wall_s else 1.0
 
+    @cached_property
+    def judgement(self) -> Judgement:
+        """How parallel the run was, and what held it back. Raises ValueError for tasks that wait in a circle."""
+        return judge(self.ran, self.wall_s, self.concurrent)
+
     @property
     def parallel(self) -> str:
         """PARALLEL: at most 1.2 times the longest task's time. SEQUENTIAL: all tasks' time. PARTIAL: between."""
-        if self.tasks < 2 or self.speedup <= 1.1:
-            return "SEQUENTIAL"
-        return "PARALLEL" if self.wall_s <= 1.2 * self.longest_s else "PARTIAL"
+        return self.judgement.verdict.value
+
+    @property
+    def critical_path(self) -> tuple[str, ...]:
+        """The tasks of the longest chain that waited for each other, first to last."""
+        return self.judgement.path
+
+    @property
+    def critical_s(self) -> float:
+        """Seconds of work on the longest chain: at no width would the run have been shorter."""
+        return self.judgement.path_s
+
+    @property
+    def bound_s(self) -> float:
+        """Seconds below which no order would have brought the run: its longest chain, or its work over its places."""
+        return self.judgement.bound_s
+
+    @property
+    def efficiency(self) -> float:
+        """Share of the time of its places in which agents were at work, from 0 to 1."""
+        return self.judgement.efficiency
+
+    @property
+    def held_back(self) -> str | None:
+        """`limit`, `longest task`, `needs`, `rate` (waits between attempts), `start-up`; None when too little ran."""
+        return self.judgement.brake.value if len([each for each in self.ran if not each.is_free]) > 1 else None
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
@@ -131,6 +183,8 @@ class RunReport:
             "name": self.name,
             "status": self.status,
             "upstream": self.upstream,
+            "complete": self.complete,
+            "forecast": self._forecast_json(),
             "tasks": [self._task_json(task) for task in self.statuses],
             "groups": [self._group_json(group, standing) for group, standing in self.groups.items()],
             "totals": {
@@ -148,8 +202,16 @@ class RunReport:
                 "sum_s": round(self.sum_s, 3),
                 "speedup": round(self.speedup, 2),
                 "parallel": self.parallel,
+                "efficiency": round(self.efficiency, 3),
+                "critical_s": round(self.critical_s, 3),
+                "critical_path": list(self.critical_path),
+                "bound_s": round(self.bound_s, 3),
+                "held_back": self.held_back,
             },
         }
+
+    def _forecast_json(self) -> dict[str, Any] | None:
+        return self.forecast.expected.to_json() if self.forecast else None
 
     def _task_json(self, task: str) -> dict[str, Any]:
         result = self.results.get(task)
@@ -202,7 +264,19 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         script=begun.script if begun else None,
         spent_usd=state.cost_usd,
         beside=begun.beside if begun else None,
+        concurrent=begun.concurrent if begun else 1,
+        complete=ended.complete if ended else True,
+        pilot=begun.pilot if begun else None,
+        forecast=_forecast(state, now if alive and not ended else state.last_at),
+        ran=ran_of(state),
     )
+
+
+def _forecast(state: RunState, until: float) -> Forecast | None:
+    if state.forecast is None:
+        return None
+    spent = state.cost_usd - state.forecast_usd
+    return Forecast(expected=state.forecast, wall_s=until - state.forecast_at, cost_usd=spent)
 
 
 def ordered(state: RunState) -> Iterator[TaskState]:

@@ -58,6 +58,8 @@ class TaskState:
     """How many of them have not ended yet."""
     more: bool = False
     """Whether the group may get further ones."""
+    of: int | None = None
+    """How many items there are, where a pilot takes only the first of them."""
     attempts: int = 0
     started: float | None = None
     """Unix time, s."""
@@ -67,6 +69,8 @@ class TaskState:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    worked_s: float = 0.0
+    """Seconds of work, summed over the attempts that have ended."""
     told_usd: float = 0.0
     """What the attempt at work has cost, as far as its messages have told."""
     workspace: WorkspaceInfo | None = None
@@ -136,6 +140,10 @@ class RunState:
     """Tasks whose result was there before."""
     forecast: RunForecast | None = None
     """The last one."""
+    forecast_at: float = 0.0
+    """When it was made (Unix time, s)."""
+    forecast_usd: float = 0.0
+    """What the run had cost by then."""
     _dependents: dict[str, list[str]] = field(default_factory=dict)
 
     def apply(self, event: Event, at: float) -> None:
@@ -206,7 +214,7 @@ class RunState:
 
     def _task_expanded(self, event: TaskExpanded, at: float) -> None:
         task = self.tasks[event.task]
-        task.more = event.more
+        task.more, task.of = event.more, event.of or task.of
         self._add_parts(task, event.parts)
         if task.status is Status.PENDING:
             self._count(task, Status.RUNNING)
@@ -235,7 +243,7 @@ class RunState:
         self.tasks[event.task].doing = f"publishing {event.key}"
 
     def _run_forecast(self, event: RunForecast, at: float) -> None:
-        self.forecast = event
+        self.forecast, self.forecast_at, self.forecast_usd = event, at, self.cost_usd
 
     def _attempt_started(self, event: AttemptStarted, at: float) -> None:
         task = self.tasks[event.task]
@@ -286,6 +294,7 @@ class RunState:
     def _attempt_finished(self, event: AttemptFinished, at: float) -> None:
         task = self.tasks[event.task]
         task.cost_usd += event.cost_usd
+        task.worked_s += event.duration
         task.doing = f"again in {event.retry_in:.0f} s ({event.outcome})" if event.retry_in is not None else None
         self.cost_usd += event.cost_usd
         self.sum_s += event.duration

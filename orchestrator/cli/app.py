@@ -78,6 +78,9 @@ def run(
     reuse: Annotated[bool, typer.Option("--reuse", help="Take finished results from any earlier run.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run that takes no earlier result.")] = False,
     rerun: Rerun = None,
+    pilot: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many items of each loop, and a forecast of the whole.")
+    ] = None,
     view: ViewName = None,
     json: JsonTarget = None,
 ) -> None:
@@ -90,6 +93,7 @@ def run(
         reuse=reuse,
         fresh=fresh,
         rerun=tuple(rerun or ()),
+        pilot=pilot,
         view=view,
         json=json,
     )
@@ -160,9 +164,14 @@ def plan_check(plan: PlanFile, settings: Settings = None, json: AsJson = False) 
 
 
 @plan_app.command("show")
-def plan_show(plan: PlanFile, settings: Settings = None, json: AsJson = False) -> None:
+def plan_show(
+    plan: PlanFile,
+    settings: Settings = None,
+    forecast: Annotated[bool, typer.Option("--forecast", help="Also what it would take, by its earlier runs.")] = False,
+    json: AsJson = False,
+) -> None:
     """Show what waits for what."""
-    _do("planning:show", plan, settings or [], json)
+    _do("planning:show", plan, settings or [], json, forecast)
 
 
 @plan_app.command("schema")

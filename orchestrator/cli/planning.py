@@ -4,15 +4,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import anyio
+
 from orchestrator.cli.output import console, print_json
 from orchestrator.cli.plan_tree import has_limits, inside, picture, plans_below
 from orchestrator.cli.running import to_overrides
+from orchestrator.engine.foreseeing import foresee
 from orchestrator.engine.pieces import kind_of
 from orchestrator.errors import PlanError
+from orchestrator.events import RunForecast
+from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.plan.graph import tree
 from orchestrator.plan.loading import LoadedPlan, load_plan
 from orchestrator.plan.schema import plan_schema
 from orchestrator.plan.specs import StageSpec
+from orchestrator.settings import home
+from orchestrator.views.verdicts import forecast_words
 from orchestrator.views.words import plural
 
 
@@ -42,14 +49,26 @@ def notes(loaded: LoadedPlan) -> Iterator[str]:
             yield f"{name}: its limits do not count here: all tasks of a run are under the limits of the outermost plan"
 
 
-def show(path: str, settings: Sequence[str], as_json: bool) -> int:
-    """Prints the graph: each task below the last of those that it waits for."""
+def show(path: str, settings: Sequence[str], as_json: bool, with_forecast: bool = False) -> int:
+    """Prints the graph: each task below the last of those that it waits for; and, if wanted, what it would take."""
     loaded = load_plan(path, to_overrides(settings))
+    expected = anyio.run(expectation, loaded) if with_forecast else None
     if as_json:
-        print_json(graph(loaded))
-    else:
-        console().print(picture(loaded))
+        tasks, told = graph(loaded), expected.to_json() if expected else None
+        print_json({"tasks": tasks, "forecast": told} if with_forecast else tasks)
+        return 0
+    console().print(picture(loaded))
+    if expected:
+        print(forecast_words(expected, loaded.plan.limits.concurrent))
+    elif with_forecast:
+        print(f"forecast: none: no earlier run of {loaded.plan.name!r} tells anything; a first run may be a --pilot 1")
     return 0
+
+
+async def expectation(loaded: LoadedPlan) -> RunForecast | None:
+    """What the plan would take; None when the journal, if there is one, tells nothing of it."""
+    path = home().journal
+    return await foresee(loaded, SqliteJournal(path).history) if path.exists() else None
 
 
 def schema() -> int:

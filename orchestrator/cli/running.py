@@ -53,6 +53,8 @@ class Options:
     view: str | None = None
     json: str | None = None
     directory: Path | None = None
+    pilot: int | None = None
+    """How many items each loop takes, in place of all."""
     run: str | None = None
     """The run to go on with."""
     agent: Agent | None = None
@@ -164,6 +166,7 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
         plan=str(loaded.file) if loaded.file else None,
         directory=options.directory,
         arguments=options.arguments,
+        pilot=options.pilot,
     )
     return carry_out(opening, work, options.json)
 

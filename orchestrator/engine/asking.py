@@ -38,6 +38,8 @@ class Setting:
     timeout: float | None = None
     agents: Mapping[str, Agent] = field(default_factory=dict)
     """Agents by name, for the tasks that agents add."""
+    pilot: int | None = None
+    """How many items each loop of a plan takes, of those that it has; None: all."""
 
 
 def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = None) -> Node:

@@ -65,7 +65,7 @@ async def find_unfinished(journal: Journal, begun: RunStarted) -> str | None:
         return None
     rows = await journal.runs(wanted=begun.name)
     same = next((row for row in rows if is_same(row, begun)), None)
-    return same["run"] if same and same["status"] != "done" else None
+    return same["run"] if same and not (same["status"] == "done" and same["complete"]) else None
 
 
 def is_same(row: Mapping[str, Any], begun: RunStarted) -> bool:

@@ -20,7 +20,7 @@ from orchestrator.engine.past import Past, is_there
 from orchestrator.engine.post import Post
 from orchestrator.engine.staff import Staff
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
-from orchestrator.engine.telling import added_event, cancelled, told, unneeded
+from orchestrator.engine.telling import added_event, cancelled, lesson, told, unneeded
 from orchestrator.engine.tries import Tries
 from orchestrator.engine.waits import Waits
 from orchestrator.errors import JournalError, TaskFailed, UsageError
@@ -35,6 +35,10 @@ from orchestrator.events import (
 )
 from orchestrator.plan.model import Limits
 from orchestrator.protocols import Executor, Journal
+from orchestrator.schedule.estimate import Estimates
+from orchestrator.schedule.order import Order
+from orchestrator.schedule.outlook import Foreseen, outlook, told_basis
+from orchestrator.schedule.piloting import Whole, outlook_of_pilot
 from orchestrator.schedule.scheduler import Close, Decision, Skip, Start, next_decision
 from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Status
@@ -63,6 +67,7 @@ class Core:
         *,
         fail_fast: bool,
         past: Past | None = None,
+        estimates: Estimates | None = None,
     ) -> None:
         self.run = run
         self.state = RunState()
@@ -83,8 +88,12 @@ class Core:
             flush=journal.flush,
             call=self._call_tool,
         )
+        self._estimates = estimates or Estimates()
+        self._order: Order[TaskState] = Order(self._estimates.expect)
         self._groups: dict[str, Expand] = {}
         """What the groups of the run turned out to be."""
+        self._over: dict[str, tuple[str, ...]] = {}
+        """By loop the groups whose parts' results its items were made of."""
         self._unneeded: set[str] = set()
         """Parts that are being ended since their group needs no more of them."""
         self._lending: Counter[str] = Counter()
@@ -140,8 +149,24 @@ class Core:
             self._nodes[node.id] = node
             self._ended[node.id] = anyio.Event()
             self.emit(added_event(node))
+        self._order.add([self.state.tasks[node.id] for node in nodes])
         if not later:
             self.pump()
+
+    async def forecast(self) -> None:
+        """Writes down what the run is expected to take from here on, where earlier runs tell anything of it."""
+        tasks = [
+            Foreseen.of(task)
+            for task in self.state.tasks.values()
+            if not task.is_over and (task.id not in self._ending or self._ending[task.id].reused)
+        ]
+        runs = self._estimates.runs
+        basis = told_basis(len(runs - {self.run}), own=self.run in runs)
+        done = self._past.done | {task for task, result in self._ending.items() if result.reused}
+        # In a thread: of 100,000 tasks it takes seconds, in which agents would have to wait.
+        foresee = partial(outlook, tasks, self._estimates, self._limits.concurrent, basis, done)
+        if runs and (expected := await to_thread.run_sync(foresee)) and not self._stopped:
+            self.emit(expected)
 
     def extend(self, group: str, nodes: Sequence[Node], *, more: bool = True) -> None:
         """Adds parts to a group that may get further ones; without `more` these are the last. Raises UsageError."""
@@ -246,7 +271,7 @@ class Core:
         self._give_back()
         if self._is_stopped():
             return None
-        return next_decision(self.state, self._width() - self._looking, self._limits.usd)
+        return next_decision(self.state, self._order, self._width() - self._looking, self._limits.usd)
 
     def _carry_out(self, decision: Decision) -> None:
         node = self._nodes[decision.task.id]
@@ -317,6 +342,8 @@ class Core:
             case Expand(nodes=nodes, more=more, of=of):
                 self._check(nodes)
                 self._groups[node.id] = step
+                if step.over:
+                    self._over[node.id] = step.over
                 self.emit(TaskExpanded(task=node.id, parts=[part.id for part in nodes], more=more, of=of))
                 self.add(self._past.spared_last(nodes) if step.enough else nodes)
             case Omit(reason=reason):
@@ -503,9 +530,20 @@ class Core:
             loop=self.state.tasks[task].is_group and self.state.tasks[task].parts is not None,
             key=self._keys.get(task),
             key_after=self._keys_after.get(task),
+            lesson=lesson(self.state.tasks[task], result, self._whole(), time.time()),
         )
         self._journal.append(self.run, event)
         return event
+
+    def _whole(self) -> Whole:
+        """The run as it would be had its loops taken all their items."""
+        return Whole(self.state, self._over)
+
+    async def _forecast_whole(self) -> None:
+        """Writes down what the run would take as a whole, of which it has done the first items of each loop."""
+        foresee = partial(outlook_of_pilot, self._whole(), self._limits.concurrent)
+        if expected := await to_thread.run_sync(foresee):
+            self.emit(expected)
 
     async def conclude(self, status: str, wall: float) -> None:
         """Writes down how the run ended; what has not ended by now is cancelled, and such a run is not `done`."""
@@ -521,7 +559,10 @@ class Core:
             failed = any(task.is_group and task.status is Status.FAILED for task in self.state.tasks.values())
             bad = failed or counts[Status.FAILED] or counts[Status.CANCELLED]
             refused = any(result.outcome in REFUSALS for result in self.results.values())
-            complete = status == "done" and self.failure is None and not refused
+            piloted = any(task.of is not None for task in self.state.tasks.values())
+            if piloted and status == "done":
+                await self._forecast_whole()
+            complete = status == "done" and self.failure is None and not refused and not piloted
             said = "failed" if bad and status == "done" else status
             self.emit(RunFinished(status=said, wall=wall, complete=complete))
             await self._journal.flush()

@@ -103,6 +103,11 @@ class Earlier:
         return sum(map(len, self._own.values()))
 
     @property
+    def tasks(self) -> Set[str]:
+        """Those that have a result of this run."""
+        return {task for own in self._own.values() for task in own}
+
+    @property
     def unsettled_usd(self) -> float:
         """What attempts have told of their cost whose ends were never written."""
         return sum(begun.told_usd for begun in self.begun.values())

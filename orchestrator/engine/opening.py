@@ -22,6 +22,7 @@ from orchestrator.errors import UsageError, bare_errors
 from orchestrator.events import Record, RunStarted
 from orchestrator.plan.model import Agent, Limits
 from orchestrator.protocols import Executor, Journal, View
+from orchestrator.schedule.estimate import Estimates
 from orchestrator.settings import home, load
 from workspaces import WorkspaceSpec, providers
 
@@ -49,6 +50,7 @@ async def open_run(
     plan: str | None = None,
     directory: Path | None = None,
     arguments: Mapping[str, Any] = NOTHING,
+    pilot: int | None = None,
 ) -> AsyncIterator[Run]:
     """A run: give it tasks inside the block; leaving the block waits for them all.
 
@@ -67,22 +69,26 @@ async def open_run(
     `run`: the id of the run to go on with, also if it had come to its end.
 
     `plan`: the plan file's path, for the journal. `directory`: where relative paths start; None for the current
-    directory. `arguments`: whatever is to be known when the run is gone on with, for the journal.
+    directory. `arguments`: whatever is to be known when the run is gone on with, for the journal. `pilot`: each loop of
+    a plan takes only its first items, so many; the run then ends with a forecast of the whole, and is not complete: the
+    same without `pilot` goes on with it.
 
     Raises UsageError and JournalError before anything is started; TaskFailed under `fail_fast`; and what the block
     raises, after every task that had not ended by then is cancelled. Cancelling the block does the same. Partial
     results stay in the journal.
     """
     directory = (directory or Path.cwd()).absolute()
-    setting = replace(to_setting(agent or Agent(), workspace, directory), agents=agents)
+    setting = to_setting(agent or Agent(), workspace, directory)
+    setting = replace(setting, agents=agents, pilot=check_pilot(pilot))
     limits = check_limits(limits)
     views = [views] if isinstance(views, str) else views
     shown = [load("views", view)() if isinstance(view, str) else view for view in views]
-    started = begin(name or "run", limits, upstream, plan, directory, arguments)
+    started = replace(begin(name or "run", limits, upstream, plan, directory, arguments), pilot=pilot)
     check_reuse(reuse, rerun, run)
     async with AsyncExitStack() as stack:
         opened_journal = await open_journal(stack, journal)
         chosen = await choose(opened_journal, stack.enter_context(ExitStack()), started, run, reuse)
+        estimates = Estimates.of(await opened_journal.history(started.name, upstream))
         past = Past(earlier=chosen.earlier, anywhere=reuse == "any", rerun=rerun, upstream=upstream)
         opened_executor = executor or await open_executor(stack, upstream, opened_journal)
         watching = await stack.enter_async_context(watched(opened_journal, chosen.run, shown, chosen.after))
@@ -91,7 +97,14 @@ async def open_run(
             with bare_errors():
                 async with kept(opened_journal), anyio.create_task_group() as group:
                     core = Core(
-                        chosen.run, opened_journal, opened_executor, limits, group, fail_fast=fail_fast, past=past
+                        chosen.run,
+                        opened_journal,
+                        opened_executor,
+                        limits,
+                        group,
+                        fail_fast=fail_fast,
+                        past=past,
+                        estimates=estimates,
                     )
                     core.emit(going_on(started, past, chosen.beside))
                     yield Run(started.name, core, setting)
@@ -127,6 +140,13 @@ def check_limits(limits: Limits | None) -> Limits:
     if limits is not None and not isinstance(limits, Limits):
         raise UsageError(f"limits: found {limits!r}, expected Limits, as Limits(concurrent=10)")
     return limits or Limits()
+
+
+def check_pilot(pilot: int | None) -> int | None:
+    """The number of items, or None. Raises UsageError for anything else."""
+    if pilot is not None and (type(pilot) is not int or pilot < 1):
+        raise UsageError(f"pilot: found {pilot!r}, expected how many items each loop is to take, 1 or more")
+    return pilot
 
 
 def to_setting(agent: Agent, workspace: WorkspaceSpec | str | Path, directory: Path) -> Setting:

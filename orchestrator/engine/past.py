@@ -1,6 +1,6 @@
 """What a run takes from before: results that are there already, sessions that were cut off, places that exist."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from anyio import CapacityLimiter
@@ -57,6 +57,10 @@ class Past:
         wait = tuple(node.id for node in others)
         last = (replace(node, needs=(*node.needs, *wait), allows=(*node.allows, *wait)) for node in spared)
         return (*others, *last)
+    @property
+    def done(self) -> Set[str]:
+        """Tasks that have a result, and are not to be done again."""
+        return {each for each in self.earlier.tasks if not self.is_named(each) and not self.earlier.is_due_again(each)}
 
     def must_look(self, step: Ask) -> bool:
         """Whether more than the step must be looked at before it is known whether its result is there."""

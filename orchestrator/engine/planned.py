@@ -1,7 +1,7 @@
 """A plan's tasks as nodes of a run: what they unfold to, and what they ask, is known when their turn comes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ class PlanNodes:
 
     def step(self, piece: Piece) -> Step:
         if piece.kind == "loop":
-            return self.expand(piece, unfolding.loop_parts(self.plan, piece), sum_up)
+            return self.loop(piece)
         scope = scope_of(self.plan, piece)
         if piece.when is not None and not evaluate(piece.when, scope, f"{piece.where}.when"):
             return Omit("its condition is false")
@@ -113,6 +113,13 @@ class PlanNodes:
             "agent": self.ask,
         }
         return steps[piece.kind](piece, scope)
+
+    def loop(self, piece: Piece) -> Expand:
+        """All parts of a loop; in a pilot the first ones, with the number of all."""
+        parts = unfolding.loop_parts(self.plan, piece)
+        first = parts[: self.plan.setting.pilot]
+        of = len(parts) if len(first) < len(parts) else None
+        return replace(self.expand(piece, first, sum_up), of=of, over=unfolding.sources(self.plan, piece))
 
     def ask(self, piece: Piece, scope: Scope) -> Ask:
         return filling.ask(self.plan, piece.spec, scope, piece.where, piece.wording)

@@ -39,6 +39,7 @@ async def run_plan(
     run: str | None = None,
     directory: Path | None = None,
     arguments: Mapping[str, Any] = NOTHING,
+    pilot: int | None = None,
 ) -> RunReport:
     """Runs a plan from a file, or one made in Python, and reports on it; the arguments are those of `open_run`.
 
@@ -62,6 +63,7 @@ async def run_plan(
         run=run,
         plan=str(loaded.file) if loaded.file else None,
         arguments={**given, **arguments},
+        pilot=pilot,
     ) as opened:
         await opened.plan(loaded)
     return opened.report()

@@ -163,6 +163,7 @@ class Run(Patterns, Questions):
         if key is None:
             nodes = self._plan_nodes(loaded, self._scope.prefix, self._scope.group, vars)
             self._scope.add(nodes)
+            await self._core.forecast()
             await results_of([Handle(node.id, self._core) for node in nodes])
             return self._results_of(nodes, self._scope.prefix)
         name = self._scope.id(key, "plan")

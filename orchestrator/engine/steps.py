@@ -70,6 +70,8 @@ class Expand:
     """Whether further parts may be added later."""
     of: int | None = None
     """How many items there are, where a pilot takes only the first of them."""
+    over: tuple[str, ...] = ()
+    """Groups whose parts' results its own items were made of: had they more parts, so had this one."""
 
 
 @dataclass(frozen=True, slots=True)

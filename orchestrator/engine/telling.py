@@ -1,11 +1,14 @@
 """What the engine tells of a task: its events and results, as pure functions of what came of its attempts."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 from orchestrator.engine.keys import Identity
 from orchestrator.engine.steps import Ask, Node
 from orchestrator.errors import OrchestratorError
 from orchestrator.events import AttemptFinished, AttemptStarted, TaskAdded
+from orchestrator.schedule.piloting import Whole
 from orchestrator.state import TaskState
 from orchestrator.task import Attempt, Outcome, Result, Usage
 
@@ -51,6 +54,30 @@ def finished(attempt: Attempt, result: Result, retry_in: float | None) -> Attemp
         duration=result.duration,
         retry_in=retry_in,
     )
+
+
+def lesson(task: TaskState, result: Result, whole: Whole, now: float) -> Mapping[str, Any] | None:
+    """What later runs learn from the task's end, at `now` (Unix time, s); what is not said is as usual."""
+    if task.parts is not None and task.is_group:
+        return _group_lesson(task, result, whole, now)
+    if not result.ok or result.reused is not None:
+        return None
+    return _stood(task) | {"seconds": round(result.duration, 3), "usd": round(result.cost_usd, 6)}
+
+
+def _group_lesson(task: TaskState, result: Result, whole: Whole, now: float) -> Mapping[str, Any] | None:
+    """How many parts it had; its time too, if it did them all, and now."""
+    if result.outcome not in (Outcome.OK, Outcome.PARTIAL):
+        return None
+    parts, count = task.parts or [], whole.count(task.id)
+    did_all = result.ok and len(parts) == count and not any(whole.state.tasks[part].reused for part in parts)
+    seconds = round(now - task.started, 3) if did_all and task.started is not None else None
+    return _stood(task) | {"seconds": seconds, "usd": None, "parts": count}
+
+
+def _stood(task: TaskState) -> dict[str, Any]:
+    known = {"kind": task.kind, "agent": task.agent, "parent": task.parent, "needs": list(task.needs)}
+    return {name: value for name, value in known.items() if value}
 
 
 def parsed(step: Ask, result: Result) -> Result:

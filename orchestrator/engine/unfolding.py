@@ -26,6 +26,15 @@ def loop_parts(plan: PlanInRun, loop: Piece) -> list[Piece]:
     return [loop_part(loop, item, index) for index, item in enumerate(items)]
 
 
+def sources(plan: PlanInRun, loop: Piece) -> tuple[str, ...]:
+    """The tasks whose results a loop's items are made of."""
+    lists = [loop.spec.foreach, *(loop.spec.matrix or {}).values()]
+    read = [read_references(text) for text in lists if isinstance(text, str)]
+    tasks = plan.ids(tuple(found.name for each in read for found in each.tasks))
+    stages = tuple(f"{loop.parent}.{found.name}" for each in read for found in each.stages)
+    return tuple(dict.fromkeys(tasks + stages))
+
+
 def pipeline_parts(plan: PlanInRun, group: Piece) -> list[Piece]:
     """A part per stage, each after the one before."""
     assert isinstance(group.spec, TaskSpec)

@@ -21,6 +21,7 @@ from orchestrator.events import (
     TaskFinished,
 )
 from orchestrator.journal.codec import decode, encode
+from orchestrator.journal.lessons import MOST_LESSONS, PAST_RUNS
 from orchestrator.journal.lines import Place, place, without_repeats
 from orchestrator.protocols import Sessions
 from orchestrator.state import GROUPS
@@ -77,10 +78,23 @@ class MemoryJournal:
     async def find(self, key: str) -> Sequence[Record]:
         return [record for record in reversed(self.records) if is_result(record.event, key)]
 
+    async def history(self, name: str, upstream: str | None) -> Sequence[Mapping[str, Any]]:
+        starts = [(each.run, each.event) for each in reversed(self.records) if isinstance(each.event, RunStarted)]
+        same = dict.fromkeys(run for run, event in starts if (event.name, event.upstream) == (name, upstream))
+        rows = [row for run in list(same)[:PAST_RUNS] for row in lessons_of(run, self.records)]
+        return rows[:MOST_LESSONS][::-1]
+
     async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
         starts = [record.run for record in reversed(self.records) if isinstance(record.event, RunStarted)]
         rows = [row_of([record for record in self.records if record.run == run]) for run in dict.fromkeys(starts)]
         return [row for row in rows if row["run"].startswith(wanted) or row["name"] == wanted][:limit]
+
+
+def lessons_of(run: str, records: Sequence[Record]) -> Iterator[Mapping[str, Any]]:
+    """What is to be learned of the run's tasks, the newest first."""
+    for record in reversed(records):
+        if record.run == run and isinstance(record.event, TaskFinished) and record.event.lesson is not None:
+            yield {"run": run, "task": record.event.task, **record.event.lesson}
 
 
 def is_result(event: Event, key: str) -> bool:
@@ -100,6 +114,7 @@ def row_of(records: Sequence[Record]) -> Mapping[str, Any]:
         "run": records[0].run,
         "name": begun.name,
         "status": ended.status if ended else None,
+        "complete": ended.complete if ended else None,
         "started": starts[0].at,
         "last_started": starts[-1].at,
         "last_event": records[-1].at,

@@ -13,6 +13,19 @@ SELECT seq, at, run, kind, data FROM events
 WHERE kind = 'TaskFinished' AND json_extract(data, '$.key') = ? AND json_extract(data, '$.status') = 'done'
 ORDER BY seq DESC;
 
+-- name: find_same_runs
+-- The newest runs of a name and an upstream. Of all the others only the start is looked at.
+SELECT run FROM events
+WHERE kind = 'RunStarted' AND kind <> 'AgentMessage'
+    AND json_extract(data, '$.name') = ? AND json_extract(data, '$.upstream') IS ?
+GROUP BY run ORDER BY max(seq) DESC LIMIT ?;
+
+-- name: find_lessons
+-- As JSON: a text by itself would end at its first NUL.
+SELECT json_extract(data, '$.task', '$.lesson') FROM events
+WHERE kind = 'TaskFinished' AND kind <> 'AgentMessage' AND run = ? AND json_extract(data, '$.lesson') IS NOT NULL
+ORDER BY seq DESC LIMIT ?;
+
 -- name: list_runs
 -- A run that was gone on with counts from its last RunStarted on, but for its cost and its beginning.
 -- SQLite takes the index `events_by_kind` for a query that repeats the index's own condition, and for no other.
@@ -36,6 +49,7 @@ SELECT
     begun.run                                     AS run,
     json_extract(begun.data, '$.name')            AS name,
     json_extract(ended.data, '$.status')          AS status,
+    json_extract(ended.data, '$.complete')        AS complete,
     (SELECT at FROM events WHERE seq = begun.first) AS started,
     begun.at                                      AS last_started,
     (SELECT at FROM events WHERE run = begun.run ORDER BY seq DESC LIMIT 1) AS last_event,

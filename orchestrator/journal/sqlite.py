@@ -1,5 +1,6 @@
 """A journal in one SQLite file: one batched writer, any number of readers in this process and others."""
 
+import json
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from orchestrator.events import Event, Record, RunFinished
 from orchestrator.journal import database
 from orchestrator.journal.codec import decode, encode
 from orchestrator.journal.holding import hold
+from orchestrator.journal.lessons import MOST_LESSONS, PAST_RUNS
 from orchestrator.journal.sessions import SqliteSessions
 from orchestrator.protocols import Sessions
 
@@ -72,6 +74,18 @@ class SqliteJournal:
         """A row per run, newest first; with `wanted` of the runs whose id begins so or that are called so."""
         rows = await self._ask("list_runs", {"most": limit, "wanted": wanted})
         return [dict(zip(_RUN_COLUMNS, row, strict=True)) for row in rows]
+
+    async def history(self, name: str, upstream: str | None) -> Sequence[Mapping[str, Any]]:
+        """What is to be learned of the newest tasks of the newest runs of that name and upstream, oldest first."""
+        return await to_thread.run_sync(self._history, name, upstream, limiter=CapacityLimiter(1))
+
+    def _history(self, name: str, upstream: str | None) -> Sequence[Mapping[str, Any]]:
+        rows: list[Mapping[str, Any]] = []
+        with self._reading() as connection:
+            for (run,) in database.read(connection, self.path, "find_same_runs", (name, upstream, PAST_RUNS)):
+                found = database.read(connection, self.path, "find_lessons", (run, MOST_LESSONS - len(rows)))
+                rows += [{"run": run, "task": task, **lesson} for task, lesson in (json.loads(row[0]) for row in found)]
+        return rows[::-1]
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -252,6 +266,6 @@ def _data_version(connection: Connection) -> int:
 
 
 _RUN_COLUMNS = (
-    "run", "name", "status", "started", "last_started", "last_event", "wall_s", "tasks", "ok", "failed", "cost_usd",
-    "upstream", "plan", "script", "directory", "resumed", "pid", "process_started",
+    "run", "name", "status", "complete", "started", "last_started", "last_event", "wall_s", "tasks", "ok", "failed",
+    "cost_usd", "upstream", "plan", "script", "directory", "resumed", "pid", "process_started",
 )  # fmt: skip

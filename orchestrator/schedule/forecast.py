@@ -44,9 +44,11 @@ class _Clock:
         self.waiting = {point: len(mine) for point, mine in before.items()}
         self._after: dict[Point, list[Point]] = {point: [] for point in before}
         self._seconds = own_seconds(tasks, before)
+        self._free = {Point(task.id) for task in tasks if task.is_free} & self._seconds.keys()
+        self._busy = 0
         self._now = 0.0
         self._ends: list[tuple[float, int, Point]] = []
-        self._order = Order(expect or (lambda task: self._seconds.get(Point(task.id), 0.0)))
+        self._order: Order[Placed] = Order(expect or (lambda task: self._seconds.get(Point(task.id), 0.0)))
         self._order.add(tasks)
         for point, mine in before.items():
             for each in mine:
@@ -57,10 +59,8 @@ class _Clock:
 
     def go_on(self, width: int) -> bool:
         """Fills the free places, and lets the next task end; False when nothing is left."""
-        while len(self._ends) < width and (task := self._order.pop()) is not None:
-            end = self._now + self._seconds[Point(task)]
-            heappush(self._ends, (end, len(self.spans), Point(task)))
-            self.spans[task] = Span(self._now, end)
+        while self._busy < width and (task := self._order.pop()) is not None:
+            self._begin(Point(task))
         if not self._ends:
             return False
         self._now, _, point = heappop(self._ends)
@@ -69,7 +69,14 @@ class _Clock:
             self._end(heappop(self._ends)[2])
         return True
 
+    def _begin(self, point: Point) -> None:
+        end = self._now + self._seconds[point]
+        heappush(self._ends, (end, len(self.spans), point))
+        self.spans[point.task] = Span(self._now, end)
+        self._busy += point not in self._free
+
     def _end(self, ended: Point) -> None:
+        self._busy -= ended in self._seconds and ended not in self._free
         points = [ended]
         while points:
             for point in self._after[points.pop()]:
@@ -78,7 +85,9 @@ class _Clock:
                     points.append(point)
 
     def _arrive(self, point: Point) -> bool:
-        """Whether it has to wait for a place; a group's start and end take none."""
-        if point in self._seconds:
+        """Whether it takes time: then it starts now, or waits for a place. A group's start and end take none."""
+        if point in self._free:
+            self._begin(point)
+        elif point in self._seconds:
             self._order.push(point.task)
         return point in self._seconds

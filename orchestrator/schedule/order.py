@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count, islice
+from typing import Generic, TypeVar
 
 from orchestrator.paths import Placed, in_order, points_before
+
+Kind = TypeVar("Kind", bound=Placed)
 
 REACH = 64
 """How many tasks added earlier are looked at, at most, for each task and each need that is added."""
@@ -31,7 +34,7 @@ class _Spot:
     popped: bool = False
 
 
-class Order:
+class Order(Generic[Kind]):
     """Tasks by rank: the one with the longest path still before it first; of equal ones, the first to be ready.
 
     A task's rank is its own expected time and the longest path through those that wait for it; behind a part of a group
@@ -45,11 +48,11 @@ class Order:
     five billion looks. A rank may then be too low, which costs time at most: what is started is ready all the same.
     """
 
-    def __init__(self, expect: Callable[[Placed], float]) -> None:
+    def __init__(self, expect: Callable[[Kind], float]) -> None:
         """`expect` gives the seconds that a task is expected to take. It is asked once for each."""
         self._expect = expect
         self._spots: dict[str, _Spot] = {}
-        self._batch: list[Placed] = []
+        self._batch: list[Kind] = []
         """Tasks without ranks yet."""
         self._arrived: list[_Spot] = []
         """Those that are ready, and not in the heap yet."""
@@ -62,7 +65,7 @@ class Order:
         """How many are ready."""
         return self._ready
 
-    def add(self, tasks: Sequence[Placed]) -> None:
+    def add(self, tasks: Sequence[Kind]) -> None:
         """Takes tasks whose needs and group were added before, or are among them; others count for nothing."""
         self._batch.extend(tasks)
         for task in tasks:
@@ -108,7 +111,7 @@ class Order:
             self._enter(spot)
         self._arrived.clear()
 
-    def _link(self, task: Placed) -> None:
+    def _link(self, task: Kind) -> None:
         spot = self._spots[task.id]
         spot.needs = [self._spots[need] for need in task.needs if need in self._spots]
         spot.group = self._spots.get(task.parent) if task.parent else None
@@ -117,7 +120,7 @@ class Order:
             spot.behind = spot.group.behind
         spot.rank = spot.seconds + spot.behind
 
-    def _last_first(self, batch: Sequence[Placed]) -> list[_Spot]:
+    def _last_first(self, batch: Sequence[Kind]) -> list[_Spot]:
         """Each after all those that come behind it; a group before its parts, and once more after them."""
         if came_in_order(batch):
             return [self._spots[task.id] for task in reversed(batch)]

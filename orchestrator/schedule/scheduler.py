@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from orchestrator.schedule.order import Order
 from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Outcome
 
@@ -32,10 +33,13 @@ class Close:
 Decision = Start | Skip | Close
 
 
-def next_decision(state: RunState, concurrent: int, usd: float | None = None) -> Decision | None:
-    """The next thing to do, or None while there is nothing but to wait. Takes it off the state's queues.
+def next_decision(
+    state: RunState, order: Order[TaskState], concurrent: int, usd: float | None = None
+) -> Decision | None:
+    """The next thing to do, or None while there is nothing but to wait. Takes it off the queues.
 
-    `concurrent` is the number of agents that may run at once; `usd` what the run may cost, in US dollars.
+    `order` has all tasks of the state; those of agents that have become ready are put into it. `concurrent` is the
+    number of agents that may run at once; `usd` what the run may cost, in US dollars.
     """
     while state.doomed:
         task, need = state.doomed.popleft()
@@ -43,13 +47,16 @@ def next_decision(state: RunState, concurrent: int, usd: float | None = None) ->
             return Skip(task, f"it needs {need}, which is {state.tasks[need].status}")
     if state.complete:
         return Close(state.complete.popleft())
-    for queue in (state.ready, state.ready_free):
-        while queue and queue[0].status in FINISHED:
-            queue.popleft()  # cancelled while it waited
-    if state.ready_free:
-        return Start(state.ready_free.popleft())
-    if state.ready and usd is not None and state.cost_usd >= usd:
-        return Skip(state.ready.popleft(), f"the run's budget of {usd:g} USD is spent", Outcome.BUDGET)
-    if state.ready and state.places < concurrent:
-        return Start(state.ready.popleft())
+    while state.ready_free:
+        if (task := state.ready_free.popleft()).status not in FINISHED:
+            return Start(task)
+    while state.ready:
+        order.push(state.ready.popleft().id)
+    is_spent = usd is not None and state.cost_usd >= usd
+    while is_spent or state.places < concurrent:
+        if (first := order.pop()) is None:
+            break
+        if (task := state.tasks[first]).status in FINISHED:
+            continue  # cancelled while it waited
+        return Skip(task, f"the run's budget of {usd:g} USD is spent", Outcome.BUDGET) if is_spent else Start(task)
     return None

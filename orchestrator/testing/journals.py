@@ -167,13 +167,14 @@ async def check_lists_a_run_gone_on_with(journal: Journal) -> None:
     row, other = await journal.runs(wanted="again-")
     assert (row["run"], other["run"]) == ("again-1", "again-2"), "the run that was started last is not the first"
     assert (row["status"], row["wall_s"]) == (None, None), "a run that goes on has the end that it had before"
+    assert (row["complete"], other["complete"]) == (None, None)
     assert (row["tasks"], row["ok"], row["failed"]) == (2, 1, 0)
     assert (row["pid"], row["process_started"], row["resumed"]) == (2, 3.0, 1)
     assert (row["script"], row["plan"]) == ("audit.py", None)
     assert (row["started"], row["last_started"]) == (first, last)
     await _append(journal, "again-1", [attempt_finished("b", 1, Outcome.OK), RunFinished(status="done", wall=2.5)])
     row, _ = await journal.runs(wanted="again-")
-    assert (row["status"], row["wall_s"]) == ("done", 2.5)
+    assert (row["status"], row["wall_s"], bool(row["complete"])) == ("done", 2.5, True)
     assert abs(row["cost_usd"] - _cost(sample_events()) - 0.25) < 1e-9, "the cost is not that of all starts"
 
 
@@ -229,6 +230,22 @@ async def check_finds_results(journal: Journal) -> None:
     assert [record.run for record in found] == ["find-3", "find-1"]
     assert found[1] == (await journal.read("find-1"))[0], "the record is not the one that was written"
     assert list(await journal.find("key")) == [], "a key's beginning is no key"
+
+
+async def check_teaches(journal: Journal) -> None:
+    """`history` gives what the newest runs of a name and an upstream teach, oldest first, and of no other."""
+    upstreams = {"teach-1": None, "teach-2": "offline", "teach-3": None}
+    for run, upstream in upstreams.items():
+        lesson = {"kind": "agent", "seconds": 1.5, "usd": 0.25, "needs": [HARD]}
+        ends = [replace(finished(_result(task), "done"), lesson=lesson) for task in ("a", f"{HARD} {run}")]
+        await _append(journal, run, [replace(run_started("teach"), upstream=upstream), *ends])
+        await _append(journal, run, [finished(_result("nothing"), "failed"), run_started("teach other")])
+    rows = await journal.history("teach", None)
+    names = [(row["run"], row["task"]) for row in rows]
+    assert names == [(run, task) for run in ("teach-1", "teach-3") for task in ("a", f"{HARD} {run}")]
+    assert rows[0] == {"run": "teach-1", "task": "a", "kind": "agent", "seconds": 1.5, "usd": 0.25, "needs": [HARD]}
+    assert [row["run"] for row in await journal.history("teach", "offline")] == ["teach-2"] * 2
+    assert list(await journal.history("nobody", None)) == []
 
 
 async def check_keeps_transcripts(journal: Journal) -> None:
@@ -319,6 +336,7 @@ CHECKS: tuple[Check, ...] = (
     check_waits_for_the_next_end,
     check_holds,
     check_finds_results,
+    check_teaches,
     check_keeps_transcripts,
     check_finds_sessions,
     check_transcripts_of_many,

@@ -59,7 +59,8 @@ def header(state: RunState, run: str, now: float) -> RenderableType:
     about = f" · {begun.upstream} model" if begun and begun.upstream else ""
     width = f" · {begun.concurrent} at once" if begun else ""
     again = f" · {words}" if begun and (words := going_on(begun)) else ""
-    line.add_row(Text.assemble((run, "bold"), about, width, again), clock(now - state.started_at))
+    expected = f" · forecast {clock(state.forecast.wall_s)}" if state.forecast else ""
+    line.add_row(Text.assemble((run, "bold"), about, width, again, expected), clock(now - state.started_at))
     return line
 
 

@@ -23,6 +23,7 @@ from orchestrator.events import (
 )
 from orchestrator.state import RunState
 from orchestrator.task import Status
+from orchestrator.views.verdicts import forecast_words
 from orchestrator.views.words import dollars, going_on, one_line, plural, span, spoken, verdict
 from orchestrator.views.writing import LineWriter
 
@@ -68,7 +69,8 @@ def line(event: Event, state: RunState, run: str) -> str | None:
         case TaskFinished():
             return group_line(event, state)
         case RunForecast():
-            text = forecast_line(event)
+            begun = state.started
+            text = forecast_words(event, begun.concurrent if begun else 1, begun.pilot if begun else None)
         case TaskSpawned() | TaskWaits() | MessageSent() | Published():
             text = f"{event.task}: {spoken(event)}"
         case RunFinished():
@@ -123,11 +125,6 @@ def group_line(event: TaskFinished, state: RunState) -> str | None:
     return one_line(f"{': '.join(said)}{took}")
 
 
-def forecast_line(event: RunForecast) -> str:
-    """`forecast: 0:40 for 12 tasks, longest chain 0:30, $0.50 (3 earlier runs)`"""
-    cost = f", {dollars(event.usd)}" if event.usd is not None else ""
-    times = f"{span(event.wall_s)} for {plural(event.tasks, 'task')}, longest chain {span(event.critical_s)}"
-    return f"forecast: {times}{cost} ({event.basis})"
 
 
 def _task_line(event: TaskFinished, state: RunState, run: str) -> str:

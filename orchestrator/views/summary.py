@@ -9,6 +9,7 @@ from rich.text import Text
 from orchestrator.report import RunReport
 from orchestrator.task import Outcome, Result, Status
 from orchestrator.views.listing import Listed, left_out, listed
+from orchestrator.views.verdicts import compared, held_back, pilot_words
 from orchestrator.views.words import SIGNS, clean, dollars, one_line, plural, shortened, span, tokens, upstream_note
 
 WIDE = 70
@@ -33,6 +34,7 @@ def summary(report: RunReport, width: int) -> RenderableType:
     if hidden := left_out(report, rows):
         parts.append(Text(hidden, style="dim"))
     parts += [Text(totals(report), style="bold"), Text(timing(report))]
+    parts.extend(Text(said) for said in (held_back(report), compared(report), *pilot_words(report)) if said)
     if report.reused:
         parts.append(Text(taken(report), style="green"))
     if report.status in ENDINGS:
@@ -200,6 +202,6 @@ def notes(report: RunReport) -> list[str]:
         )
     said.extend(filter(None, [upstream_note(report.upstream)]))
     said.append(f"more: orchestrator show {report.run}")
-    if report.status not in ("done", "running"):
+    if report.status not in ("done", "running") or not report.complete:
         said.append(f"{how_to_go_on(report)} (what has finished is not paid for again)")
     return said

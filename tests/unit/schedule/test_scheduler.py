@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import pytest
 
 from orchestrator.events import AttemptFinished, AttemptStarted, Event, TaskAdded, TaskExpanded
+from orchestrator.schedule.order import Order
 from orchestrator.schedule.scheduler import Close, Decision, Skip, Start, next_decision
-from orchestrator.state import RunState
+from orchestrator.state import RunState, TaskState
 from orchestrator.task import Outcome, Result
 from orchestrator.testing.samples import finished
 
@@ -36,10 +37,20 @@ def state_of(*events: Event) -> RunState:
     return state
 
 
-def decisions(state: RunState, concurrent: int = 100, usd: float | None = None) -> list[Decision]:
+def order_of(state: RunState, **seconds: float) -> Order[TaskState]:
+    """The order of the state's tasks, which take a second where nothing else is said."""
+    order: Order[TaskState] = Order(lambda task: seconds.get(task.id, 1.0))
+    order.add(list(state.tasks.values()))
+    return order
+
+
+def decisions(
+    state: RunState, concurrent: int = 100, usd: float | None = None, order: Order[TaskState] | None = None
+) -> list[Decision]:
     """All that can be decided now, what is started counted as started."""
     made: list[Decision] = []
-    while decision := next_decision(state, concurrent, usd):
+    order = order_of(state) if order is None else order
+    while decision := next_decision(state, order, concurrent, usd):
         made.append(decision)
         if isinstance(decision, Start):
             state.apply(started(decision.task.id), 1.0)
@@ -52,7 +63,7 @@ def starts(made: Iterable[Decision]) -> list[str]:
 
 def test_nothing_to_do() -> None:
     """A run without tasks has nothing to decide."""
-    assert next_decision(RunState(), 1) is None
+    assert next_decision(RunState(), order_of(RunState()), 1) is None
 
 
 def test_tasks_start_in_the_order_in_which_they_came() -> None:
@@ -70,9 +81,23 @@ def test_a_task_that_was_ready_first_starts_first() -> None:
 def test_no_more_at_once_than_allowed() -> None:
     """With a width of two, two start, and a third when one has ended."""
     state = state_of(*map(added, "abc"))
-    assert starts(decisions(state, 2)) == ["a", "b"]
+    order = order_of(state)
+    assert starts(decisions(state, 2, order=order)) == ["a", "b"]
     state.apply(ended("a"), 1.0)
-    assert starts(decisions(state, 2)) == ["c"]
+    assert starts(decisions(state, 2, order=order)) == ["c"]
+
+
+def test_the_longest_path_starts_first() -> None:
+    """Of what is ready the task starts first that takes longest with what waits for it, whenever it came."""
+    state = state_of(added("short"), added("long"), added("first"), added("behind", "first"))
+    order = order_of(state, short=1, long=5, first=1, behind=9)
+    assert starts(decisions(state, order=order)) == ["first", "long", "short"]
+
+
+def test_what_runs_no_agent_starts_as_it_came() -> None:
+    """A call waits for no other, however much longer that one takes."""
+    state = state_of(added("a", kind="call"), added("b", kind="call"))
+    assert starts(decisions(state, order=order_of(state, a=1, b=9))) == ["a", "b"]
 
 
 @pytest.mark.parametrize("kind", ["call", "write", "loop"])
@@ -122,10 +147,10 @@ def test_two_failed_needs_skip_once() -> None:
     state.ready.clear()
     state.apply(ended("a", "failed"), 1.0)
     state.apply(ended("b", "failed"), 1.0)
-    first = next_decision(state, 1)
-    assert isinstance(first, Skip)
+    order = order_of(state)
+    assert isinstance(next_decision(state, order, 1), Skip)
     state.apply(ended("c", "skipped"), 1.0)
-    assert next_decision(state, 1) is None
+    assert next_decision(state, order, 1) is None
 
 
 def test_a_task_cancelled_while_it_waited_is_passed_over() -> None:

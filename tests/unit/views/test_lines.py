@@ -117,7 +117,7 @@ class TestLine:
         assert len(str(said(story))) < 120
         assert controls(str(said(story))) == []
 
-    @pytest.mark.parametrize(("usd", "cost"), [(0.5, ", $0.50"), (None, "")])
+    @pytest.mark.parametrize(("usd", "cost"), [(0.5, ", about $0.50"), (None, "")])
     def test_a_forecast(self, usd: float | None, cost: str) -> None:
         """How long it will take, how many tasks, the longest chain, what it costs, and how that is known."""
         event = RunForecast(
@@ -125,7 +125,8 @@ class TestLine:
             basis="3 earlier runs",
         )  # fmt: skip
         assert said(Story().add(event)) == (
-            f"forecast: 40.0 s for 12 tasks, longest chain 30.0 s{cost} (3 earlier runs)"
+            f"forecast: 12 tasks, about 40.0 s (at least 30.0 s: the longest chain, a){cost}; from 3 earlier runs; "
+            "3 of 12 tasks have never run: guessed"
         )
 
     def test_a_task_starts(self) -> None:

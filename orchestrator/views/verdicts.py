@@ -1,0 +1,83 @@
+"""Forecasts, what came of them, and what held a run back: in words."""
+
+from collections.abc import Sequence
+
+from orchestrator.events import RunForecast
+from orchestrator.report import RunReport
+from orchestrator.views.words import dollars, plural, span
+
+MOST_NAMES = 6
+"""Tasks of a chain that are told by name."""
+NEAR = 0.5
+"""Seconds that are no difference."""
+
+
+def forecast_words(event: RunForecast, concurrent: int, pilot: int | None = None) -> str:
+    """`forecast: 59 tasks, about 2:10 (at least …), about $1.20; from 3 earlier runs`."""
+    what = "forecast of the whole" if pilot and event.basis == "its pilot" else "forecast"
+    cost = f", about {dollars(event.usd)}" if event.usd is not None else ""
+    said = [f"{what}: {plural(event.tasks, 'task')}, about {span(event.wall_s)} ({least(event, concurrent)}){cost}"]
+    said.append(f"from {event.basis}")
+    if guessed := event.tasks - event.known:
+        said.append(f"{guessed} of {plural(event.tasks, 'task')} have never run: guessed")
+    return "; ".join(said)
+
+
+def least(event: RunForecast, concurrent: int) -> str:
+    """`at least 1:55: the work by 10 at once; longest chain ask > check > report 0:31`."""
+    names = chain(event.critical)
+    if event.critical_s >= event.bound_s:
+        return f"at least {span(event.bound_s)}: the longest chain, {names}"
+    work = f"at least {span(event.bound_s)}: the work by {concurrent} at once"
+    return f"{work}; longest chain {names} {span(event.critical_s)}"
+
+
+def chain(tasks: Sequence[str]) -> str:
+    """`ask > check[3] > report`, of a long one the beginning and the end."""
+    if len(tasks) > MOST_NAMES:
+        tasks = [*tasks[: MOST_NAMES - 2], "…", tasks[-1]]
+    return " > ".join(tasks)
+
+
+def compared(report: RunReport) -> str | None:
+    """`forecast 2:10, took 2:25 (+12 %); $1.20, cost $1.31`; None when there is nothing to compare."""
+    if report.forecast is None or report.status not in ("done", "failed") or not report.complete:
+        return None
+    expected, took = report.forecast.expected, report.forecast.wall_s
+    times = f"forecast {span(expected.wall_s)}, took {span(took)}"
+    if expected.wall_s and abs(took - expected.wall_s) > NEAR:
+        times += f" ({(took - expected.wall_s) / expected.wall_s:+.0%})".replace("%", " %")
+    if expected.usd is None:
+        return times
+    return f"{times}; {dollars(expected.usd)}, cost {dollars(report.forecast.cost_usd)}"
+
+
+def held_back(report: RunReport) -> str | None:
+    """`held back by needs: ask[0] > check[3] > report (31.0 s)`; None when too little ran."""
+    match report.held_back:
+        case None:
+            return None
+        case "limit":
+            return f"held back by the limit of {report.concurrent} at once"
+        case "longest task":
+            longest = max((each for each in report.ran if not is_group(each.id, report)), key=lambda each: each.seconds)
+            return f"held back by its longest task: {longest.id} ({span(longest.seconds)})"
+        case "needs":
+            return f"held back by needs: {chain(report.critical_path)} ({span(report.critical_s)})"
+        case "rate":
+            return "held back by waits between attempts, as for a rate limit"
+    return "held back by start-up: processes starting, and time between tasks"
+
+
+def is_group(task: str, report: RunReport) -> bool:
+    return task in report.tree and report.tree[task].is_group
+
+
+def pilot_words(report: RunReport) -> list[str]:
+    """What a pilot was, and what the whole would take."""
+    if report.pilot is None or report.complete:
+        return []
+    said = [f"pilot: no more than {plural(report.pilot, 'item')} of each loop"]
+    if report.forecast and report.forecast.expected.basis == "its pilot":
+        said.append(forecast_words(report.forecast.expected, report.concurrent, report.pilot))
+    return said
