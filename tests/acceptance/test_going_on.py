@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from anyio import to_thread
-from command_line import Cli, Finished, leased, running, wait_until
+from command_line import SMALL, Cli, Finished, leased, make_cli, running, wait_until
 
 from orchestrator.gateway.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
@@ -230,6 +230,14 @@ async def test_continue_on_another_machine(cli: Cli, tmp_path: Path) -> None:
     assert "And times 3?" in model.asked[-1][1]
 
 
+@pytest.fixture(scope="module")
+def asked_once(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A command line with one run in its journal."""
+    cli = make_cli(tmp_path_factory.mktemp("asked"))
+    assert cli("run", cli.plan(SMALL), "--offline").returncode == 0
+    return cli
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -237,10 +245,9 @@ async def test_continue_on_another_machine(cli: Cli, tmp_path: Path) -> None:
         (["nobody", "one", "x"], "no such run"),
     ],
 )
-async def test_continue_what_is_not_there(cli: Cli, arguments: list[str], words: str) -> None:
+async def test_continue_what_is_not_there(asked_once: Cli, arguments: list[str], words: str) -> None:
     """A run or a task that is not there is told, with those that are."""
-    cli("run", cli.plan('name: small\ntasks: {one: {prompt: "What is 6 * 7?"}}\n'), "--offline")
-    done = cli("continue", *arguments)
+    done = asked_once("continue", *arguments)
     assert (done.returncode, words in done.stderr) == (2, True), done.stderr
 
 
