@@ -1,11 +1,9 @@
 """What all tests share: a home of their own, event loops, and a full run that cannot pass by testing less."""
 
-import fcntl
 import os
 import signal
 from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +40,7 @@ def apart_from_the_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr("__main__.__file__", __file__, raising=False)  # with `-n` there is no script that is run
     return home
 
 
@@ -71,25 +70,6 @@ def ends_in_time(request: pytest.FixtureRequest) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """With `-n` tests run side by side, and a test that is marked `alone` beside no other."""
-    if not is_worker(item.config):
-        return (yield)
-    with turn(item):
-        return (yield)
-
-
-@contextmanager
-def turn(item: pytest.Item) -> Iterator[None]:
-    """Shares a lock with the tests of the other workers, or, for one that is alone, has it for itself."""
-    how = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
-    folder = item.config._tmp_path_factory.getbasetemp().parent  # type: ignore[attr-defined]  # that of all workers
-    with (folder / "turn.lock").open("w") as file:
-        fcntl.flock(file, how)
-        yield
-
-
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Both event loops. Unit and contract tests have a clock that jumps over every wait; the others need real time."""
@@ -113,15 +93,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         skipped.append(report.nodeid)
 
 
-def is_worker(config: pytest.Config) -> bool:
-    """Whether this is one of several processes that run tests for a controller, which is told what each gave."""
-    return hasattr(config, "workerinput")
-
-
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI a skipped test proves nothing, so it counts as failed; and so does a kind of tests that ran none."""
-    if is_worker(session.config):
-        return
+    if hasattr(session.config, "workerinput"):
+        return  # this is a worker of several: their controller is told what each of them ran
     if os.environ.get("CI") and (said := shortcomings(is_full_run(session.config))):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         print("\n" + "\n".join(said))

@@ -238,6 +238,7 @@ def asked_once(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     return cli
 
 
+@pytest.mark.xdist_group("asked")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
