@@ -305,7 +305,6 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     return cli
 
 
-@pytest.mark.xdist_group("used")
 @pytest.mark.parametrize("command", ["show nothing", "logs nothing", "logs nothing --follow", "show nothing one"])
 def test_an_unknown_run(used: Cli, command: str) -> None:
     """An unknown run is named, with those that there are."""
@@ -314,7 +313,6 @@ def test_an_unknown_run(used: Cli, command: str) -> None:
     assert re.fullmatch(r"run 'nothing': no such run; expected an id or a name, as good-[a-z0-9]{6}\n", done.stderr)
 
 
-@pytest.mark.xdist_group("used")
 @pytest.mark.parametrize("command", ["show", "logs", "logs --follow", "show --json"])
 def test_an_unknown_task(used: Cli, command: str) -> None:
     """An unknown task is named, with those that the run has."""

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from command_line import PATIENCE, SMALL, Cli, contents, make_cli, running, wait_until
 
-pytestmark = pytest.mark.xdist_group("commands")
-
 MIXED = """
 name: mixed
 vars: {who: nobody, report: out/report.md}

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from command_line import Cli, wait_until
 
-pytestmark = pytest.mark.xdist_group("examples")  # side by side they would not show how parallel each of them is
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TESTED = {
     "doc_audit/audit.py",

@@ -55,7 +55,6 @@ def mended(tmp_path_factory: pytest.TempPathFactory) -> Proven:
     return Proven(make_cli(tmp_path_factory.mktemp("mended")), retries=1)
 
 
-@pytest.mark.xdist_group("mended")
 def test_what_a_check_says_is_mended(mended: Proven) -> None:
     """The agent mends in its session what the check refused; a file that git ignores is still there in that round."""
     task = mended.tasks["sum"]
@@ -70,7 +69,6 @@ def test_what_a_check_says_is_mended(mended: Proven) -> None:
     assert task["workspace"]["changed"] == ["sum.txt"]
 
 
-@pytest.mark.xdist_group("mended")
 def test_the_cost_of_both_rounds_is_counted_once(mended: Proven) -> None:
     """A session's cost, which the CLI counts on from round to round, is in the result once, and so are its tokens."""
     rounds = [event["data"] for event in mended.told("AgentMessage") if event["type"] == "ResultMessage"]

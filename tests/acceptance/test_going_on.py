@@ -238,7 +238,6 @@ def asked_once(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     return cli
 
 
-@pytest.mark.xdist_group("asked")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
