@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from anyio import to_thread
-from command_line import Cli, leased, running, wait_until
+from command_line import SMALL, Cli, leased, make_cli, running, wait_until
 from counting import Counting, at, report, serving, stop_at
 
 from orchestrator.journal.sqlite import open_sqlite
@@ -170,6 +170,14 @@ async def test_continue_on_another_machine(cli: Cli, tmp_path: Path) -> None:
     assert "And times 3?" in model.asked[-1][1]
 
 
+@pytest.fixture(scope="module")
+def asked_once(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A command line with one run in its journal."""
+    cli = make_cli(tmp_path_factory.mktemp("asked"))
+    assert cli("run", cli.plan(SMALL), "--offline").returncode == 0
+    return cli
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -177,10 +185,9 @@ async def test_continue_on_another_machine(cli: Cli, tmp_path: Path) -> None:
         (["nobody", "one", "x"], "no such run"),
     ],
 )
-async def test_continue_what_is_not_there(cli: Cli, arguments: list[str], words: str) -> None:
+async def test_continue_what_is_not_there(asked_once: Cli, arguments: list[str], words: str) -> None:
     """A run or a task that is not there is told, with those that are."""
-    cli("run", cli.plan('name: small\ntasks: {one: {prompt: "What is 6 * 7?"}}\n'), "--offline")
-    done = cli("continue", *arguments)
+    done = asked_once("continue", *arguments)
     assert (done.returncode, words in done.stderr) == (2, True), done.stderr
 
 

@@ -41,7 +41,7 @@ def test_the_first_plan_runs(cli: Cli, tmp_path: Path) -> None:
     assert list(tmp_path.rglob("first-report.md")), "no report"
 
 
-@pytest.mark.parametrize("end", ["orchestrator demo", "pytest"])
+@pytest.mark.parametrize("end", ["orchestrator demo", "pytest -n 2"])
 def test_the_two_commands_are_there(end: str) -> None:
     """Each of the two commands is one line that makes the venv, installs and runs."""
     (line,) = [line for line in README.splitlines() if line.startswith("python3 -m venv") and line.endswith(end)]
