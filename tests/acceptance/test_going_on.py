@@ -289,3 +289,46 @@ async def test_a_budget_that_was_given_stays(cli: Cli) -> None:
     assert "the run's budget of 0.0001 USD is spent" in again.stdout
     done = report(await at(cli, "resume", "--usd", "5", "--view", "none", "--json", "-"))
     assert done["totals"]["ok"] == 2
+
+
+PILOT = """
+name: piloted
+limits: {concurrent: 2}
+agents: {q: {tools: []}}
+defaults: {agent: q}
+tasks:
+  each: {foreach: [a1, a2, a3, a4], prompt: "[task {{ item }}] What is 2 * 3?"}
+  report: {prompt: "[task report] How many are these: {{ tasks.each.texts | join(' ') }}"}
+"""
+
+
+@pytest.mark.parametrize("again", ["run", "resume"])
+async def test_a_pilot_and_then_the_rest(cli: Cli, again: str) -> None:
+    """A pilot asks of each loop one part, and tells what all would take; the same run then asks the rest alone."""
+    plan = cli.plan(PILOT)
+    async with serving(cli) as (model, ours):
+        piloted = await at(ours, "run", plan, "--pilot", "1", "--view", "lines", "--json", "-")
+        first = report(piloted)
+        assert model.counts == Counter({"a1": 1, "report": 1})
+        assert (first["complete"], first["forecast"]["tasks"], first["forecast"]["known"]) == (False, 5, 5)
+        assert re.search(r"forecast of the whole: 5 tasks, about .* from its pilot", piloted.stderr)
+        before = model.counts
+        words = ["run", plan] if again == "run" else ["resume"]
+        done = await at(ours, *words, "--view", "lines", "--json", "-")
+    second = report(done)
+    assert model.counts - before == Counter({"a2": 1, "a3": 1, "a4": 1, "report": 1})
+    assert (second["run"], second["complete"], second["totals"]["reused"]) == (first["run"], True, 1)
+    assert re.search(r"forecast: 4 tasks, about .* from its own beginning", done.stderr)
+    assert second["totals"]["held_back"] in ("limit", "needs", "longest task", "start-up")
+    assert 0 < second["totals"]["efficiency"] <= 1
+    shown = cli.json("plan", "show", plan, "--forecast")
+    assert (shown["forecast"]["tasks"], shown["forecast"]["basis"]) == (5, "1 earlier run")
+    assert [task["name"] for task in shown["tasks"]] == ["each", "report"]
+
+
+async def test_nothing_to_forecast_from(cli: Cli) -> None:
+    """Without a journal, `plan show --forecast` shows the plan, says so, and makes no journal."""
+    done = await at(cli, "plan", "show", cli.plan(PILOT), "--forecast")
+    assert done.returncode == 0
+    assert "forecast: none: no earlier run of 'piloted' tells anything" in done.stdout
+    assert not (cli.home / "orchestrator" / "journal.db").exists()

@@ -2,7 +2,11 @@
 
 import pytest
 
-from orchestrator.bottleneck import Brake, Ran, Verdict, judge
+from orchestrator.bottleneck import Brake, Ran, Verdict, judge, ran_of
+from orchestrator.events import AttemptFinished, AttemptStarted, Event, TaskAdded, TaskExpanded, TaskSpawned
+from orchestrator.state import RunState
+from orchestrator.task import Outcome, Result
+from orchestrator.testing.samples import finished
 
 
 def alike(count: int, seconds: float = 10.0, waited: float = 0.0) -> list[Ran]:
@@ -68,3 +72,38 @@ def test_a_run_that_took_no_time() -> None:
     """Where all was there already nothing is divided by zero."""
     judgement = judge(alike(3, seconds=0.0), 0.0, 10)
     assert (judgement.speedup, judgement.efficiency) == (1.0, 1.0)
+
+
+def test_what_runs_no_agent_is_in_no_place() -> None:
+    """A call beside two agents is no work of their places, and may be on the longest path."""
+    tasks = [*alike(2), Ran(id="call", seconds=30.0, is_free=True)]
+    judgement = judge(tasks, 30.0, 10)
+    assert (judgement.efficiency, judgement.limit_s) == (20 / (30 * 2), 10.0)
+    assert (judgement.path, judgement.bound_s) == (("call",), 30.0)
+
+
+def test_what_a_run_did_itself() -> None:
+    """Reused tasks and those that never began are left out; an agent that spawned another has its own time."""
+    state = RunState()
+    events: list[tuple[float, Event]] = [
+        (0.0, TaskAdded(task="each", title="", task_kind="loop")),
+        (0.0, TaskExpanded(task="each", parts=["each[0]", "each[1]"])),
+        (0.0, TaskAdded(task="each[0]", title="", task_kind="agent", parent="each")),
+        (0.0, TaskAdded(task="each[1]", title="", task_kind="agent", parent="each")),
+        (0.0, TaskAdded(task="last", title="", task_kind="agent", needs=["each"])),
+        (0.0, finished(Result(task="each[0]", outcome=Outcome.OK, duration=99.0, reused="r"), "done")),
+        (1.0, AttemptStarted(task="each[1]", attempt=2)),
+        (2.0, TaskSpawned(task="each[1]", attempt=2, child="more", asked={})),
+        (2.0, TaskAdded(task="more", title="", task_kind="agent", parent="each[1]")),
+        (4.0, AttemptFinished(task="each[1]", attempt=2, outcome="overloaded", duration=3.0)),
+        (9.0, AttemptFinished(task="each[1]", attempt=3, outcome="ok", duration=1.0)),
+        (9.0, finished(Result(task="each[1]", outcome=Outcome.OK, duration=50.0), "done")),
+        (9.0, AttemptStarted(task="more", attempt=1)),
+        (11.0, AttemptFinished(task="more", attempt=1, outcome="ok", duration=2.0)),
+        (11.0, finished(Result(task="more", outcome=Outcome.OK, duration=2.0), "done")),
+        (11.0, finished(Result(task="each", outcome=Outcome.OK), "done", loop=True)),
+    ]
+    for at, event in events:
+        state.apply(event, 100.0 + at)
+    found = {each.id: (each.seconds, each.waited, each.parent) for each in ran_of(state)}
+    assert found == {"each": (0.0, 0.0, None), "each[1]": (4.0, 3.0 + 1.0, "each"), "more": (2.0, 0.0, None)}
