@@ -57,6 +57,7 @@ class Past:
         wait = tuple(node.id for node in others)
         last = (replace(node, needs=(*node.needs, *wait), allows=(*node.allows, *wait)) for node in spared)
         return (*others, *last)
+
     @property
     def done(self) -> Set[str]:
         """Tasks that have a result, and are not to be done again."""

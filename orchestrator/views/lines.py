@@ -125,8 +125,6 @@ def group_line(event: TaskFinished, state: RunState) -> str | None:
     return one_line(f"{': '.join(said)}{took}")
 
 
-
-
 def _task_line(event: TaskFinished, state: RunState, run: str) -> str:
     result = event.result
     said = [event.task, event.status, *([result["outcome"]] if event.status == Status.FAILED else [])]
