@@ -97,15 +97,17 @@ async def run_until_killed(
     async def run() -> None:
         results.append(await claude.run(attempt, workspace, Collected()))
 
-    async def mirrored() -> str:
+    async def mirrored() -> bool:
+        """As a message; before that it is one of a queue."""
         key = await sessions.find_session(attempt.resume or attempt.session_id)
-        return json.dumps(await sessions.load(key)) if key else ""
+        entries = (await sessions.load(key) if key else None) or []
+        return any(entry.get("type") == "user" and attempt.prompt in json.dumps(entry) for entry in entries)
 
     asked = len(model.calls)
     async with anyio.create_task_group() as group:
         group.start_soon(run)
         with anyio.fail_after(30):
-            while len(model.calls) == asked or attempt.prompt not in await mirrored():
+            while len(model.calls) == asked or not await mirrored():
                 await anyio.sleep(0.02)
         for process in psutil.Process().children(recursive=True):
             if process.name() == "claude":
