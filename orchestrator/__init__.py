@@ -7,9 +7,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator.engine.handles import Handle, Results
     from orchestrator.engine.opening import open_run
     from orchestrator.engine.plans import resume_run, run_plan
-    from orchestrator.engine.run import Handle, Run
+    from orchestrator.engine.questions import Waited
+    from orchestrator.engine.run import Run
+    from orchestrator.engine.votes import Candidate, Vote, majority
     from orchestrator.errors import (
         Fault,
         InternalError,
@@ -19,13 +22,14 @@ if TYPE_CHECKING:
         TaskFailed,
         UsageError,
     )
-    from orchestrator.plan.model import Agent, Limits, Plan
+    from orchestrator.plan.model import Agent, Limits, Plan, Spawn
     from orchestrator.report import RunReport
     from orchestrator.task import Outcome, Result, Status, Task, Usage, WorkspaceInfo
     from workspaces import WorkspaceSpec
 
 __all__ = [
     "Agent",
+    "Candidate",
     "Fault",
     "Handle",
     "InternalError",
@@ -36,15 +40,20 @@ __all__ = [
     "Plan",
     "PlanError",
     "Result",
+    "Results",
     "Run",
     "RunReport",
+    "Spawn",
     "Status",
     "Task",
     "TaskFailed",
     "Usage",
     "UsageError",
+    "Vote",
+    "Waited",
     "WorkspaceInfo",
     "WorkspaceSpec",
+    "majority",
     "open_run",
     "resume_run",
     "run_plan",
@@ -54,9 +63,12 @@ _HOMES = {
     "engine.opening": ("open_run",),
     "engine.plans": ("resume_run", "run_plan"),
     "report": ("RunReport",),
-    "engine.run": ("Handle", "Run"),
+    "engine.handles": ("Handle", "Results"),
+    "engine.questions": ("Waited",),
+    "engine.run": ("Run",),
+    "engine.votes": ("Candidate", "Vote", "majority"),
     "errors": ("Fault", "InternalError", "JournalError", "OrchestratorError", "PlanError", "TaskFailed", "UsageError"),
-    "plan.model": ("Agent", "Limits", "Plan"),
+    "plan.model": ("Agent", "Limits", "Plan", "Spawn"),
     "task": ("Outcome", "Result", "Status", "Task", "Usage", "WorkspaceInfo", "WorkspaceSpec"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -1,10 +1,11 @@
 """Whether what an agent did holds: commands run in its workspace; what they say against it goes back to the agent."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
+from typing import Any
 from uuid import uuid4
 
 import anyio
@@ -12,7 +13,7 @@ import anyio
 from orchestrator.events import AgentMessage, CheckFinished, Event
 from orchestrator.processes.command import Command, run_command
 from orchestrator.prompts import MOST_OUTPUT, failed_check
-from orchestrator.protocols import Emit
+from orchestrator.protocols import CallTool, Emit
 from orchestrator.task import Attempt, Outcome, Result
 
 LONGEST = 600.0
@@ -58,11 +59,15 @@ class NoTimeError(Exception):
 
 
 class Time:
-    """What an attempt may take with all its rounds and checks; waiting until its agent is started is no part of it."""
+    """What an attempt may take with all its rounds and checks.
+
+    Waiting until its agent is started is no part of it, nor is what the agent waits for with the run's own tools.
+    """
 
     def __init__(self, timeout: float | None) -> None:
         self._timeout = math.inf if timeout is None else timeout
         self._begun: float | None = None
+        self._waits, self._waits_since = 0, 0.0
 
     def begin(self) -> None:
         """Only the first time counts."""
@@ -78,6 +83,21 @@ class Time:
 
         return emit_on
 
+    def not_for(self, call: CallTool) -> CallTool:
+        """A `CallTool` whose calls take none of it."""
+
+        async def call_on(tool: str, given: Mapping[str, Any]) -> Any:
+            self.begin()
+            self._waits_since = self._waits_since if self._waits else anyio.current_time()
+            self._waits += 1
+            try:
+                return await call(tool, given)
+            finally:
+                self._waits -= 1
+                self._timeout += 0.0 if self._waits else anyio.current_time() - self._waits_since
+
+        return call_on
+
     def left(self) -> float:
         """Seconds, infinitely many without a timeout. Raises NoTimeError when there are none."""
         self.begin()
@@ -88,7 +108,9 @@ class Time:
         return left
 
 
-async def ask_until_checked(attempt: Attempt, directory: Path, emit: Emit, ask: Ask, run: RunCheck) -> Result:
+async def ask_until_checked(
+    attempt: Attempt, directory: Path, emit: Emit, ask: Ask, run: RunCheck, time: Time | None = None
+) -> Result:
     """The agent's result, once its checks pass. One that fails goes back to the agent, `attempt.fixes` times at most.
 
     The result has the sums over all rounds. It is the agent's last one: also with the outcome CHECKS_FAILED, when no
@@ -96,7 +118,7 @@ async def ask_until_checked(attempt: Attempt, directory: Path, emit: Emit, ask: 
     timeout is for all of it: when it is over before all checks have passed, that is CHECKS_FAILED if one has failed,
     and else TIMEOUT.
     """
-    time, fixes, failure = Time(attempt.timeout), attempt.fixes, None
+    time, fixes, failure = time or Time(attempt.timeout), attempt.fixes, None
     result = await ask(attempt, time.begun_by(emit))
     try:
         while result.ok and (failure := await find_failure(attempt, directory, emit, run, time)):

@@ -19,7 +19,9 @@ MOST_TASK = 4_000
 """Characters of a task's prompt that are worth repeating: a longer one is in the conversation already."""
 MOST_OUTPUT = 8_000
 """Characters of a check's output: its end tells most."""
+ASKED = "Your task has ended, and you are asked something"
 _TASK = "\n\nThe task was:\n\n"
+_QUESTION = "\n\nThe question is:\n\n"
 
 
 def interrupted(prompt: str) -> str:
@@ -47,6 +49,20 @@ def failed_check(command: str, exit_code: int | None, output: str) -> str:
         "Mend what is wrong, then say in a few words what you changed. If your answer was structured output, give it "
         "again, whole."
     )
+
+
+def asked_by(asker: str, question: str) -> str:
+    """For a copy of a session whose task has ended: another task's agent wants to know something."""
+    return (
+        f"{ASKED} by the agent of another task, {asker}. Answer from what you know of your work. Do nothing else, and "
+        f"change no files: your answer, as text, goes to that agent.{_QUESTION}{question}"
+    )
+
+
+def question_of(prompt: str) -> str | None:
+    """The question, where a prompt puts one of another task's agent."""
+    _, found, question = prompt.partition(_QUESTION)
+    return question if found and prompt.lstrip().startswith(ASKED) else None
 
 
 def goes_on(prompt: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import anyio
 
-from orchestrator.checks import Ask, RunCheck, ask_until_checked, run_check
+from orchestrator.checks import Ask, RunCheck, Time, ask_until_checked, run_check
 from orchestrator.events import WorkspaceClosed, WorkspaceOpened
 from orchestrator.protocols import AgentRunner, CallTool, Emit, no_tools
 from orchestrator.task import Attempt, Outcome, Result, WorkspaceInfo
@@ -28,8 +28,9 @@ async def work(
         async with providers[attempt.workspace.kind].open(attempt.workspace, attempt.name) as workspace:
             emit(opened(attempt, workspace))
             # Still open between the rounds: what git ignores, as node_modules, is gone once a worktree is put away.
-            ask = asking(workspace, runner, call)
-            result = await ask_until_checked(attempt, workspace.path, emit, ask, check)
+            time = Time(attempt.timeout)
+            ask = asking(workspace, runner, time.not_for(call))
+            result = await ask_until_checked(attempt, workspace.path, emit, ask, check, time)
     except (WorkspaceError, OSError, ValueError) as error:
         # What the agent gave is kept, but work that could not be put away is no success.
         outcome = Outcome.WORKSPACE if result.ok else result.outcome

@@ -47,31 +47,32 @@ class ClaudeRunner:
         """Starts the CLI, reads its stream to the end, and says what came of it."""
         try:
             async with self._turns.take(driven(attempt)), open_config(attempt, self._den, self._upstream) as config:
-                return await self._run(attempt, workspace, emit, config)
+                return await self._run(attempt, workspace, emit, config, call)
         except Exception as error:  # no room for its state, a journal that cannot be read
             return to_result(attempt, Ending(error=error))
 
-    async def _run(self, attempt: Attempt, workspace: Workspace, emit: Emit, config: Config) -> Result:
+    async def _run(self, attempt: Attempt, workspace: Workspace, emit: Emit, config: Config, call: CallTool) -> Result:
         with borrow(self._lock(attempt.resume)) as free:
             opening = await find_opening(attempt, workspace.path, config.projects, self._sessions, free)
         if opening is None:
             return gone(attempt)
-        result = await self._exchange(attempt, opening, workspace, emit, config)
+        result = await self._exchange(attempt, opening, workspace, emit, config, call)
         if result.outcome is Outcome.UNKNOWN_SESSION and opening.resume and (instead := fresh(attempt)):
-            return await self._exchange(attempt, instead, workspace, emit, config)
+            return await self._exchange(attempt, instead, workspace, emit, config, call)
         return result
 
     async def _exchange(
-        self, attempt: Attempt, opening: Opening, workspace: Workspace, emit: Emit, config: Config
+        self, attempt: Attempt, opening: Opening, workspace: Workspace, emit: Emit, config: Config, call: CallTool
     ) -> Result:
         if self._upstream:
             self._upstream.announce(replace(attempt, session_id=opening.session_id, prompt=opening.prompt))
         lock = self._lock(opening.session_id)
         env = {**config.env, **({"ORCHESTRATOR_SESSION_LOCK": str(lock)} if lock else {})}
-        options = to_options(attempt, opening, workspace.path, self._den, env, self._upstream)
+        exchange = Exchange(attempt, opening, workspace.path, emit)
+        heard = exchange.hearing(call)
+        options = to_options(attempt, opening, workspace.path, self._den, env, self._upstream, heard)
         if self._sessions:
             options.session_store, options.session_store_flush = mirror(self._sessions), "eager"
-        exchange = Exchange(attempt, opening, workspace.path, emit)
         async with anyio.create_task_group() as group:
             await group.start(self._hold_place, exchange.started)
             ending = await exchange.run(options, self._den.lease(attempt.session_id))

@@ -1,5 +1,9 @@
 """The clocks of an attempt: how long its CLI may take to start, be silent, keep a tool at work, and go."""
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import anyio
 from claude_agent_sdk import (
     AssistantMessage,
@@ -26,9 +30,38 @@ class Clock:
         """`timeout`: seconds for all of it, from the start of the process."""
         self._agent, self._timeout = agent, timeout
         self._started = self._last = anyio.current_time()
+        self._stops, self._stopped_at = 0, 0.0
         self._tools: dict[str, tuple[float, str]] = {}
         self._background = ""
         self._began = self._finished = False
+        self._heard = anyio.Event()
+
+    def start(self) -> None:
+        """The process is being started now."""
+        self._started = self._last = anyio.current_time()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """A block in which the agent waits for its run: no time passes."""
+        if not self._stops:
+            self._stopped_at = anyio.current_time()
+        self._stops += 1
+        self._wake()
+        try:
+            yield
+        finally:
+            self._stops -= 1
+            if not self._stops:
+                self._go_on(anyio.current_time() - self._stopped_at)
+
+    def _go_on(self, waited: float) -> None:
+        now = anyio.current_time()
+        self._started, self._last = self._started + waited, now
+        self._tools = {use: (min(since + waited, now), name) for use, (since, name) in self._tools.items()}
+        self._wake()
+
+    def _wake(self) -> None:
+        self._heard.set()
         self._heard = anyio.Event()
 
     def heed(self, message: Message) -> None:
@@ -48,8 +81,7 @@ class Clock:
             case ResultMessage():
                 self._finished = True
                 self._tools.clear()
-        self._heard.set()
-        self._heard = anyio.Event()
+        self._wake()
 
     async def strikes(self) -> Verdict | None:
         """Returns when time is up, with what that makes of the attempt; None when it had given its result."""
@@ -62,6 +94,8 @@ class Clock:
 
     def due(self) -> tuple[float, Verdict | None]:
         """When time is up (by the event loop's clock) if nothing more is heard, and what that makes of the attempt."""
+        if self._stops:
+            return math.inf, None
         at, verdict = self._next()
         if self._timeout is None or self._started + self._timeout > at:
             return at, verdict

@@ -1,9 +1,10 @@
 """An attempt's CLI at work: started, read to its end, and stopped when its time is up or nobody wants it any more."""
 
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import anyio
 from anyio.abc import TaskStatus
@@ -23,7 +24,7 @@ from orchestrator.agents.outcome import Ending
 from orchestrator.agents.translate import Message, to_event
 from orchestrator.events import SessionStarted
 from orchestrator.processes.den import OwnedProcess, owned_process
-from orchestrator.protocols import Emit
+from orchestrator.protocols import CallTool, Emit
 from orchestrator.task import Attempt
 
 STDERR_LINES = 20
@@ -47,6 +48,16 @@ class Exchange:
         self._named = False
         self._told, self._over = anyio.Event(), anyio.Event()
         self._shield = anyio.CancelScope(shield=True)
+        self._clock = Clock(attempt.agent, attempt.timeout)
+
+    def hearing(self, call: CallTool) -> CallTool:
+        """A `CallTool` whose calls stop the attempt's clocks: what the agent waits for there has clocks of its own."""
+
+        async def heard(tool: str, given: Mapping[str, Any]) -> Any:
+            with self._clock.stopped():
+                return await call(tool, given)
+
+        return heard
 
     async def run(self, options: ClaudeAgentOptions, lease: Path) -> Ending:
         """What came of it, when the process and all that it started are gone. Only cancellation gets out."""
@@ -63,7 +74,8 @@ class Exchange:
         return self._ending
 
     async def _read(self, conversation: Conversation, process: OwnedProcess) -> None:
-        clock = Clock(self._attempt.agent, self._attempt.timeout)
+        clock = self._clock
+        clock.start()
         async with anyio.create_task_group() as group:
             group.start_soon(self._watch, clock, conversation)
             try:

@@ -10,9 +10,11 @@ from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk.types import SandboxSettings, SystemPromptPreset
 
 from orchestrator.agents.opening import Opening
+from orchestrator.agents.tools import allowed, run_server
 from orchestrator.processes.den import Den
-from orchestrator.protocols import Upstream
+from orchestrator.protocols import CallTool, Upstream, no_tools
 from orchestrator.task import Attempt
+from orchestrator.tools import introduction, tools_of
 
 LINE_LIMIT = 64 * 1024 * 1024
 """Bytes that one message may have. The SDK's 1 MiB is exceeded by an image that an agent reads."""
@@ -49,10 +51,17 @@ OUT_OF_HAND = (
 
 
 def to_options(
-    attempt: Attempt, opening: Opening, cwd: Path, den: Den, config: Mapping[str, str], upstream: Upstream | None
+    attempt: Attempt,
+    opening: Opening,
+    cwd: Path,
+    den: Den,
+    config: Mapping[str, str],
+    upstream: Upstream | None,
+    call: CallTool = no_tools,
 ) -> ClaudeAgentOptions:
     """What the SDK is given. `config`: the variables that lead the CLI to its state and its lock."""
     agent = attempt.agent
+    ours, own = run_server(agent, call), mcp_configuration(attempt, den)
     return ClaudeAgentOptions(
         cli_path=den.launcher,
         cwd=cwd,
@@ -68,13 +77,14 @@ def to_options(
         max_budget_usd=agent.usd,  # the CLI counts what its own process spends, though it tells the sum of the session
         system_prompt=system_prompt(attempt),
         tools={"type": "preset", "preset": "claude_code"} if agent.tools == "default" else list(agent.tools),
-        allowed_tools=list(agent.allow),
+        allowed_tools=[*agent.allow, *allowed(agent)],
         disallowed_tools=[*agent.deny, *unwanted(attempt)],
         permission_mode=attempt.permission_mode,  # type: ignore[arg-type]  # the model has checked it
         settings=str(den.settings),
         setting_sources=list(agent.settings),
         strict_mcp_config=True,
-        mcp_servers=mcp_configuration(attempt, den),
+        mcp_servers=ours or own,
+        extra_args={"mcp-config": str(own)} if ours and own else {},  # the CLI takes both
         sandbox=cast("SandboxSettings", SANDBOX) if agent.sandbox else None,
         output_format={"type": "json_schema", "schema": dict(attempt.schema)} if attempt.schema is not None else None,
     )
@@ -109,10 +119,11 @@ def unwanted(attempt: Attempt) -> list[str]:
 def system_prompt(attempt: Attempt) -> Any:
     """The agent's own prompt, or Claude Code's, with what differs from directory to directory moved out of it."""
     agent = attempt.agent
+    appended = "\n\n".join(filter(None, [agent.append_system, introduction(attempt.task, agent)]))
     if agent.system is not None:
-        return agent.system if agent.append_system is None else f"{agent.system}\n\n{agent.append_system}"
+        return f"{agent.system}\n\n{appended}" if appended else agent.system
     preset = SystemPromptPreset(type="preset", preset="claude_code", exclude_dynamic_sections=True)
-    return preset if agent.append_system is None else preset | {"append": agent.append_system}
+    return preset | {"append": appended} if appended else preset
 
 
 def environment(attempt: Attempt, den: Den, config: Mapping[str, str], upstream: Upstream | None) -> dict[str, str]:
@@ -126,7 +137,12 @@ def environment(attempt: Attempt, den: Den, config: Mapping[str, str], upstream:
     }
     dropped = foreign_variables() if upstream else []
     drop = [name for name in dropped if name not in ours | QUIET | attempt.agent.env]
-    return {**QUIET, **attempt.agent.env, **ours, "ORCHESTRATOR_DROP": " ".join(drop)}
+    return {**QUIET, **shown_tools(attempt), **attempt.agent.env, **ours, "ORCHESTRATOR_DROP": " ".join(drop)}
+
+
+def shown_tools(attempt: Attempt) -> dict[str, str]:
+    """The run's tools are in the agent's sight from its start, and need not be searched for."""
+    return {"ENABLE_TOOL_SEARCH": "false"} if tools_of(attempt.agent) else {}
 
 
 def foreign_variables() -> list[str]:

@@ -9,7 +9,7 @@ from orchestrator.engine.pieces import kind_of
 from orchestrator.plan.graph import Node, tree
 from orchestrator.plan.loading import LoadedPlan
 from orchestrator.plan.specs import StageSpec, TaskSpec
-from orchestrator.plan.spots import stages_of
+from orchestrator.plan.spots import FOR_PARTS, stages_of
 from orchestrator.views.words import plural
 
 
@@ -73,7 +73,9 @@ def label(loaded: LoadedPlan, name: str, spec: StageSpec) -> Text:
 
 def described(spec: StageSpec) -> Iterator[str]:
     """What a task does beside asking one agent."""
-    if spec.foreach is not None:
+    if spec.foreach == FOR_PARTS:
+        yield "for each part"
+    elif spec.foreach is not None:
         items = plural(len(spec.foreach), "item") if isinstance(spec.foreach, list) else spec.foreach
         yield f"for each of {items}"
     if spec.matrix is not None:

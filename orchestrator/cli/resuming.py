@@ -18,6 +18,7 @@ from orchestrator.engine.run import Run
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.events import AttemptStarted, Record, RunStarted
 from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.plan.finding import find_spec
 from orchestrator.plan.model import Agent
 from orchestrator.settings import home
 from orchestrator.state import RunState
@@ -115,7 +116,8 @@ def agent_of(task: str, begun: RunStarted, records: Sequence[Record]) -> Agent:
     agent = Agent.model_validate(written)
     try:
         loaded = load_again("", begun)
-        name = loaded.plan.tasks[task.partition("[")[0]].agent or loaded.plan.defaults.agent
+        loaded, spec = find_spec(loaded, task)
+        name = spec.agent or loaded.plan.defaults.agent
         planned = planned_agent(loaded, name) if name else agent
     except (OrchestratorError, KeyError):
         return agent

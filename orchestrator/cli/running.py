@@ -174,7 +174,7 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
 def check_rerun(loaded: LoadedPlan, rerun: Sequence[str]) -> None:
     """Raises UsageError for tasks that are not in the plan."""
     for name in rerun:
-        if name.partition("[")[0] not in loaded.plan.tasks:
+        if re.split(r"[.\[]", name)[0] not in loaded.plan.tasks:
             guess = did_you_mean(name, list(loaded.plan.tasks))
             raise UsageError(f"--rerun {name}: there is no such task{guess}; there is {listed(loaded.plan.tasks)}")
 

@@ -2,8 +2,8 @@
 
 import re
 import string
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,13 +11,13 @@ from pydantic import BaseModel
 
 from orchestrator.engine.keys import digest
 from orchestrator.engine.returns import Reading, to_reading
-from orchestrator.engine.steps import Ask, Node
+from orchestrator.engine.steps import Ask, Node, Step
 from orchestrator.errors import UsageError
 from orchestrator.plan.fields import read_duration
 from orchestrator.plan.model import Agent
 from orchestrator.plan.places import check_kind
 from orchestrator.plan.rehearsal import check_steps
-from orchestrator.plan.words import describe
+from orchestrator.plan.words import describe, listed
 from orchestrator.task import Need, Result, Task, plain
 from workspaces import WorkspaceSpec
 
@@ -36,6 +36,8 @@ class Setting:
     """What relative paths are relative to."""
     retries: int = 1
     timeout: float | None = None
+    agents: Mapping[str, Agent] = field(default_factory=dict)
+    """Agents by name, for the tasks that agents add."""
     pilot: int | None = None
     """How many items each loop of a plan takes, of those that it has; None: all."""
 
@@ -75,7 +77,9 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
         inputs=tuple(str(setting.directory / Path(path).expanduser()) for path in task.inputs),
         fresh=task.fresh,
         rehearsal=rehearsal,
+        agents=setting.agents,
     )
+    check_spawn(step, name)
     needs, allows = to_needs(task.needs, name)
     return Node(
         id=name,
@@ -86,7 +90,16 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
         allows=allows,
         named=needs,
         agent=step.agent.model,
+        talk=step.agent.talk,
     )
+
+
+def check_spawn(step: Ask, name: str) -> None:
+    """Raises UsageError when tasks that the step's agent adds are to have an agent that the run does not know."""
+    for each in step.agent.spawn.agents if step.agent.spawn else ():
+        if each not in step.agents:
+            there = f"expected one of {listed(step.agents)}" if step.agents else "expected it in open_run(agents={…})"
+            raise UsageError(f"task {name!r}: spawn.agents: found {describe(each)}, {there}")
 
 
 def to_resuming_node(task: Task, name: str, setting: Setting, earlier: Result | str, *, fork: bool) -> Node:
@@ -190,14 +203,42 @@ def fill(template: str, item: Any, index: int) -> str:
     Raises UsageError when the item lacks one. An item's own braces are left alone; `{{` and `}}` stand for single ones.
     """
     fields = plain(item) if isinstance(item, Mapping | BaseModel) or hasattr(item, "__dataclass_fields__") else {}
-    known = {"item": item, "index": index} | fields
+    return fill_in(template, item, {"item": item, "index": index} | fields, f"item {index}")
+
+
+def fill_in(template: str, given: Any, known: Mapping[str, Any], what: str) -> str:
+    """The template with `given` in its empty braces, and what is known in those with names; `what` tells whose it is.
+
+    Raises UsageError when a name is missing, or the template is none.
+    """
+    if missing := sorted(wanted(template) - known.keys() - {"0"}):
+        raise UsageError(f"the template wants {{{missing[0]}}}, but {what} has only: {', '.join(known)}")
     try:
-        wanted = {name.split(".")[0].split("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name}
+        return template.format(given, **known)
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"the template {template!r} does not fit {what}: {error}") from error
+
+
+def wanted(template: str) -> set[str]:
+    """The names in the template's braces. Raises UsageError when the braces do not match."""
+    try:
+        return {name.split(".")[0].split("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name}
     except ValueError as error:
         raise UsageError(f"the template {template!r}: {error}; literal braces are doubled: {{{{ and }}}}") from error
-    if missing := sorted(wanted - known.keys() - {"0"}):
-        raise UsageError(f"the template wants {{{missing[0]}}}, but item {index} has only: {', '.join(known)}")
-    try:
-        return template.format(item, **known)
-    except (LookupError, ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"the template {template!r} does not fit item {index}: {error}") from error
+
+
+def once(prepare: Callable[[], Step]) -> Callable[[], Step]:
+    """Calls the function when it is first wanted, and gives the same, or raises it, ever after: it is a user's."""
+    outcome: list[Step | Exception] = []
+
+    def prepared() -> Step:
+        if not outcome:
+            try:
+                outcome.append(prepare())
+            except Exception as error:
+                outcome.append(error)
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
+        return outcome[0]
+
+    return prepared

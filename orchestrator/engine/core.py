@@ -1,7 +1,7 @@
 """The heart: carries out what the scheduler decides, until nothing is left to do."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,12 +12,17 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
+from orchestrator.engine.desk import Desk
 from orchestrator.engine.earlier import Earlier
+from orchestrator.engine.floor import Floor
 from orchestrator.engine.keys import Identity, digest
 from orchestrator.engine.past import Past, is_there
+from orchestrator.engine.post import Post
+from orchestrator.engine.staff import Staff
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
 from orchestrator.engine.telling import added_event, cancelled, lesson, told, unneeded
 from orchestrator.engine.tries import Tries
+from orchestrator.engine.waits import Waits
 from orchestrator.errors import JournalError, TaskFailed, UsageError
 from orchestrator.events import (
     AttemptFinished,
@@ -29,12 +34,12 @@ from orchestrator.events import (
     TaskSpawned,
 )
 from orchestrator.plan.model import Limits
-from orchestrator.protocols import Executor, Journal, no_tools
+from orchestrator.protocols import Executor, Journal
 from orchestrator.schedule.estimate import Estimates
 from orchestrator.schedule.order import Order
 from orchestrator.schedule.outlook import Foreseen, outlook, told_basis
 from orchestrator.schedule.piloting import Whole, outlook_of_pilot
-from orchestrator.schedule.scheduler import Close, Skip, Start, next_decision
+from orchestrator.schedule.scheduler import Close, Decision, Skip, Start, next_decision
 from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Status
 from workspaces import WorkspaceError
@@ -91,6 +96,8 @@ class Core:
         """By loop the groups whose parts' results its items were made of."""
         self._unneeded: set[str] = set()
         """Parts that are being ended since their group needs no more of them."""
+        self._lending: Counter[str] = Counter()
+        """How many waits each task's agent is in: a place is lent once."""
         self._lent = 0
         """Places of agents that wait for something of the run."""
         self._returning: deque[anyio.Event] = deque()
@@ -102,22 +109,38 @@ class Core:
         self._looking = 0
         """Tasks that hold a place while it is looked up what they are."""
         self._nodes: dict[str, Node] = {}
+        self._desk = self._open_desk()
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._ending: dict[str, Result] = {}
         """Results on their way to the disk, or there."""
         self._ended: dict[str, anyio.Event] = {}
         self._stopped = False
+        self._pumping = False
         # Not the threads that everything else shares: functions that block must not keep results from the disk.
         self._threads = CapacityLimiter(CALLS)
         self._lookers = CapacityLimiter(LOOKERS)
+
+    def _open_desk(self) -> Desk:
+        floor = Floor(
+            state=self.state,
+            nodes=self._nodes,
+            results=self.results,
+            emit=self.emit,
+            flush=self._journal.flush,
+            wait=self.wait,
+            lending=self.lending,
+            waits=Waits(self.state),
+        )
+        return Desk(Post(floor, self._past.earlier.mail), Staff(floor, self.spawn, self._limits.spawned))
 
     def emit(self, event: Event) -> None:
         """Writes the event down and folds it in."""
         self._journal.append(self.run, event)
         self.state.apply(event, time.time())
+        self._desk.heed(event)
 
-    def add(self, nodes: Sequence[Node]) -> None:
-        """Takes tasks, all or none, which start as soon as they can.
+    def add(self, nodes: Sequence[Node], *, later: bool = False) -> None:
+        """Takes tasks, all or none, which start as soon as they can; with `later` once there is a decision to be made.
 
         Raises UsageError for an id that is taken, for a need that is unknown, and when the run has ended.
         """
@@ -127,7 +150,8 @@ class Core:
             self._ended[node.id] = anyio.Event()
             self.emit(added_event(node))
         self._order.add([self.state.tasks[node.id] for node in nodes])
-        self.pump()
+        if not later:
+            self.pump()
 
     async def forecast(self) -> None:
         """Writes down what the run is expected to take from here on, where earlier runs tell anything of it."""
@@ -150,21 +174,23 @@ class Core:
         self.emit(TaskExpanded(task=group, parts=[node.id for node in nodes], more=more))
         self.add(nodes)
 
-    def spawn(self, node: Node, attempt: int, asked: Mapping[str, Any]) -> None:
-        """Adds a task for the agent at work on the node's parent, which asked for it. Raises UsageError."""
+    def spawn(self, node: Node, attempt: int, asked: Mapping[str, Any], *, later: bool = False) -> None:
+        """Adds a task for the agent of the node's parent, which asked for it. Raises UsageError."""
         assert node.parent is not None
         self._check([node])
         self.emit(TaskSpawned(task=node.parent, attempt=attempt, child=node.id, asked=asked))
-        self.add([node])
+        self.add([node], later=later)
 
     @asynccontextmanager
-    async def lending(self) -> AsyncIterator[None]:
-        """A block in which an agent at work waits for something of the run: another may have its place meanwhile."""
-        self._lent += 1
-        self.pump()
+    async def lending(self, task: str) -> AsyncIterator[None]:
+        """A block in which the task's agent waits for something of the run: another may have its place meanwhile."""
+        self._lending[task] += 1
+        if self._lending[task] == 1:
+            self._lent += 1
+            self.pump()
         try:
             yield
-            while self.state.places - self._lent >= self._limits.concurrent:
+            while self._lending[task] == 1 and self.state.places - self._lent >= self._limits.concurrent:
                 turn = anyio.Event()
                 self._returning.append(turn)
                 try:
@@ -173,7 +199,8 @@ class Core:
                     if turn in self._returning:
                         self._returning.remove(turn)
         finally:
-            self._lent -= 1
+            self._lending[task] -= 1
+            self._lent -= not self._lending[task]
 
     def _check(self, nodes: Sequence[Node]) -> None:
         if self._stopped:
@@ -229,23 +256,36 @@ class Core:
 
     def pump(self) -> None:
         """Carries out every decision that can be made now; none once the run is being cancelled."""
+        if self._pumping:  # a group that is expanding: its parts are seen to by whoever started it, however deep
+            return
+        self._pumping = True
+        try:
+            while decision := self._decide():
+                self._carry_out(decision)
+        finally:
+            self._pumping = False
+
+    def _decide(self) -> Decision | None:
+        """What is next, after all that is known already has been taken."""
         self._take_known()
         self._give_back()
-        while not self._is_stopped() and (
-            decision := next_decision(self.state, self._order, self._width() - self._looking, self._limits.usd)
-        ):
-            node = self._nodes[decision.task.id]
-            if node.id in self._ending:
-                continue
-            match decision:
-                case Start():
-                    self._start(node)
-                case Skip(outcome=Outcome.BUDGET as outcome, reason=reason):
-                    self._start(node, Result(task=node.id, outcome=outcome, error=reason))
-                case Skip(outcome=outcome, reason=reason):
-                    self._end(node, Result(task=node.id, outcome=outcome, error=reason))
-                case Close():
-                    self._end(node, self._gather(node.id))
+        if self._is_stopped():
+            return None
+        return next_decision(self.state, self._order, self._width() - self._looking, self._limits.usd)
+
+    def _carry_out(self, decision: Decision) -> None:
+        node = self._nodes[decision.task.id]
+        if node.id in self._ending:
+            return
+        match decision:
+            case Start():
+                self._start(node)
+            case Skip(outcome=Outcome.BUDGET as outcome, reason=reason):
+                self._start(node, Result(task=node.id, outcome=outcome, error=reason))
+            case Skip(outcome=outcome, reason=reason):
+                self._end(node, Result(task=node.id, outcome=outcome, error=reason))
+            case Close():
+                self._end(node, self._gather(node.id))
 
     def _width(self) -> int:
         """How many agents may be at work, those counted that wait for others; whoever wants to go on comes first."""
@@ -272,7 +312,7 @@ class Core:
         for node, step in steps:
             identity = self._past.identify(step, self._depends(node))
             self._keys[node.id] = identity.key
-            if known := self._past.find_own(node.id, step, identity.key):
+            if known := self._find_own(node, step, identity):
                 self._end(node, known)
         for node, step in steps:
             if node.id not in self._ending and (known := self._find_free(node, step)):
@@ -305,7 +345,7 @@ class Core:
                 if step.over:
                     self._over[node.id] = step.over
                 self.emit(TaskExpanded(task=node.id, parts=[part.id for part in nodes], more=more, of=of))
-                self.add(nodes)
+                self.add(self._past.spared_last(nodes) if step.enough else nodes)
             case Omit(reason=reason):
                 self._end(node, Result(task=node.id, outcome=Outcome.SKIPPED, error=reason))
             case Ask() if self._past.must_look(step):
@@ -316,6 +356,7 @@ class Core:
                 if known := self._find(node, step, identity) or refused:
                     self._end(node, known)
                 else:
+                    self._restore(node, step, identity)
                     first = self._tries.first(node.id, step, identity)
                     self._begin(node, partial(self._tries.make, step, first, identity))
             case Call():
@@ -372,7 +413,10 @@ class Core:
             self._looking -= 1
         if known or refused:
             return known or cast("Result", refused)
-        result = await self._tries.make(step, self._tries.first(node.id, step, identity), identity)
+        self._restore(node, step, identity)
+        first = self._tries.first(node.id, step, identity)
+        self.pump()
+        result = await self._tries.make(step, first, identity)
         if result.ok and step.inputs:
             # What is done is done: whoever cancels now does not undo it, nor waits for long.
             with anyio.move_on_after(LAST_LOOK, shield=True):
@@ -391,8 +435,20 @@ class Core:
     def _find(self, node: Node, step: Ask, identity: Identity) -> Result | None:
         """A result that is there already: the task's own, or that of another task which has no use for it."""
         self._keys[node.id] = identity.key
-        own = self._past.find_own(node.id, step, identity.key)
+        own = self._find_own(node, step, identity)
         return own or self._past.find_another(node.id, step, identity.key, self._is_free)
+
+    def _find_own(self, node: Node, step: Ask, identity: Identity) -> Result | None:
+        """The task's own result; what its agent had added to the run is there again before that is told."""
+        own = self._past.find_own(node.id, step, identity.key)
+        if own:
+            self._restore(node, step, identity)
+        return own
+
+    def _restore(self, node: Node, step: Ask, identity: Identity) -> None:
+        """Adds what the task's agent had added to the run before that was gone on with."""
+        if before := self._past.find_spawned(node.id, identity.question):
+            self._desk.restore(node.id, step, before)
 
     def _is_free(self, task: str, key: str) -> bool:
         """Whether a task has no use for a result with this key: it is none of this run's, or asks something else."""
@@ -430,7 +486,9 @@ class Core:
         return replace(found, task=group)
 
     async def _call_tool(self, attempt: Attempt, tool: str, given: Mapping[str, Any]) -> Any:
-        return await no_tools(tool, given)
+        if self._is_stopped():
+            raise UsageError(f"{tool}: the run is being stopped")
+        return await self._desk.call(attempt, tool, given)
 
     def _end(self, node: Node, result: Result) -> None:
         """Takes a task's result; from now on nothing else can be its end."""

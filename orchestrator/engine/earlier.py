@@ -2,19 +2,24 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from orchestrator.engine.mail import Mail
 from orchestrator.events import (
     AgentMessage,
     AttemptFinished,
     AttemptStarted,
     Event,
+    MessageSent,
+    MessagesRead,
+    Published,
     Record,
     RunStarted,
     SessionStarted,
     TaskFinished,
+    TaskSpawned,
 )
 from orchestrator.task import Outcome, Result, Status, Usage
 
@@ -59,6 +64,12 @@ class Earlier:
     """How often the run has been started, the first time included."""
     spent_usd: float = 0.0
     """What all its attempts have cost."""
+    spared: set[str] = field(default_factory=set)
+    """Tasks that were ended, or not begun, since their groups had enough without them."""
+    mail: Mail = field(default_factory=Mail)
+    """What its agents have told each other."""
+    _spawned: dict[tuple[str, str], dict[str, TaskSpawned]] = field(default_factory=dict)
+    """By task and question: the tasks that its agent has added, by their ids."""
     _own: dict[str, dict[str, Found]] = field(default_factory=dict)
     """Results of this run by key, then by task."""
     _others: dict[str, list[Found]] = field(default_factory=dict)
@@ -140,6 +151,10 @@ class Earlier:
             self._given.add((key, origin, task))
         return replace(Result.from_json(found.result), task=task, reused=origin)
 
+    def spawned(self, task: str, question: str) -> Sequence[TaskSpawned]:
+        """What the agent of the task, as it was asked, has added to the run, in that order."""
+        return list(self._spawned.get((task, question), {}).values())
+
     def is_due_again(self, task: str) -> bool:
         """Whether the task was to be done again, and has not been since."""
         return task not in self._redone and any(name in self._due for name in names(task))
@@ -164,6 +179,9 @@ class Earlier:
             begun.spent = replace(begun.spent, cost_usd=begun.spent.cost_usd + begun.told_usd)
             begun.told_usd = 0.0
         self._due.update(event.rerun)
+        self._spawned = {
+            asked: added for asked, added in self._spawned.items() if names(asked[0]).isdisjoint(event.rerun)
+        }
         self._redone = {task for task in self._redone if names(task).isdisjoint(event.rerun)}
 
     def _attempt_started(self, event: AttemptStarted) -> None:
@@ -188,6 +206,11 @@ class Earlier:
         if (begun := self.begun.get(event.task)) and event.cost_usd:
             begun.told_usd = event.cost_usd
 
+    def _task_spawned(self, event: TaskSpawned) -> None:
+        begun = self.begun.get(event.task)
+        if begun and begun.question is not None:  # else it is only told once more
+            self._spawned.setdefault((event.task, begun.question), {}).setdefault(event.child, event)
+
     def _attempt_finished(self, event: AttemptFinished) -> None:
         self.spent_usd += event.cost_usd
         if begun := self.begun.get(event.task):
@@ -196,6 +219,10 @@ class Earlier:
             begun.spent = replace(begun.spent, cost_usd=cost, duration=duration)
 
     def _task_finished(self, event: TaskFinished) -> None:
+        if event.result["outcome"] == Outcome.UNNEEDED:
+            self.spared.add(event.task)
+        else:
+            self.spared.discard(event.task)
         if event.status != Status.DONE:
             self._ended_badly(event)
         elif event.key is not None:
@@ -240,4 +267,8 @@ _FOLDS: Mapping[type[Event], Callable[[Earlier, Any], None]] = {
     AgentMessage: Earlier._agent_message,
     AttemptFinished: Earlier._attempt_finished,
     TaskFinished: Earlier._task_finished,
+    TaskSpawned: Earlier._task_spawned,
+    MessageSent: lambda earlier, event: earlier.mail.apply(event),
+    MessagesRead: lambda earlier, event: earlier.mail.apply(event),
+    Published: lambda earlier, event: earlier.mail.apply(event),
 }

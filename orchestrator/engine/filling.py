@@ -47,6 +47,7 @@ def ask(plan: PlanInRun, spec: AskSpec, scope: Scope, where: str, wording: Calla
         ),
         fresh=spec.fresh,
         rehearsal=rehearsal_of(spec, scope, where),
+        agents={name: planned_agent(plan.loaded, name) for name in plan.loaded.plan.agents},
     )
 
 

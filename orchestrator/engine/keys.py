@@ -20,6 +20,8 @@ from workspaces import WorkspaceSpec, base_commit
 
 BOUNDS = {"max_turns", "usd", "start_timeout", "idle_timeout", "tool_timeout"}
 """Options that bound an attempt: what has finished within other bounds is finished."""
+TOOLS = {"talk", "spawn"}
+"""Options that give an agent tools of the run's."""
 SECRET = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)(?:_|$)", re.IGNORECASE)
 """Variables by these names are renewed from time to time, which changes no result."""
 CHUNK = 1 << 20
@@ -96,7 +98,8 @@ def key_of(
 
 def options(agent: Agent) -> dict[str, Any]:
     """The options that can make a difference to a result."""
-    data = agent.model_dump(mode="json", exclude=BOUNDS)
+    absent = {name for name in TOOLS if not getattr(agent, name)}  # keys of before there were such tools still hold
+    data = agent.model_dump(mode="json", exclude=BOUNDS | absent)
     data["model"] = agent.model or os.environ.get("ANTHROPIC_MODEL")
     data["env"] = {name: value for name, value in agent.env.items() if not SECRET.search(name)}
     return data

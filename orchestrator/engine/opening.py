@@ -36,6 +36,7 @@ async def open_run(
     name: str | None = None,
     *,
     agent: Agent | None = None,
+    agents: Mapping[str, Agent] = NOTHING,
     limits: Limits | None = None,
     workspace: WorkspaceSpec | str | Path = "here",
     journal: Journal | str | Path | None = None,
@@ -53,7 +54,8 @@ async def open_run(
 ) -> AsyncIterator[Run]:
     """A run: give it tasks inside the block; leaving the block waits for them all.
 
-    `agent`, `workspace`: what tasks get that name none of their own. `limits`: how wide, how expensive. `journal`: a
+    `agent`, `workspace`: what tasks get that name none of their own. `agents`: by name, those that an agent may choose
+    from for the tasks that it adds (`Spawn.agents`). `limits`: how wide, how expensive. `journal`: a
     file, or a journal; None for the one in ORCHESTRATOR_HOME; `"memory"` for one that does not last. `views`: who
     watches: views, or their names (`"live"`, `"lines"`, `"jsonl"`). `upstream`: `"offline"` puts the embedded offline
     model in the API's place; None is the API that the environment names. `executor`: who carries attempts out; None for
@@ -76,7 +78,8 @@ async def open_run(
     results stay in the journal.
     """
     directory = (directory or Path.cwd()).absolute()
-    setting = replace(to_setting(agent or Agent(), workspace, directory), pilot=check_pilot(pilot))
+    setting = to_setting(agent or Agent(), workspace, directory)
+    setting = replace(setting, agents=agents, pilot=check_pilot(pilot))
     limits = check_limits(limits)
     views = [views] if isinstance(views, str) else views
     shown = [load("views", view)() if isinstance(view, str) else view for view in views]

@@ -1,15 +1,16 @@
 """What a run takes from before: results that are there already, sessions that were cut off, places that exist."""
 
-from collections.abc import Callable, Collection, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 from anyio import CapacityLimiter
 
 from orchestrator.engine import keys
 from orchestrator.engine.earlier import Begun, Earlier, names
 from orchestrator.engine.keys import Identity
-from orchestrator.engine.steps import Ask
+from orchestrator.engine.steps import Ask, Node
 from orchestrator.engine.telling import parsed
+from orchestrator.events import TaskSpawned
 from orchestrator.protocols import Journal
 from orchestrator.task import Outcome, Result
 from workspaces import is_kept
@@ -45,6 +46,17 @@ class Past:
     def is_named(self, task: str) -> bool:
         """Whether the task is to be done again by what was said this time."""
         return any(name in self.rerun for name in names(task))
+
+    def spared_last(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
+        """The parts of a group that may have enough without some; those that were spared before wait for the others.
+
+        What has to be looked up is known in any order: a part that was not needed must not be asked before that.
+        """
+        spared = [node for node in nodes if node.id in self.earlier.spared and not self.is_named(node.id)]
+        others = [node for node in nodes if node not in spared]
+        wait = tuple(node.id for node in others)
+        last = (replace(node, needs=(*node.needs, *wait), allows=(*node.allows, *wait)) for node in spared)
+        return (*others, *last)
 
     @property
     def done(self) -> Set[str]:
@@ -87,6 +99,11 @@ class Past:
         """What became of the same task before, if it has no good result."""
         begun = self.earlier.begun.get(task)
         return begun if begun and begun.question == question and not self.is_named(task) else None
+
+    def find_spawned(self, task: str, question: str) -> Sequence[TaskSpawned]:
+        """What the task's agent had added to the run; nothing when the task is to be done again."""
+        again = self.is_named(task) or (self.earlier.is_due_again(task) and task not in self.earlier.begun)
+        return () if again else self.earlier.spawned(task, question)
 
     def find_place(self, run: str, task: str, question: str) -> str | None:
         """What the task's workspace is to be called; None: by the run and the task."""

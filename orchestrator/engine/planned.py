@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.engine import electing, filling, splitting, unfolding
 from orchestrator.engine.asking import Setting, title
-from orchestrator.engine.filling import agent_name, planned_agent
+from orchestrator.engine.filling import agent_name, agent_of, planned_agent
 from orchestrator.engine.pieces import Piece, PlanInRun, Scope
 from orchestrator.engine.showing import scope_of
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step, sum_up
@@ -84,6 +84,7 @@ class PlanNodes:
             agent=agent_name(self.plan, piece.spec) if piece.kind == "agent" else None,
             named=piece.named,
             refers=piece.refers,
+            talk=piece.kind == "agent" and agent_of(self.plan, piece.spec).talk,
         )
 
     def prepare(self, piece: Piece) -> Step:

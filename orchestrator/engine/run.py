@@ -2,63 +2,52 @@
 
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from itertools import count
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, Unpack, cast
 
 import anyio
 from anyio import to_thread
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from orchestrator.engine.asking import Setting, fill, to_node, to_resuming_node
 from orchestrator.engine.core import Core
+from orchestrator.engine.groups import open_group, setting_of
+from orchestrator.engine.handles import Forwarding, Handle, Results, results_of
+from orchestrator.engine.patterns import Patterns
 from orchestrator.engine.planned import as_loaded, plan_nodes
+from orchestrator.engine.questions import Questions
 from orchestrator.engine.returns import to_reading
-from orchestrator.engine.steps import Call, Node
+from orchestrator.engine.scope import Scope
+from orchestrator.engine.steps import Call, Expand, Node
 from orchestrator.errors import UsageError, bare_errors
 from orchestrator.plan.loading import LoadedPlan
-from orchestrator.plan.model import Plan
+from orchestrator.plan.model import Agent, Plan
 from orchestrator.report import RunReport, report_of
 from orchestrator.task import Result, Task, TaskOptions
+from workspaces import WorkspaceSpec
 
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True, slots=True)
-class Handle:
-    """A task that was submitted."""
-
-    task: str
-    """Its id in the run."""
-    _core: Core
-
-    async def result(self) -> Result:
-        """Waits for the task's end."""
-        return await self._core.wait(self.task)
-
-    def cancel(self) -> None:
-        """Ends the task, and its agent's processes, if it has not ended yet."""
-        self._core.cancel(self.task)
 
 
 Prompt = str | Callable[[Any], str | Task]
 """A template with `{}` or `{field}`s for an item's values, or a function from an item to a prompt or a Task."""
 
 
-class Run:
-    """Takes tasks as long as its block is open; make one with `open_run`.
+class Run(Patterns, Questions):
+    """Takes tasks as long as its block is open; make one with `open_run`, and one inside it with `group`.
 
     A task that fails gives a Result with `ok == False`; nothing is raised for it unless the run is `fail_fast`.
     """
 
-    def __init__(self, name: str, core: Core, setting: Setting) -> None:
+    def __init__(self, name: str, core: Core, setting: Setting, scope: Scope | None = None) -> None:
         self.name = name
         self._core = core
         self._setting = setting
-        self._numbers: dict[str, count[int]] = {}
+        self._scope = scope or Scope(core, setting)
 
     @property
     def id(self) -> str:
@@ -72,8 +61,8 @@ class Run:
         """
         if not isinstance(task, Task):
             raise UsageError(f"submit: found {type(task).__name__}, expected a Task, as Task('What is here?')")
-        name = self._next("agent") if task.key is None else task.key
-        self._core.add([to_node(task, name, self._setting)])
+        name = self._scope.id(task.key, "agent")
+        self._scope.add([to_node(task, name, self._setting)])
         return Handle(name, self._core)
 
     async def agent(
@@ -84,7 +73,7 @@ class Run:
         **options: Unpack[TaskOptions],
     ) -> Result:
         """Asks one agent and waits for its result; the arguments are those of `Task`, `timeout` also as `"10m"`."""
-        (result,) = await _results([self.submit(Task(prompt, key=key, **options))])
+        (result,) = await results_of([self.submit(Task(prompt, key=key, **options))])
         return result
 
     async def map(
@@ -94,36 +83,41 @@ class Run:
         *,
         key: str | None = None,
         **options: Unpack[TaskOptions],
-    ) -> list[Result]:
+    ) -> Results:
         """One task per item, all at once within the run's limits; their results in the items' order.
 
         `prompt` is a template with `{}` or `{field}`s for an item's values, or a function from an item to a prompt or a
-        Task. With `key` the tasks are called `key[0]`, `key[1]`, …
+        Task. With `key` the tasks are called `key[0]`, `key[1]`, … Successes and failures can be had apart, as
+        `results.succeeded` and `results.failed`.
         """
         same = Task("", **options)
-        handles = self._submit_each(prompt, items, same, key or self._next("map"))
-        return await _results(handles)
+        handles = self._submit_each(prompt, enumerate(items), same, self._scope.id(key, "map"))
+        return await results_of(handles)
 
     @asynccontextmanager
     async def as_completed(
         self,
         prompt: Prompt,
-        items: Iterable[Any],
+        items: Iterable[Any] | AsyncIterable[Any],
         *,
         key: str | None = None,
         **options: Unpack[TaskOptions],
     ) -> AsyncIterator[MemoryObjectReceiveStream[Result]]:
-        """As `map`, but a stream of the results, first finished first. Leaving the block early cancels the rest."""
-        same = Task("", **options)
-        handles = self._submit_each(prompt, items, same, key or self._next("as-completed"))
-        send, receive = anyio.create_memory_object_stream[Result](len(handles) + 1)
+        """As `map`, but a stream of the results, first finished first. Leaving the block early cancels the rest.
+
+        The items may come from an async iterable, as the receiving end of a queue: each begins when it comes, and the
+        stream ends when no more can come and all are done.
+        """
+        submit = partial(self._submit_each, prompt, same=Task("", **options), key=self._scope.id(key, "as-completed"))
+        handles = [] if isinstance(items, AsyncIterable) else submit(enumerate(items))
         try:
             with bare_errors():
                 async with anyio.create_task_group() as group:
-                    for handle in handles:
-                        group.start_soon(_forward, handle, send.clone())
-                    send.close()
-                    with receive:
+                    forwarding = Forwarding(group, handles)
+                    if isinstance(items, AsyncIterable):
+                        forwarding.feed(items, submit)
+                    forwarding.close()
+                    with forwarding.receive as receive:
                         yield receive
                     group.cancel_scope.cancel()
         finally:
@@ -132,7 +126,7 @@ class Run:
 
     async def call(self, function: Callable[..., Value], *args: Any, key: str | None = None, **kwargs: Any) -> Value:
         """Runs a blocking function in a thread beside the agents, journaled like a task. Raises what it raises."""
-        name = key or self._next(getattr(function, "__name__", "call").strip("<>"))
+        name = self._scope.id(key, getattr(function, "__name__", "call").strip("<>"))
         if inspect.iscoroutinefunction(function):
             raise UsageError(f"call {name!r}: it is an async function, expected a blocking one: await it instead")
         raised: list[BaseException] = []
@@ -144,25 +138,54 @@ class Run:
                 raised.append(error)
                 raise
 
-        self._core.add([Node(id=name, title=name, kind="call", prepare=lambda: Call(run))])
-        (result,) = await _results([Handle(name, self._core)])
+        self._scope.add([Node(id=name, title=name, kind="call", prepare=lambda: Call(run))])
+        (result,) = await results_of([Handle(name, self._core)])
         if raised:
             raise raised[0]
         if not result.ok:
             raise UsageError(f"call {name!r}: {result.outcome}: {result.error}")
         return cast("Value", result.value)
 
-    async def plan(self, plan: Plan | LoadedPlan | str | Path) -> dict[str, Result]:
+    async def plan(
+        self,
+        plan: Plan | LoadedPlan | str | Path,
+        *,
+        key: str | None = None,
+        vars: Mapping[str, Any] | None = None,
+    ) -> dict[str, Result]:
         """Runs a plan inside this run, under the same limits; results by the names of its tasks.
 
-        Raises PlanError when the plan is wrong (nothing is started then).
+        With `key` it is a group of that name, and its tasks are `key.NAME`: so a plan can be in a run more than once,
+        with other `vars` each time. Raises PlanError when the plan is wrong, UsageError for vars that it does not have
+        (nothing is started then).
         """
         loaded = await to_thread.run_sync(as_loaded, plan, self._setting.directory)
-        nodes = plan_nodes(loaded, self._core.results, self._setting)
-        self._core.add(nodes)
-        await self._core.forecast()
-        results = await _results([Handle(node.id, self._core) for node in nodes])
-        return {result.task: result for result in results}
+        if key is None:
+            nodes = self._plan_nodes(loaded, self._scope.prefix, self._scope.group, vars)
+            self._scope.add(nodes)
+            await self._core.forecast()
+            await results_of([Handle(node.id, self._core) for node in nodes])
+            return self._results_of(nodes, self._scope.prefix)
+        name = self._scope.id(key, "plan")
+        nodes = self._plan_nodes(loaded, f"{name}.", name, vars)
+        await self._run_group(
+            Node(id=name, title=loaded.plan.name or name, kind="plan", prepare=partial(Expand, tuple(nodes)))
+        )
+        return self._results_of(nodes, f"{name}.")
+
+    @asynccontextmanager
+    async def group(
+        self, name: str, *, agent: Agent | None = None, workspace: WorkspaceSpec | str | Path | None = None
+    ) -> AsyncIterator["Run"]:
+        """A run inside this one, under the same limits, budget and journal: give it tasks inside the block.
+
+        Its tasks are `name.KEY`, in groups inside groups `name.inner.KEY`; a need may be named as seen from inside.
+        `agent`, `workspace`: what its tasks get that name none. Leaving the block waits for its tasks; an exception
+        cancels them. Raises UsageError for a name that is taken.
+        """
+        setting = setting_of(self._setting, agent, workspace)
+        async with open_group(self._scope, name, setting) as inside:
+            yield Run(self.name, self._core, setting, inside)
 
     async def resume(
         self,
@@ -179,47 +202,35 @@ class Run:
         `workspace` says otherwise; after a bare id, where the run's tasks work. With `fork` the session itself stays
         as it is, and a copy goes on under an id of its own. Raises UsageError for a result that has no session.
         """
-        name = key or self._next("resume")
+        name = self._scope.id(key, "resume")
         node = to_resuming_node(Task(prompt, **options), name, self._setting, earlier, fork=fork)
-        self._core.add([node])
-        (result,) = await _results([Handle(name, self._core)])
+        self._scope.add([node])
+        (result,) = await results_of([Handle(name, self._core)])
         return result
 
     def report(self) -> RunReport:
         """The run so far."""
         return report_of(self.id, self._core.state, now=time.time())
 
-    def _submit_each(self, prompt: Prompt, items: Iterable[Any], same: Task, key: str) -> list[Handle]:
-        tasks = [
-            replace(_task_for(prompt, item, index, same), key=f"{key}[{index}]") for index, item in enumerate(items)
-        ]
+    def _plan_nodes(
+        self, loaded: LoadedPlan, prefix: str, parent: str | None, values: Mapping[str, Any] | None
+    ) -> list[Node]:
+        return plan_nodes(loaded, self._core.results, self._setting, prefix=prefix, parent=parent, vars=values)
+
+    def _results_of(self, nodes: Sequence[Node], prefix: str) -> dict[str, Result]:
+        """The results of nodes that have ended, without the prefix of their ids."""
+        return {node.id.removeprefix(prefix): self._core.results[node.id] for node in nodes}
+
+    def _submit_each(self, prompt: Prompt, items: Iterable[tuple[int, Any]], same: Task, key: str) -> list[Handle]:
+        """Adds the tasks for the items, each with its number."""
+        tasks = [(f"{key}[{index}]", _task_for(prompt, item, index, same)) for index, item in items]
         reading = to_reading(same.returns, self._setting.directory)  # once for all of them
         nodes = [
-            to_node(task, cast("str", task.key), self._setting, reading if task.returns is same.returns else None)
-            for task in tasks
+            to_node(task, name, self._setting, reading if task.returns is same.returns else None)
+            for name, task in tasks
         ]
-        self._core.add(nodes)
+        self._scope.add(nodes)
         return [Handle(node.id, self._core) for node in nodes]
-
-    def _next(self, kind: str) -> str:
-        """`agent-1`, `agent-2`, …: names that this run does not have yet."""
-        numbers = self._numbers.setdefault(kind, count(1))
-        return next(name for number in numbers if not self._core.has(name := f"{kind}-{number}"))
-
-
-async def _results(handles: Sequence[Handle]) -> list[Result]:
-    """The results, in order; whoever stops waiting for them stops the tasks too."""
-    try:
-        return [await handle.result() for handle in handles]
-    except BaseException:
-        for handle in handles:
-            handle.cancel()
-        raise
-
-
-async def _forward(handle: Handle, stream: MemoryObjectSendStream[Result]) -> None:
-    with stream:
-        await stream.send(await handle.result())
 
 
 def _task_for(prompt: Prompt, item: Any, index: int, same: Task) -> Task:

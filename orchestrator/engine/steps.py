@@ -34,6 +34,8 @@ class Ask:
     place: str | None = None
     """What its workspace is called; None: by the run and the task."""
     rehearsal: tuple[Mapping[str, Any], ...] | None = None
+    agents: Mapping[str, Agent] = field(default_factory=dict)
+    """Agents by name, which tasks that this one's agent adds may have, as far as its `spawn.agents` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +105,5 @@ class Node:
     """Tasks that it needs without its prompt saying what they gave: all of that determines its result too."""
     refers: tuple[str, ...] = ()
     """Tasks that its templates refer to: of these the commits do."""
+    talk: bool = False
+    """Whether its agent can be written to."""

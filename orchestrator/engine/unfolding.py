@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from orchestrator.engine.filling import evaluated
 from orchestrator.engine.pieces import Piece, PlanInRun, Scope, barred, loop_part, stage_of
-from orchestrator.engine.showing import matrix_scope, scope_of
+from orchestrator.engine.showing import has_failed, matrix_scope, scope_of
 from orchestrator.engine.steps import sum_up
 from orchestrator.plan.expand import combinations_of, items_of
 from orchestrator.plan.graph import needs_of, order
@@ -63,7 +64,14 @@ def sum_up_stages(stages: Sequence[Piece], results: Sequence[Result]) -> Result:
     if not ran:
         return Result(task="", outcome=Outcome.SKIPPED, error="all its stages were passed over")
     stage, last = ran[-1]
+    if is_let_pass(stage.spec, last):
+        return replace(carried(last), outcome=Outcome.OK, note=f"stage {stage.name}: {last.error}")
     return carried(last, None if last.ok else f"stage {stage.name}: {last.error}")
+
+
+def is_let_pass(spec: StageSpec, result: Result) -> bool:
+    """Whether a part of it failed, and the plan says that what is there will do."""
+    return spec.allow_failure and result.outcome is Outcome.PARTIAL
 
 
 def carried(result: Result, error: str | None = None, note: str | None = None) -> Result:
@@ -97,16 +105,28 @@ def inner_plan(plan: PlanInRun, group: Piece, scope: Scope) -> PlanInRun:
 
 
 def sum_up_plan(plan: PlanInRun, results: Sequence[Result]) -> Result:
-    """What a plan in a plan comes to: the values of its tasks that succeeded, or texts; the text of its last task."""
+    """What a plan in a plan comes to: the values of its tasks, or texts; the text of its last task.
+
+    It fails when a task of it does, other than one with `allow_failure`.
+    """
     tasks = plan.loaded.plan.tasks
     by_name = dict(zip(order(plan.loaded.plan), results, strict=True))
     needed = {need for spec in tasks.values() for need in needs_of(spec)}
     final = [result for name, result in by_name.items() if name not in needed]
-    found = sum_up(results)
+    let_pass = [by_name[name].task for name, spec in tasks.items() if spec.allow_failure and has_failed(by_name[name])]
     # In the plan's own order; what is done is told by name, whatever else failed.
-    done = {name: by_name[name] for name in tasks if by_name[name].ok}
+    done = [name for name, spec in tasks.items() if by_name[name].ok or is_let_pass(spec, by_name[name])]
     return replace(
-        found,
+        sum_up([result for result in results if result.task not in let_pass]),
         text=final[0].text if len(final) == 1 else "",
-        value={name: result.text if result.value is None else result.value for name, result in done.items()},
+        value={name: worth(plan, plan.task(name)) for name in done},
+        note=f"failed, as they may: {', '.join(let_pass)}" if let_pass else None,
     )
+
+
+def worth(plan: PlanInRun, piece: Piece) -> Any:
+    """What a task gave: its value, or its text where it has none; of a loop a list of them."""
+    if piece.kind == "loop":
+        return [worth(plan, part) for part in plan.parts.get(piece.id, ()) if plan.results[part.id].ok]
+    result = plan.results[piece.id]
+    return result.text if result.value is None else result.value

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from orchestrator.gateway.seam import Call
-from orchestrator.prompts import goes_on, task_of
+from orchestrator.prompts import goes_on, question_of, task_of
 
 ANSWER_TOOL = "StructuredOutput"
 """The CLI's tool by which an agent gives its typed result."""
@@ -146,7 +146,7 @@ def _read_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
 def _read_prompts(texts: Sequence[str], turns: list[Turn]) -> None:
     """A prompt that goes on with a task begins no new turn, unless the task is not there to go on with."""
     if new := "\n".join(text for text in texts if not goes_on(text)):
-        turns.append(Turn(new))
+        turns.append(Turn(question_of(new) or new))
     for text in filter(goes_on, texts):
         task = task_of(text)
         if not turns or (task is not None and task.strip() not in turns[-1].prompt):

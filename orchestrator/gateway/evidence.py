@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from orchestrator.gateway.conversation import Conversation, Use
+from orchestrator.gateway.wishes import find_readings
 from orchestrator.gateway.words import Topic
 
 _MATCH = re.compile(r"^(?:\./)?([^:\n]+?):(\d+):(.*)$", re.MULTILINE)
@@ -124,7 +125,14 @@ def gather_evidence(conversation: Conversation, topic: Topic) -> Evidence:
                 files[line.file][line.number] = line
             listed += _listed(use, conversation)
     ordered = {file: [lines[number] for number in sorted(lines)] for file, lines in sorted(files.items())}
-    return Evidence(topic, ordered, tuple(dict.fromkeys(listed)))
+    return Evidence(topic, _wanted(ordered, conversation), tuple(dict.fromkeys(listed)))
+
+
+def _wanted(files: Mapping[str, Sequence[Line]], conversation: Conversation) -> Mapping[str, Sequence[Line]]:
+    """The files that the prompt wants read, where it names some that were seen; else all."""
+    named = find_readings(conversation.turn.prompt)
+    wanted = {file: lines for file, lines in files.items() if any(f"/{file}".endswith(f"/{path}") for path in named)}
+    return wanted or files
 
 
 def _shown(use: Use, conversation: Conversation) -> Iterator[Line]:

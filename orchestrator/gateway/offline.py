@@ -14,15 +14,15 @@ from orchestrator.gateway.evidence import Evidence, gather_evidence
 from orchestrator.gateway.fill import UnfillableError, fill
 from orchestrator.gateway.looking import choose_look
 from orchestrator.gateway.meaning import Hints
-from orchestrator.gateway.rehearsal import Move, play
+from orchestrator.gateway.rehearsal import Move, Spend, play
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
-from orchestrator.gateway.steps import Answer, Fail, Step, parse_steps
+from orchestrator.gateway.steps import Answer, End, Fail, Step, parse_steps
 from orchestrator.gateway.sums import find_sum
 from orchestrator.gateway.wire import Block, estimate_tokens, stream, text_block, tool_block
 from orchestrator.gateway.wishes import find_target, without_target
 from orchestrator.gateway.words import find_topic
-from orchestrator.prompts import task_of
+from orchestrator.prompts import question_of, task_of
 from orchestrator.protocols import Upstream
 from orchestrator.task import Attempt
 
@@ -99,6 +99,8 @@ class OfflineModel:
             self._failures[key] += 1
             return self._failures[key] <= fail.times
 
+        if question_of(attempt.prompt):
+            return _answer_question(steps, conversation, spend)
         move = play(steps, conversation, spend, _find_start(conversation, attempt.prompt))
         return _finish(move, steps, conversation) if move.over and not move.error else move
 
@@ -106,6 +108,14 @@ class OfflineModel:
 async def _as_stream(events: Iterator[ApiEvent]) -> AsyncIterator[ApiEvent]:
     for event in events:
         yield event
+
+
+def _answer_question(steps: Sequence[Step], conversation: Conversation, spend: Spend) -> Move:
+    """The answer to another task's agent: what stands behind the last `end` of the rehearsal, or else by the rules."""
+    ends = [index for index, step in enumerate(steps) if isinstance(step, End)]
+    behind = steps[ends[-1] + 1 :] if ends else ()
+    move = play(behind, conversation, spend, len(conversation.turns) - 1)
+    return move if move.blocks or move.error else Move(follow_rules(conversation))
 
 
 def _find_start(conversation: Conversation, prompt: str) -> int:

@@ -1,13 +1,18 @@
 """Plays the steps of a rehearsal: finds from the messages how far it has come, and makes the next reply."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.gateway.answer import MARK
 from orchestrator.gateway.conversation import ANSWER_TOOL, Conversation, Turn, Use
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.steps import Answer, Bash, Edit, End, Fail, Read, Say, Step, Wait, Write
+from orchestrator.gateway.steps import Answer, Bash, Edit, End, Fail, Read, RunTool, Say, Step, Wait, Write
 from orchestrator.gateway.wire import Block, text_block, tool_block
+from orchestrator.tools import PREFIX
+
+GIVEN = "<given>"
+"""In a text of a step: what the last call of one of the run's tools gave."""
 
 Spend = Callable[[int, Fail], bool]
 """Whether the `fail` step of this index has a failure left; if so it is spent."""
@@ -42,6 +47,7 @@ class _Player:
     spend: Spend
     start: int
     texts: list[str] = field(default_factory=list)
+    given: str = ""
     wait: float = 0.0
     fails: list[tuple[int, Fail, float]] = field(default_factory=list)
     """Met since the last reply, each with the wait before it."""
@@ -55,15 +61,15 @@ class _Player:
         """The reply, when this step is the next one; None when it has been done, or belongs to a later reply."""
         match step:
             case Say(text):
-                self.texts.append(text)
+                self.texts.append(text.replace(GIVEN, self.given))
             case End(text):
-                return self._end_turn(text)
+                return self._end_turn(text.replace(GIVEN, self.given))
             case Wait(seconds):
                 self.wait += seconds
             case Fail():
                 self.fails.append((index, step, self.wait))
                 self.wait = 0.0
-            case Write() | Edit() | Bash() | Read() | Answer():
+            case Write() | Edit() | Bash() | Read() | RunTool() | Answer():
                 return self._call(step)
         return None
 
@@ -80,18 +86,20 @@ class _Player:
                 return None
         return self._checked(Move([*map(text_block, self.texts), text_block(text)], self.wait))
 
-    def _call(self, step: Write | Edit | Bash | Read | Answer) -> Move | None:
-        name = ANSWER_TOOL if isinstance(step, Answer) else type(step).__name__
+    def _call(self, step: Write | Edit | Bash | Read | RunTool | Answer) -> Move | None:
+        name = _tool(step)
         if name not in self.conversation.tools:
             self.texts.append(f"{MARK} This step needs the tool {name}, which is not offered: {step}.")
             return None
-        call = _to_call(step, name, self.conversation)
+        call = _to_call(step, name, self.conversation, self.given)
         # The Edit tool refuses a file that was not read.
         if isinstance(step, Edit) and (move := self._read_first(str(call["input"]["file_path"]))):
             return move
         use = self._pass(name)
         if use is None:
             return self._reply(call)
+        if isinstance(step, RunTool):
+            self.given = use.result
         if isinstance(step, Write) and use.failed and "read" in use.result.lower():
             path = str(call["input"]["file_path"])
             if move := self._read_first(path):
@@ -136,10 +144,24 @@ class _Player:
         self.fails.clear()
 
 
-def _to_call(step: Write | Edit | Bash | Read | Answer, name: str, conversation: Conversation) -> Block:
+def _tool(step: Step) -> str:
+    match step:
+        case Answer():
+            return ANSWER_TOOL
+        case RunTool(tool):
+            return PREFIX + tool
+    return type(step).__name__
+
+
+def _to_call(
+    step: Write | Edit | Bash | Read | RunTool | Answer, name: str, conversation: Conversation, given: str
+) -> Block:
     match step:
         case Write(path, text):
-            return tool_block(name, {"file_path": conversation.locate(path), "content": text})
+            filled = text.replace(GIVEN, given)
+            return tool_block(name, {"file_path": conversation.locate(path), "content": filled})
+        case RunTool(_, arguments):
+            return tool_block(name, {key: _filled(value, given) for key, value in arguments.items()})
         case Edit(path, old, new):
             return tool_block(name, {"file_path": conversation.locate(path), "old_string": old, "new_string": new})
         case Bash(command):
@@ -148,6 +170,18 @@ def _to_call(step: Write | Edit | Bash | Read | Answer, name: str, conversation:
             return tool_block(name, {"file_path": conversation.locate(path)})
         case Answer(value):
             return tool_block(name, value)
+
+
+def _filled(value: Any, given: str) -> Any:
+    """The value with what the last tool gave in the place of its mark."""
+    match value:
+        case str():
+            return value.replace(GIVEN, given)
+        case Mapping():
+            return {key: _filled(item, given) for key, item in value.items()}
+        case list():
+            return [_filled(item, given) for item in value]
+    return value
 
 
 def _in_order(turn: Turn) -> Iterator[Use | str]:

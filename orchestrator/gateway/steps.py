@@ -1,7 +1,7 @@
 """The steps of a rehearsal: what the offline model is to do for a task, reply by reply."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.plan.rehearsal import check_steps
@@ -35,6 +35,14 @@ class Bash:
 @dataclass(frozen=True, slots=True)
 class Read:
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Calls a tool of the run's own, as `send_message`."""
+
+    tool: str
+    input: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class Wait:
     seconds: float
 
 
-Step = Say | Write | Edit | Bash | Read | Answer | End | Fail | Wait
+Step = Say | Write | Edit | Bash | Read | RunTool | Answer | End | Fail | Wait
 
 
 def parse_steps(raw: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
@@ -89,6 +97,7 @@ _MAKERS: Mapping[str, Callable[[Any], Step]] = {
     "read": Read,
     "write": lambda given: Write(**given),
     "edit": lambda given: Edit(**given),
+    "call": lambda given: RunTool(**given),
     "answer": Answer,
     "end": End,
     "wait": lambda given: Wait(float(given)),

@@ -35,6 +35,15 @@ def find_target(prompt: str) -> str | None:
     return None
 
 
+_READING = re.compile(r"\b(?:read|open|study|summari[sz]e)\s+(?:the )?(?:file |document )?[`'\"«]?$", re.IGNORECASE)
+
+
+def find_readings(prompt: str) -> list[str]:
+    """The paths that the prompt wants read, as notes.md in "Read notes.md and …"."""
+    places = ((path, place) for path in find_paths(prompt) for place in re.finditer(re.escape(path), prompt))
+    return [path for path, place in places if _READING.search(prompt[: place.start()])]
+
+
 def find_count(prompt: str, noun: str) -> int | None:
     """How many of `noun` the prompt asks for, as 7 for "Ask 7 good questions" and "question"."""
     stem = re.escape(find_stem(noun.lower()))

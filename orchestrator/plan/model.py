@@ -1,9 +1,10 @@
 """What a plan can say: the models behind plan files, and behind `Agent` and `Limits` in Python."""
 
 import os
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from orchestrator.plan.base import Model
 from orchestrator.plan.fields import TASK_NAME, Argument, Duration, Environment, Servers, ToolList, Workspace
@@ -75,6 +76,12 @@ class Agent(Model):
     """Give the agent a tool to add tasks to the run, spawn_task, and one to wait for them, await_tasks."""
     sandbox: bool = Field(default=False, strict=True)
     """Run the agent's commands in Claude Code's sandbox; refused where the machine cannot do it."""
+
+    @model_validator(mode="after")
+    def _no_other_server_of_that_name(self) -> "Agent":
+        if (self.talk or self.spawn) and isinstance(self.mcp_servers, Mapping) and "run" in self.mcp_servers:
+            raise ValueError("mcp_servers: found the name run beside talk or spawn, whose tools have it: use another")
+        return self
 
 
 class Limits(Model):

@@ -49,6 +49,16 @@ def _texts(*keys: str) -> Callable[[Any], str | None]:
     return judge
 
 
+def _call(value: Any) -> str | None:
+    if not isinstance(value, Mapping) or "tool" not in value or not set(value) <= {"tool", "input"}:
+        found = f"the keys {listed(map(str, value))}" if isinstance(value, Mapping) and value else describe(value)
+        return f"found {found}, expected a mapping of tool and input, as {{tool: publish, input: {{key: a, value: 1}}}}"
+    if wrong := _text(value["tool"]):
+        return f"tool: {wrong}"
+    given = value.get("input", {})
+    return None if isinstance(given, Mapping) else f"input: found {describe(given)}, expected a mapping"
+
+
 def _answer(value: Any) -> str | None:
     return None if isinstance(value, Mapping) else f"found {describe(value)}, expected a mapping"
 
@@ -103,6 +113,7 @@ _STEPS: dict[str, Callable[[Any], str | None]] = {
     "edit": _texts("path", "old", "new"),
     "bash": _text,
     "read": _text,
+    "call": _call,
     "answer": _answer,
     "end": _text,
     "fail": _fail,
@@ -128,6 +139,7 @@ _STEP_SCHEMA = _mapping(
     edit=_mapping(("path", "old", "new"), path=_TEXT, old=_TEXT, new=_TEXT),
     bash=_TEXT,
     read=_TEXT,
+    call=_mapping(("tool",), tool=_TEXT, input={"type": "object"}),
     answer={"type": "object"},
     end=_TEXT,
     fail={"anyOf": [_STATUS, _FAILURE]},

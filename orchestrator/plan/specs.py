@@ -57,8 +57,8 @@ class AskSpec(Model):
     fresh: bool = Field(default=False, strict=True)
     """Never take an earlier result."""
     rehearsal: tuple[Step, ...] | None = None
-    """What the offline model does for this task, a step per reply: say, write, edit, bash, read, answer, end, fail,
-    wait."""
+    """What the offline model does for this task, a step per reply: say, write, edit, bash, read, call, answer, end,
+    fail, wait."""
 
 
 NeedForm = Annotated[NeedSpec, Short("task", "the name of a task, or {task: …, allow: failed}")]
@@ -127,7 +127,7 @@ class StageSpec(AskSpec):
     """Tasks that must be done first; in a stage: earlier stages, with `allow: failed` for one that may fail. A task
     that a template refers to is needed without being named here."""
     allow_failure: bool = Field(default=False, strict=True)
-    """Tasks that need this one go on even if it fails."""
+    """What needs this one goes on even if it fails, and a plan in a plan does not fail with it."""
     vote: VoteSpec | None = None
     """Ask the prompt several times, and let one answer win."""
     fan_out: FanOutSpec | None = None

@@ -8,6 +8,8 @@ from orchestrator.plan.specs import AskSpec, FanOutSpec, StageSpec, TaskSpec
 from orchestrator.plan.words import Path
 
 LOOP = frozenset({"item", "index"})
+FOR_PARTS = "{{ stages.split.value.parts }}"
+"""What the parts of a fan-out are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,7 @@ def stages_of(fan_out: FanOutSpec) -> dict[str, StageSpec]:
         name: {field: getattr(step, field) for field in AskSpec.model_fields} if step else {}
         for name, step in steps.items()
     }
-    given["part"] |= {"foreach": "{{ stages.split.value.parts }}", "allow_failure": True}
+    given["part"] |= {"foreach": FOR_PARTS, "allow_failure": True}
     return {name: StageSpec.model_construct(**fields) for name, fields in given.items()}
 
 

@@ -1,6 +1,6 @@
 """Agents that play a script: no CLI, no API, and with a jumping clock no time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from orchestrator.checks import ask_until_checked
+from orchestrator.checks import Time, ask_until_checked
 from orchestrator.events import AgentMessage
 from orchestrator.processes.command import Command
 from orchestrator.protocols import CallTool, Emit, no_tools
@@ -31,6 +31,9 @@ class Reply:
     turns: int = 1
     error: str | None = None
     """None: for an outcome other than ok, the text."""
+    act: Callable[[CallTool], Awaitable[str | None]] | None = None
+    """What it does with the run's tools, once it has worked for its `seconds`; what that gives is its text, if it gives
+    any. Time that passes in it is no part of the attempt's timeout."""
 
 
 Script = Callable[[Attempt], Reply | str] | Mapping[str, Sequence[Reply | str]]
@@ -85,6 +88,9 @@ class ScriptedAgent:
             emit(message(attempt, "SystemMessage", "thinking"))
             with anyio.move_on_after(attempt.timeout) as time:
                 await anyio.sleep(reply.seconds)
+            if reply.act and not time.cancelled_caught:
+                said = await reply.act(call)
+                reply = reply if said is None else replace(reply, text=said)
         finally:
             self.at_once -= 1
         if time.cancelled_caught:
@@ -126,7 +132,9 @@ class ScriptedExecutor:
         """Plays the attempt's reply. See `orchestrator.protocols.Executor`."""
         begun = anyio.current_time()
         place = Workspace(path=Path.cwd())
-        result = await ask_until_checked(attempt, place.path, emit, asking(place, self.agent, call), self.checks)
+        time = Time(attempt.timeout)
+        ask = asking(place, self.agent, time.not_for(call))
+        result = await ask_until_checked(attempt, place.path, emit, ask, self.checks, time)
         return replace(result, duration=anyio.current_time() - begun)
 
 

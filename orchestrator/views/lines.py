@@ -24,7 +24,7 @@ from orchestrator.events import (
 from orchestrator.state import RunState
 from orchestrator.task import Status
 from orchestrator.views.verdicts import forecast_words
-from orchestrator.views.words import dollars, going_on, one_line, plural, shortened, span, verdict
+from orchestrator.views.words import dollars, going_on, one_line, plural, span, spoken, verdict
 from orchestrator.views.writing import LineWriter
 
 
@@ -72,7 +72,7 @@ def line(event: Event, state: RunState, run: str) -> str | None:
             begun = state.started
             text = forecast_words(event, begun.concurrent if begun else 1, begun.pilot if begun else None)
         case TaskSpawned() | TaskWaits() | MessageSent() | Published():
-            text = spoken_line(event)
+            text = f"{event.task}: {spoken(event)}"
         case RunFinished():
             text = f"run {run}: {event.status} after {span(event.wall)}"
         case _:
@@ -87,13 +87,20 @@ def expanded_line(event: TaskExpanded, state: RunState) -> str | None:
     if not found and (event.more or before):
         return None
     of_items = group.kind == "pipeline" and event.parts[:1] == [f"{event.task}[0]"]
-    what = _parts("loop" if of_items else group.kind, found) if not before else f"{found} more, {before + found} so far"
+    what = (
+        _parts("loop" if of_items else group.kind, event.parts)
+        if not before
+        else f"{found} more, {before + found} so far"
+    )
     of = f", the first of {event.of}" if event.of is not None and event.of > found else ""
     return one_line(f"{event.task}: {what}{of}")
 
 
-def _parts(kind: str, number: int) -> str:
+def _parts(kind: str, parts: Sequence[str]) -> str:
+    number = len(parts)
     match kind:
+        case "vote" if parts[-1].endswith(".judge"):
+            return f"vote of {number - 1}, and a judge"
         case "vote":
             return f"vote of {number}"
         case "plan":
@@ -116,20 +123,6 @@ def group_line(event: TaskFinished, state: RunState) -> str | None:
     said += [words] if (words := result["error"] or result.get("note")) else []
     took = f" ({span(group.finished - group.started)})" if group.started and group.finished else ""
     return one_line(f"{': '.join(said)}{took}")
-
-
-def spoken_line(event: TaskSpawned | TaskWaits | MessageSent | Published) -> str:
-    """What an agent does in its run besides its own work."""
-    match event:
-        case TaskSpawned(child=child, asked=asked):
-            about = f": {shortened(str(asked['prompt']))}" if asked.get("prompt") else ""
-            return f"{event.task}: spawned {child}{about}"
-        case TaskWaits(waits_for=what):
-            return f"{event.task}: waits for {what}" if what else f"{event.task}: goes on"
-        case MessageSent(to=to, text=text):
-            return f"{event.task}: to {to}: {shortened(text)}"
-        case Published(key=key):
-            return f"{event.task}: published {key}"
 
 
 def _task_line(event: TaskFinished, state: RunState, run: str) -> str:

@@ -9,13 +9,17 @@ from orchestrator.events import (
     AttemptFinished,
     AttemptStarted,
     CheckFinished,
+    MessageSent,
+    Published,
     Record,
     RunStarted,
     SessionStarted,
     TaskFinished,
+    TaskSpawned,
+    TaskWaits,
     WorkspaceOpened,
 )
-from orchestrator.views.words import clean, dollars, going_on, span, verdict
+from orchestrator.views.words import clean, dollars, going_on, span, spoken, verdict
 
 MOST = 2000
 """Characters of one message that are shown; `--json` has it whole."""
@@ -43,6 +47,8 @@ def entries(record: Record) -> Iterator[tuple[str, str]]:
             yield ("=" if code == 0 else "!"), f"{verdict(code)}: {command}"
             if code != 0:
                 yield "!", output
+        case TaskSpawned() | MessageSent() | Published() | TaskWaits(waits_for=str()):
+            yield "#", spoken(record.event)
         case WorkspaceOpened(path=path, branch=branch):
             yield "#", f"works in {path}" + (f" on branch {branch}" if branch else "")
         case AgentMessage(type="AssistantMessage" | "UserMessage", data=data):

@@ -1,6 +1,6 @@
 """Numbers in words for people."""
 
-from orchestrator.events import RunStarted
+from orchestrator.events import MessageSent, Published, RunStarted, TaskSpawned, TaskWaits
 from orchestrator.task import Status
 
 SIGNS = {
@@ -43,6 +43,21 @@ def going_on(begun: RunStarted) -> str:
     if begun.beside:
         return f"anew beside {begun.beside}, which is at work on the same"
     return f"going on with {plural(begun.known, 'finished result')}" if begun.resumed else ""
+
+
+def spoken(event: TaskSpawned | TaskWaits | MessageSent | Published) -> str:
+    """What an agent does in its run besides its own work: `to reviewer: ready`, `spawned plan.tests: Test it.`"""
+    match event:
+        case TaskSpawned(child=child, asked={"to": to, "question": question}):
+            return f"asks {to} ({child}): {shortened(str(question))}"
+        case TaskSpawned(child=child, asked=asked):
+            return f"spawned {child}" + (f": {shortened(str(asked['prompt']))}" if asked.get("prompt") else "")
+        case TaskWaits(waits_for=what):
+            return f"waits for {what}" if what else "goes on"
+        case MessageSent(to=to, text=text):
+            return f"to {to}: {shortened(text)}"
+        case Published(key=key):
+            return f"published {key}"
 
 
 def verdict(exit_code: int | None) -> str:

@@ -65,14 +65,14 @@ class Cli:
             [sys.executable, *map(str, arguments)], cwd=self.place, env=self.env, text=True, **{**pipes, **how}
         )
 
-    def finish(self, process: subprocess.Popen[str]) -> Finished:
-        """What the process gave; one that takes longer than PATIENCE is killed."""
+    def finish(self, process: subprocess.Popen[str], patience: float = PATIENCE) -> Finished:
+        """What the process gave; one that takes longer than `patience`, in seconds, is killed."""
         try:
-            out, err = process.communicate(timeout=PATIENCE)
+            out, err = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
-            pytest.fail(f"{process.args!r} did not end in {PATIENCE} s; it printed {out}\n{err}")
+            pytest.fail(f"{process.args!r} did not end in {patience} s; it printed {out}\n{err}")
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def json(self, *arguments: str | Path) -> Any:

@@ -16,6 +16,8 @@ TESTED = {
     "doc_audit/verdict.schema.json",
     "feature_team.yaml",
     "five_agents.py",
+    "review.yaml",
+    "spawning.yaml",
     "specialists.py",
     "timing.py",
 }
@@ -105,7 +107,8 @@ def most_at_once(lines: str) -> int:
 
 def test_doc_audit_script(cli: Cli, docs: Path) -> None:
     """The script does the same, and writes its report where it is told."""
-    done = cli.finish(cli.start_python(EXAMPLES / "doc_audit" / "audit.py", docs, cli.place / "report.md", "--offline"))
+    process = cli.start_python(EXAMPLES / "doc_audit" / "audit.py", docs, cli.place / "report.md", "--offline")
+    done = cli.finish(process, 110)  # it takes 42 s of processor time
     assert done.returncode == 0, done.stderr
     assert "58 tasks, 0 failed" in done.stderr
     report = (cli.place / "report.md").read_text()
@@ -184,6 +187,30 @@ def test_timing(cli: Cli) -> None:
     ratio = re.search(r"^([\d.]+) times as fast with 5 at once: efficiency (\d+)%$", done.stdout, re.MULTILINE)
     assert ratio is not None, done.stdout
     assert float(ratio[1]) == pytest.approx(float(one[1]) / float(many[1]), abs=0.1)
+
+
+def test_spawning(cli: Cli) -> None:
+    """The planner adds three workers, waits for them, and what they found is in the report."""
+    (cli.place / "README.md").write_text("# Kettle\n\nPython 3.11 is needed.\n\nThe licence is MIT.\n")
+    done = cli("run", EXAMPLES / "spawning.yaml", "--offline", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    tasks = [task["id"] for task in json.loads(done.stdout)["tasks"]]
+    assert sorted(tasks) == ["plan", "plan.files", "plan.licence", "plan.python", "report"]
+    report = (cli.place / "spawning.md").read_text()
+    for part in ("3.11", "README.md", "MIT"):
+        assert part in report, report
+
+
+def test_review(cli: Cli) -> None:
+    """A copy of the author answers the reviewer; the testers' message arrives; the verdict is on the blackboard."""
+    done = cli("run", EXAMPLES / "review.yaml", "--offline", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    text = {task["id"]: task["text"] for task in json.loads(done.stdout)["tasks"]}
+    assert text["review.ask-1"] == "Seven times, since the server behind it needs up to a minute to start."
+    assert "With times=0 nothing is tried at all." in text["load"]
+    assert "accepted;" in text["unit"]
+    assert "Seven times" in text["unit"]
+    assert "review: asks author (review.ask-1): Why are there seven tries?" in done.stderr
 
 
 def test_feature_team(cli: Cli) -> None:

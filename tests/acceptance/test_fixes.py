@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from command_line import Cli
+from command_line import Cli, make_cli
 
 MENDED = 'grep -qx 42 sum.txt || { echo "sum.txt has $(cat sum.txt), as $ORCHESTRATOR_TASK left it"; exit 3; }'
 PLAN = f"""
@@ -49,31 +49,35 @@ class Proven:
         return self.cli.git("show", f"{self.tasks['sum']['workspace']['branch']}:{file}")
 
 
-def test_what_a_check_says_is_mended(cli: Cli) -> None:
+@pytest.fixture(scope="module")
+def mended(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """The plan whose agent is told what the checks refused."""
+    return Proven(make_cli(tmp_path_factory.mktemp("mended")), retries=1)
+
+
+def test_what_a_check_says_is_mended(mended: Proven) -> None:
     """The agent mends in its session what the check refused; a file that git ignores is still there in that round."""
-    proven = Proven(cli, retries=1)
-    task = proven.tasks["sum"]
-    assert proven.done.returncode == 0, proven.done.stderr
+    task = mended.tasks["sum"]
+    assert mended.done.returncode == 0, mended.done.stderr
     assert (task["status"], task["text"], task["attempts"]) == ("done", "Now it is 42.", 1)
-    assert [event["exit_code"] for event in proven.told("CheckFinished")] == [0, 3, 0, 0]
-    assert proven.told("CheckFinished")[1]["output"].strip() == "sum.txt has 41, as sum left it"
-    assert [event["how"] for event in proven.told("SessionStarted")] == ["fresh", "continued"]
-    assert {event["session_id"] for event in proven.told("SessionStarted")} == {task["session_id"]}
-    assert [len(proven.told(kind)) for kind in ("WorkspaceOpened", "WorkspaceClosed")] == [1, 1]
-    assert proven.kept("sum.txt") == "42\n"
+    assert [event["exit_code"] for event in mended.told("CheckFinished")] == [0, 3, 0, 0]
+    assert mended.told("CheckFinished")[1]["output"].strip() == "sum.txt has 41, as sum left it"
+    assert [event["how"] for event in mended.told("SessionStarted")] == ["fresh", "continued"]
+    assert {event["session_id"] for event in mended.told("SessionStarted")} == {task["session_id"]}
+    assert [len(mended.told(kind)) for kind in ("WorkspaceOpened", "WorkspaceClosed")] == [1, 1]
+    assert mended.kept("sum.txt") == "42\n"
     assert task["workspace"]["changed"] == ["sum.txt"]
 
 
-def test_the_cost_of_both_rounds_is_counted_once(cli: Cli) -> None:
+def test_the_cost_of_both_rounds_is_counted_once(mended: Proven) -> None:
     """A session's cost, which the CLI counts on from round to round, is in the result once, and so are its tokens."""
-    proven = Proven(cli, retries=1)
-    rounds = [event["data"] for event in proven.told("AgentMessage") if event["type"] == "ResultMessage"]
-    task = proven.tasks["sum"]
+    rounds = [event["data"] for event in mended.told("AgentMessage") if event["type"] == "ResultMessage"]
+    task = mended.tasks["sum"]
     assert len(rounds) == 2
     assert rounds[-1]["total_cost_usd"] > rounds[0]["total_cost_usd"] > 0
     assert task["cost_usd"] == pytest.approx(rounds[-1]["total_cost_usd"])
     assert task["usage"]["input_tokens"] == sum(each["usage"]["input_tokens"] for each in rounds)
-    assert [event["cost_usd"] for event in proven.told("AgentMessage")][-1] == pytest.approx(task["cost_usd"])
+    assert [event["cost_usd"] for event in mended.told("AgentMessage")][-1] == pytest.approx(task["cost_usd"])
 
 
 def test_work_that_is_not_mended_has_failed(cli: Cli) -> None:

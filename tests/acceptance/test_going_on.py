@@ -1,30 +1,23 @@
 """Stopped in any way, a run goes on: the real CLI, its real sessions, and a server that counts what it is asked."""
 
-import asyncio
 import json
 import re
 import shutil
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from anyio import to_thread
-from command_line import Cli, Finished, leased, running, wait_until
+from command_line import SMALL, Cli, leased, make_cli, running, wait_until
+from counting import Counting, at, report, serving, stop_at
 
-from orchestrator.gateway.offline import OfflineModel
-from orchestrator.gateway.seam import ApiEvent, Call
-from orchestrator.gateway.server import open_gateway
 from orchestrator.journal.sqlite import open_sqlite
 from orchestrator.prompts import INTERRUPTED
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
-MARK = re.compile(r"\[task (\w+)\]")
 PLAN = """
 name: going
 limits: {concurrent: 3}
@@ -37,59 +30,6 @@ tasks:
   w: {prompt: "[task w] Write a line about tea to tea.txt", workspace: worktree}
   hang: {needs: [b, c, w], prompt: "[task hang] What is 5 * 3?"}
 """
-
-
-@dataclass
-class Counting(OfflineModel):
-    """The offline model; counts requests by their first mark, and never answers those with a mark in `held`."""
-
-    held: set[str] = field(default_factory=set)
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    """The mark and the whole request, as text."""
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    @property
-    def counts(self) -> Counter[str]:
-        return Counter(mark for mark, _ in self.asked)
-
-    async def answer(self, call: Call) -> AsyncIterator[ApiEvent]:
-        text = json.dumps(call.body["messages"])
-        mark = (MARK.findall(text) or ["?"])[0]
-        self.asked.append((mark, text))
-        if any(f"[task {held}]" in text for held in self.held):
-            await asyncio.sleep(1000)  # on the server's own loop
-        return await super().answer(call)
-
-
-@asynccontextmanager
-async def serving(cli: Cli, *held: str) -> AsyncIterator[tuple[Counting, Cli]]:
-    """A server, and a command line whose agents ask it."""
-    model = Counting(held=set(held))
-    async with open_gateway(model) as upstream:
-        yield model, cli.with_variables(**upstream.env)
-
-
-async def at(cli: Cli, *arguments: str | Path) -> Finished:
-    return await to_thread.run_sync(lambda: cli(*arguments))
-
-
-async def stop_at(cli: Cli, model: Counting, mark: str, how: Callable[[Any], None], plan: Path) -> Finished:
-    """Runs the plan, and stops it once the server was asked about the mark."""
-
-    def act() -> Finished:
-        with running(cli, "run", plan, "--view", "none") as process:
-            wait_until(lambda: model.counts[mark], f"a request for {mark}")
-            how(process)
-            return cli.finish(process)
-
-    return await to_thread.run_sync(act)
-
-
-def report(done: Finished) -> dict[str, Any]:
-    assert done.returncode == 0, done.stdout + done.stderr
-    return dict(json.loads(done.stdout))
 
 
 @pytest.mark.parametrize("again", ["run", "resume"])
@@ -230,6 +170,14 @@ async def test_continue_on_another_machine(cli: Cli, tmp_path: Path) -> None:
     assert "And times 3?" in model.asked[-1][1]
 
 
+@pytest.fixture(scope="module")
+def asked_once(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A command line with one run in its journal."""
+    cli = make_cli(tmp_path_factory.mktemp("asked"))
+    assert cli("run", cli.plan(SMALL), "--offline").returncode == 0
+    return cli
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -237,10 +185,9 @@ async def test_continue_on_another_machine(cli: Cli, tmp_path: Path) -> None:
         (["nobody", "one", "x"], "no such run"),
     ],
 )
-async def test_continue_what_is_not_there(cli: Cli, arguments: list[str], words: str) -> None:
+async def test_continue_what_is_not_there(asked_once: Cli, arguments: list[str], words: str) -> None:
     """A run or a task that is not there is told, with those that are."""
-    cli("run", cli.plan('name: small\ntasks: {one: {prompt: "What is 6 * 7?"}}\n'), "--offline")
-    done = cli("continue", *arguments)
+    done = asked_once("continue", *arguments)
     assert (done.returncode, words in done.stderr) == (2, True), done.stderr
 
 

@@ -78,7 +78,7 @@ def cli(cli: Cli) -> Iterator[Cli]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_one_signal_ends_in_good_order(at_work: tuple[Cli, subprocess.Popen[str]], number: signal.Signals) -> None:
-    """One signal ends the run within seconds with 130: results and half-done work are kept, no process is left."""
+    """One signal ends the run within seconds with 130: results and half-done work are kept, and no process is left."""
     cli, process = at_work
     sent = time.monotonic()
     process.send_signal(number)
@@ -99,6 +99,8 @@ def test_one_signal_ends_in_good_order(at_work: tuple[Cli, subprocess.Popen[str]
     assert "42" in tasks["quick"]["text"]
 
     branch = f"orchestrator/{data['run']}/change"
+    assert branch in done.stdout
+    assert tasks["change"]["workspace"]["branch"] == branch
     assert cli.git("show", f"{branch}:half.txt") == "half done\n"
     assert len(cli.git("worktree", "list").splitlines()) == 1
     assert files_of(cli) == []
@@ -117,16 +119,6 @@ def test_nohup_is_heeded(cli: Cli) -> None:
         wait_until(lambda: statuses(cli).get("a") == "running", "the task")
         process.send_signal(signal.SIGHUP)
         assert cli.finish(process).returncode == 0
-
-
-def test_kept_work_is_named(at_work: tuple[Cli, subprocess.Popen[str]]) -> None:
-    """The summary of an interrupted run names the branch that the half-done work is on, and so does the task."""
-    cli, process = at_work
-    process.send_signal(signal.SIGINT)
-    done = cli.finish(process)
-    run = cli.json("show")["run"]
-    assert f"orchestrator/{run}/change" in done.stdout
-    assert cli.json("show", run, "change")["workspace"]["branch"] == f"orchestrator/{run}/change"
 
 
 def test_json_of_an_interrupted_run(cli: Cli) -> None:

@@ -38,6 +38,8 @@ tasks:
     needs: [g]
     write: {path: out.md, text: "{{ tasks.f.value.sum }} {{ tasks.d.files | join }} {{ tasks.e.branch }}"}
 """
+READING = PLAN[: PLAN.index("  c: ")]
+"""The first two tasks of it."""
 
 
 class Recorder(OfflineModel):
@@ -64,9 +66,11 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-async def run(repository: Path, env: dict[str, str], *more: str) -> "subprocess.CompletedProcess[str]":
-    """`orchestrator run` on the plan, in the repository."""
-    (repository / "plan.yaml").write_text(PLAN, "utf-8")
+async def run(
+    repository: Path, env: dict[str, str], *more: str, plan: str = PLAN
+) -> "subprocess.CompletedProcess[str]":
+    """`orchestrator run` on a plan, in the repository."""
+    (repository / "plan.yaml").write_text(plan, "utf-8")
     command = [sys.executable, "-m", "orchestrator", "run", "plan.yaml", "--view", "none", "--json", "-", *more]
     return await to_thread.run_sync(
         lambda: subprocess.run(
@@ -110,7 +114,7 @@ async def test_the_users_hooks_run_when_they_are_asked_for(repository: Path) -> 
     hook_ran, _ = set_traps()
     async with open_gateway(OfflineModel()) as upstream:
         env = dict(os.environ) | dict(upstream.env)
-        await run(repository, env, "--set", "agents.reader.settings=[user, project]")
+        await run(repository, env, "--set", "agents.reader.settings=[user, project]", plan=READING)
     assert hook_ran.exists()
 
 

@@ -12,11 +12,11 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
-def block(language: str) -> str:
-    """The first code block in the language."""
-    found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    assert found, f"the README has no {language} block"
-    return found[1]
+def block(language: str, number: int = 0) -> str:
+    """A code block in the language, by its place among them."""
+    found = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    assert len(found) > number, f"the README has only {len(found)} blocks of {language}"
+    return str(found[number])
 
 
 def test_the_first_script_runs(tmp_path: Path) -> None:
@@ -41,7 +41,30 @@ def test_the_first_plan_runs(cli: Cli, tmp_path: Path) -> None:
     assert list(tmp_path.rglob("first-report.md")), "no report"
 
 
-@pytest.mark.parametrize("end", ["orchestrator demo", "pytest"])
+def test_the_patterns_run(cli: Cli, tmp_path: Path) -> None:
+    """The plan with every pattern is good, and the script with every pattern gives what its lines print."""
+    plan, script = tmp_path / "patterns.yaml", tmp_path / "patterns.py"
+    plan.write_text(block("yaml", 1), "utf-8")
+    checked = cli("plan", "check", str(plan))
+    assert checked.returncode == 0, checked.stderr
+    script.write_text(block("python", 1), "utf-8")
+    done = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    pipeline, vote, split, asked = done.stdout.splitlines()
+    assert pipeline.endswith(" 0")
+    assert vote.startswith(("2 of 3 say", "all 3 say"))
+    assert split.startswith("ok ")
+    assert asked.startswith("done True ")
+
+
+def test_the_agents_that_talk_are_good(cli: Cli, tmp_path: Path) -> None:
+    """The agents of the README are such as a plan can have."""
+    plan = tmp_path / "talking.yaml"
+    plan.write_text(block("yaml", 2) + "tasks: {plan: {agent: planner, prompt: Plan.}}\n", "utf-8")
+    checked = cli("plan", "check", str(plan))
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("end", ["orchestrator demo", "pytest -n 2"])
 def test_the_two_commands_are_there(end: str) -> None:
     """Each of the two commands is one line that makes the venv, installs and runs."""
     (line,) = [line for line in README.splitlines() if line.startswith("python3 -m venv") and line.endswith(end)]

@@ -97,6 +97,7 @@ async def test_two_on_one_session_queue(asks: Asks, here: Workspace) -> None:
     assert json.loads(fork.text)[:4] == ["say one", *["say more"] * 3]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # who waits, for 5 s, is the launcher, which has no loop
 async def test_a_session_that_another_process_drives(asks: Asks, here: Workspace, tmp_path: Path) -> None:
     """A session that is driven elsewhere is told as busy; a fork of it is possible."""
     locks = tmp_path / "locks"

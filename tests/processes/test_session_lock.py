@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from orchestrator.processes.launcher import BUSY, PATIENCE
 
 __all__ = ["launch"]
 
+HASTY = (
+    sys.executable,
+    "-c",
+    "import sys; from orchestrator.processes import launcher; launcher.PATIENCE = 0.5; launcher.main(sys.argv[1:])",
+)
+"""A launcher that tries for half a second."""
 BUSY_LINE = "orchestrator: the session is being driven by another process\n"
 
 
@@ -65,7 +72,8 @@ def test_it_is_not_free_while_the_program_lives(launch: Launch, lock: Path, tmp_
     process.stdout.readline()
     process.kill()
     try:
-        assert launch("echo started", ORCHESTRATOR_SESSION_LOCK=lock).communicate(timeout=10) == ("", BUSY_LINE)
+        other = launch("echo started", HASTY, ORCHESTRATOR_SESSION_LOCK=lock)
+        assert other.communicate(timeout=10) == ("", BUSY_LINE)
     finally:
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     assert launch("echo started", ORCHESTRATOR_SESSION_LOCK=lock).communicate(timeout=10) == ("started\n", "")

@@ -39,6 +39,16 @@ VALID = {
             "prompt": "x",
             "rehearsal": [{"say": "x"}, {"fail": {"status": 429}}, {"write": {"path": "a", "text": "b"}}],
         },
+        "grid": {"matrix": {"a": [1], "b": "{{ [item.a] }}"}, "prompt": "{{ item.b }}", "needs": [{"task": "ask"}]},
+        "line": {
+            "foreach": [1],
+            "pipeline": {
+                "one": {"prompt": "{{ item }}"},
+                "two": {"foreach": [2], "prompt": "{{ previous.text }} {{ outer.item }} {{ stages.one.ok }}"},
+            },
+        },
+        "vote": {"vote": {"times": 2, "by": "judge", "judge": {"prompt": "x"}}, "prompt": "{{ voter }}"},
+        "split": {"fan_out": {"split": "{{ goal }}", "part": {"prompt": "{{ item }}"}, "most": 2}, "prompt": "x"},
     },
 }
 plain = ["tasks", "prompt", "a", "ask", "default", "10m", ".", "/", "$schema", "$ref", "type", "", "\0"]

@@ -3,14 +3,16 @@
 An ignore that mypy does not need is an error here, so each of them proves that the line below it is refused.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import assert_type
 
+import anyio
 from pydantic import BaseModel
 
 from orchestrator import (
     Agent,
+    Candidate,
     Fault,
     Handle,
     InternalError,
@@ -21,6 +23,7 @@ from orchestrator import (
     Plan,
     PlanError,
     Result,
+    Results,
     Run,
     RunReport,
     Status,
@@ -28,8 +31,11 @@ from orchestrator import (
     TaskFailed,
     Usage,
     UsageError,
+    Vote,
+    Waited,
     WorkspaceInfo,
     WorkspaceSpec,
+    majority,
     open_run,
     run_plan,
 )
@@ -100,7 +106,15 @@ def show(result: Result) -> None:
 async def ask_many(run: Run) -> None:
     """Many agents at once, in the items' order and as they finish."""
     in_order = await run.map("What is {}?", ["a", "b"], agent=auditor, returns=Verdict, key="what")
-    assert_type(in_order, list[Result])
+    assert_type(in_order, Results)
+    assert_type(in_order[0], Result)
+    assert_type(in_order.ok, bool)
+    assert_type(in_order.succeeded, list[Result])
+    assert_type(in_order.failed, list[Result])
+    assert_type(in_order.texts, list[str])
+    assert_type(in_order.outcomes, dict[Outcome, int])
+    print(in_order.values)
+    plain_list: list[Result] = in_order
 
     by_function: Callable[[int], str] = "{}".format
     await run.map(by_function, range(3), workspace="directory", needs=in_order, timeout=60, retries=0)
@@ -109,6 +123,83 @@ async def ask_many(run: Run) -> None:
         async for result in results:
             assert_type(result, Result)
             break
+    send, queue = anyio.create_memory_object_stream[str](10)
+    async with send, run.as_completed("{}", queue, agent=auditor) as results:
+        assert_type(await anext(results), Result)
+    print(plain_list)
+
+
+def longest(results: Sequence[Result]) -> Result | None:
+    return max(results, key=lambda result: len(result.text), default=None)
+
+
+async def vote(run: Run) -> None:
+    """Votes: by majority, by a function, by a judge."""
+    chosen = await run.vote("Which?", times=3, by=majority, on="answer", ties="first", returns=Verdict, key="v")
+    assert_type(chosen, Vote)
+    assert_type(chosen.winner, Result | None)
+    assert_type(chosen.results, list[Result])
+    assert_type(chosen.candidates, tuple[Candidate, ...])
+    assert_type(chosen.candidates[0].count, int)
+    assert_type(chosen.candidates[0].text, str)
+    assert_type(chosen.candidates[0].tasks, tuple[str, ...])
+    assert_type((chosen.ok, chosen.tie, chosen.unanimous), tuple[bool, bool, bool])
+    assert_type(chosen.agreement, float)
+    assert_type(chosen.failed, list[Result])
+    assert_type(chosen.outcome, Outcome)
+    assert_type((chosen.task, chosen.text, chosen.note), tuple[str, str, str])
+    assert_type((chosen.error, chosen.reason), tuple[str | None, str | None])
+    await run.vote("Which?", times=3, by=longest, early=False, agent=auditor, timeout="5m")
+    await run.vote("Which?", times=3, judge="the shortest")
+    await run.vote("Which?", times=3, judge=Agent(model="opus"))
+    await run.vote("Which?", times=3, judge=Task("the shortest", agent=auditor))
+    assert_type(majority(chosen.results, on="answer"), Result | None)
+
+
+def double_check(before: Result, item: str) -> Task | None:
+    return Task(f"Check {item}: {before.text}") if before.ok else None
+
+
+async def stages(run: Run) -> None:
+    """A pipeline, of each kind of stage; a goal that is split and joined."""
+    results = await run.pipeline(
+        ["a", "b"], "Look at {}", Task("Read {}", agent=auditor), lambda before: f"Now {before.text}", double_check,
+        key="p", agent=auditor, needs=["a"],
+    )  # fmt: skip
+    assert_type(results, Results)
+    whole = await run.fan_out("Audit it.")
+    assert_type(whole, Result)
+    assert_type(whole.note, str | None)
+    await run.fan_out(
+        "Audit it.",
+        split="Split {goal} in {most}",
+        part=Task("{task}", agent=auditor, workspace="worktree"),
+        join=lambda results: f"Join {len(results)}",
+        most=4,
+        returns=Verdict,
+        key="f",
+    )
+
+
+async def groups(run: Run) -> None:
+    """A run inside a run, and what can be asked of either."""
+    async with run.group("backend", agent=auditor, workspace="worktree") as backend:
+        assert_type(backend, Run)
+        handle = backend.submit(Task("x", key="a"))
+        async with backend.group("tests") as tests:
+            await tests.agent("x")
+        assert_type(backend.status(handle), Status)
+        assert_type(backend.statuses(), dict[str, Status])
+        assert_type(backend.is_complete(), bool)
+        assert_type(backend.is_complete(handle, "a"), bool)
+        assert_type(backend.results(), dict[str, Result])
+        assert_type(backend.by_session(), dict[str, Result])
+        waited = await backend.wait(handle, first=1, timeout="5m")
+        assert_type(waited, Waited)
+        assert_type(waited.done, list[Result])
+        done, pending = await backend.wait("a")
+        assert_type(pending, list[str])
+        await run.agent("x", needs=[handle, done[0], {"task": handle, "allow": "failed"}])
 
 
 async def submit(run: Run) -> None:
@@ -145,7 +236,7 @@ async def plan(run: Run) -> None:
     """A plan inside a run."""
     assert_type(await run.plan("plan.yaml"), dict[str, Result])
     await run.plan(Path("plan.yaml"))
-    await run.plan(Plan.model_validate({"tasks": {"a": {"prompt": "x"}}}))
+    await run.plan(Plan.model_validate({"tasks": {"a": {"prompt": "x"}}}), key="again", vars={"topic": "x"})
 
 
 async def main() -> None:
@@ -200,6 +291,12 @@ async def wrong(run: Run) -> None:
     run.submit("x")  # type: ignore[arg-type]
     Agent(permission_mode="yolo")  # type: ignore[arg-type]
     Agent(tool=("Read",))  # type: ignore[call-arg]
+    await run.vote("x")  # type: ignore[call-arg]
+    await run.vote("x", times=3, by="majority")  # type: ignore[arg-type]
+    await run.vote("x", times=3, ties="last")  # type: ignore[arg-type]
+    await run.pipeline([1], 3)  # type: ignore[arg-type]
+    await run.fan_out("x", most="8")  # type: ignore[arg-type]
+    run.status(3)  # type: ignore[arg-type]
     results: list[str] = await run.map("{}", [1])  # type: ignore[assignment]
     number: str = await run.call(count, "a", most=1)  # type: ignore[arg-type]
     open_run(limits={"concurrent": 3})  # type: ignore[arg-type]

@@ -273,3 +273,18 @@ def order(events: list[Event]) -> list[str]:
     kinds = [type(event).__name__ for event in events]
     pairs = zip([None, *kinds], kinds, strict=False)
     return [kind for before, kind in pairs if kind != "AgentMessage" or before != kind]
+
+
+async def test_waiting_for_the_run_leaves_time_for_the_checks(tmp_path: Path) -> None:
+    """What an agent waits for with the run's own tools is no part of the timeout that its checks have to keep too."""
+
+    async def call(tool: str, given: Any) -> Any:
+        await anyio.sleep(1000)
+
+    async def act(call: CallTool) -> None:
+        await call("ask", {})
+
+    agent, events = ScriptedAgent(lambda _: Reply(seconds=50, act=act)), Collected()
+    executor = LocalExecutor(agent, {"fake": FakeWorkspaces(tmp_path)}, ScriptedChecks())
+    assert (await executor.run(replace(ATTEMPT, timeout=60), events, call)).ok
+    assert ran(events) == [("lint", 0), ("test", 0)]

@@ -1,8 +1,19 @@
 """What agents are told when they are to go on."""
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from orchestrator.prompts import MOST_OUTPUT, MOST_TASK, failed_check, goes_on, interrupted, repair, task_of
+from orchestrator.prompts import (
+    MOST_OUTPUT,
+    MOST_TASK,
+    choice_schema,
+    failed_check,
+    goes_on,
+    interrupted,
+    judge_prompt,
+    repair,
+    task_of,
+)
 
 TASK = "Write the report.\n\nThe task was:\n\nlong."
 
@@ -46,3 +57,18 @@ def test_a_failed_check_has_the_end_of_its_output() -> None:
     assert "first" not in told
     assert "did not end by itself" in failed_check("sleep 9", None, "")
     assert "It printed nothing." in failed_check("sleep 9", None, " \n")
+
+
+def test_a_judge_is_shown_everything() -> None:
+    """A judge's prompt has the question, each answer by its number, data as JSON, and what to choose by."""
+    told = judge_prompt("Which?", [("blue\nsea", None), ("", {"a": "ü"})], "Be strict.")
+    assert told.index("Be strict.") < told.index("Which?") < told.index("## Answer 1\n\nblue\nsea")
+    assert told.endswith('## Answer 2\n\n{"a": "ü"}')
+    assert "Choose by this" not in judge_prompt("Which?", [("a", None)])
+
+
+def test_a_choice_is_one_of_them() -> None:
+    """The schema of a judge's answer takes the number of an answer that is there, with a reason."""
+    valid = Draft202012Validator(choice_schema(2)).is_valid
+    assert valid({"choice": 2, "reason": "x"})
+    assert not any(map(valid, [{"choice": 3, "reason": "x"}, {"choice": 0, "reason": "x"}, {"choice": 1}, {}]))

@@ -1,5 +1,6 @@
 """The clocks of an attempt, on a clock that jumps."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -111,3 +112,35 @@ async def test_a_timeout_for_all_of_it() -> None:
     assert (round(at), verdict) == (100, (Outcome.TIMEOUT, "it took longer than its timeout of 100 s"))
     assert await tell([(1, INIT), (97, RESULT)], timeout=100) == (pytest.approx(100), None)
     assert (await tell([], timeout=1000))[0] == pytest.approx(60)
+
+
+async def test_time_that_an_agent_waits_for_its_run_does_not_count() -> None:
+    """While the run does what the agent asked of it all clocks stand still; then they go on where they stood."""
+    clock, begun = Clock(AGENT, 5000), anyio.current_time()
+    clock.heed(INIT)
+    clock.heed(calls("mcp__run__ask"))
+    async with anyio.create_task_group() as group:
+
+        async def wait() -> None:
+            with clock.stopped():
+                await anyio.sleep(10)
+                with clock.stopped():
+                    await anyio.sleep(86_400)
+
+        group.start_soon(wait)
+        verdict = await clock.strikes()
+    assert verdict is not None
+    assert verdict[0] is Outcome.STALLED
+    assert round(anyio.current_time() - begun) == 86_410 + 3600
+
+
+async def test_a_timeout_counts_on_after_waiting() -> None:
+    """What was left of the timeout before the agent waited is left after it."""
+    clock, begun = Clock(AGENT, 100), anyio.current_time()
+    clock.heed(INIT)
+    await anyio.sleep(40)
+    with clock.stopped():
+        assert clock.due() == (math.inf, None)
+        await anyio.sleep(1000)
+    assert await clock.strikes() == (Outcome.TIMEOUT, "it took longer than its timeout of 100 s")
+    assert round(anyio.current_time() - begun) == 1100

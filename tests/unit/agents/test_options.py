@@ -9,9 +9,12 @@ import pytest
 
 from orchestrator.agents.opening import Opening
 from orchestrator.agents.options import environment, to_options
-from orchestrator.plan.model import Agent
+from orchestrator.agents.tools import to_sdk_tool
+from orchestrator.errors import UsageError
+from orchestrator.plan.model import Agent, Spawn
 from orchestrator.processes.den import Den
 from orchestrator.task import Attempt
+from orchestrator.tools import SPAWN, TALK
 from workspaces import WorkspaceSpec
 
 DEN = Den(Path("/den"))
@@ -154,3 +157,67 @@ def test_an_agent_cannot_leave_its_upstream() -> None:
     """An agent's own variables do not lead it past the upstream."""
     made = environment(attempt(env={"ANTHROPIC_BASE_URL": "http://elsewhere"}), DEN, CONFIG, Upstream())
     assert made["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:1"
+
+
+def test_the_runs_tools() -> None:
+    """An agent that may talk or spawn has a server of ours, rules that let its calls through, and all in its sight."""
+    assert options().mcp_servers == {}
+    assert "ENABLE_TOOL_SEARCH" not in options().env
+    both = options(talk=True, spawn=Spawn())
+    (server,) = both.mcp_servers.values()
+    assert server["type"] == "sdk"
+    assert both.allowed_tools == [f"mcp__run__{tool.name}" for tool in (*TALK, *SPAWN)]
+    assert options(spawn=Spawn()).allowed_tools == ["mcp__run__spawn_task", "mcp__run__await_tasks"]
+    assert both.env["ENABLE_TOOL_SEARCH"] == "false"
+    assert options(talk=True, env={"ENABLE_TOOL_SEARCH": "true"}).env["ENABLE_TOOL_SEARCH"] == "true"
+
+
+def test_the_runs_tools_beside_the_agents_own_servers(tmp_path: Path) -> None:
+    """The agent's own configuration is a file, as ever, and no part of the command line."""
+    assert options(talk=True, mcp_servers="/own.json").extra_args == {"mcp-config": "/own.json"}
+    assert options(mcp_servers="/own.json").extra_args == {}
+    den = Den(tmp_path)
+    den.servers("s").parent.mkdir(parents=True, exist_ok=True)
+    made = to_options(
+        attempt(talk=True, mcp_servers={"own": {"command": "x", "env": {"KEY": "secret"}}}),
+        FRESH,
+        Path("/place"),
+        den,
+        CONFIG,
+        None,
+    )
+    assert "secret" in Path(made.extra_args["mcp-config"]).read_text()
+    assert list(made.mcp_servers) == ["run"]
+
+
+def test_an_agent_is_told_its_name() -> None:
+    """It is told what it is called and which tools it has, behind what its options append; others are told nothing."""
+    assert (
+        options(talk=True, append_system="Be brief.")
+        .system_prompt["append"]
+        .startswith("Be brief.\n\nYou are the agent called `t`")
+    )
+    told = options(system="You test.", spawn=Spawn(count=3, agents=("q",))).system_prompt
+    assert told.startswith("You test.\n\nYou are the agent called `t`")
+    assert "3 at most" in told
+    assert "The agents that you can choose from: q." in told
+    assert options(system="You test.").system_prompt == "You test."
+
+
+@pytest.mark.anyio
+async def test_what_a_tool_gives() -> None:
+    """An answer is text; what cannot be done, and a fault of ours, are errors that the agent can read."""
+
+    async def call(tool: str, given: Any) -> Any:
+        if tool == "publish":
+            raise UsageError("no such key")
+        if tool == "ask":
+            raise ValueError("odd")
+        return {"tool": tool, **given}
+
+    handlers = {tool.name: to_sdk_tool(tool, call).handler for tool in TALK}
+    text = (await handlers["lookup"]({"key": "k"}))["content"][0]["text"]
+    assert json.loads(text) == {"tool": "lookup", "key": "k"}
+    refused = await handlers["publish"]({})
+    assert refused == {"content": [{"type": "text", "text": "no such key"}], "is_error": True}
+    assert (await handlers["ask"]({}))["content"][0]["text"] == "ask: ValueError: odd"

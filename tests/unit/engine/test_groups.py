@@ -90,6 +90,15 @@ async def test_groups_in_groups() -> None:
     assert ends.index("inner") < ends.index("outer")
 
 
+async def test_many_groups_at_once() -> None:
+    """A group of a thousand groups, each with a task, unfolds and ends: no stack grows with their number."""
+    stage = Stage(concurrent=50)
+    many = [group(f"g{number}", [asking(f"t{number}")], kind="plan") for number in range(1000)]
+    async with stage.open() as run:
+        assert (await result_of(run, group("all", many, kind="plan"))).ok
+    assert (run.report().succeeded, run.report().status) == (1000, "done")
+
+
 async def test_enough_ends_the_rest() -> None:
     """Once a group has enough, parts at work are ended and those that wait are not begun; neither counts as failed."""
     seconds = {"a": 1, "b": 1e6, "c": 1e6}
@@ -182,7 +191,7 @@ async def test_places_are_lent(width: int) -> None:
             await anyio.sleep(1)
             core.spawn(asking("boss.hand", parent="boss"), 1, {})
             at_work.remove("boss")
-            async with core.lending():
+            async with core.lending("boss"):
                 await core.wait("boss.hand")
             at_work.add("boss")
             most = max(most, len(at_work))

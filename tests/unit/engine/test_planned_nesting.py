@@ -58,7 +58,8 @@ async def test_a_plan_in_a_loop(tmp_path: Path) -> None:
     assert stage.prompt("part[1].each[0]") == "1 Ask about coffee first"
     text = "1 Ask about coffee first 7 Ask about coffee first"
     assert stage.prompt("end") == f"{text} 2"
-    assert results["part"].value[1] == {"ask": "Ask about coffee first", "each": [None, None], "report": text}
+    each = ["1 Ask about coffee first", "7 Ask about coffee first"]
+    assert results["part"].value[1] == {"ask": "Ask about coffee first", "each": each, "report": text}
     assert run.report().results["part[1]"].text == text
     assert stage.executor.most_at_once > 1
     kinds = {event.task: (event.task_kind, event.parent, event.agent) for event in stage.of(TaskAdded)}
@@ -93,6 +94,18 @@ async def test_a_failure_inside_fails_the_whole(tmp_path: Path) -> None:
     assert (results["p"].outcome, results["p"].error) == (Outcome.PARTIAL, "1 of 3 did not succeed: p.b")
     assert (results["q"].ok, results["q"].value, results["q"].text) == (True, {"a": "done"}, "")
     assert stage.prompt("e") == "{'a': 'done'}"
+
+
+async def test_a_failure_inside_that_is_allowed(tmp_path: Path) -> None:
+    """It does not fail the whole, which says so; of a loop that may fail in part the rest is there."""
+    inner = "tasks:\n  a: {prompt: x, allow_failure: true}\n"
+    inner += "  b: {foreach: [1, 2], prompt: '{{ item }}', allow_failure: true}\n"
+    refused = [Reply(outcome=Outcome.AUTH, error="no key")]
+    stage = Stage({"p.a": refused, "p.b[0]": refused})
+    async with stage.open(directory=tmp_path) as run:
+        results = await run.plan(write(tmp_path, outer="tasks:\n  p: {plan: sub/inner.yaml}\n", inner=inner))
+    assert (results["p"].ok, results["p"].value) == (True, {"b": ["done"]})
+    assert results["p"].note == "failed, as they may: p.a, p.b"
 
 
 async def test_a_condition_skips_the_whole(tmp_path: Path) -> None:

@@ -102,6 +102,15 @@ async def test_a_stage_may_follow_one_that_failed(tmp_path: Path, needs: Any) ->
     assert (results["p"].ok, results["p"].text) == (True, "well")
 
 
+async def test_a_last_stage_that_may_fail_in_part(tmp_path: Path) -> None:
+    """A loop with `allow_failure` at the end gives what its good parts gave, and the pipeline succeeds with a note."""
+    stage = Stage({"p.each[0]": [Reply(outcome=Outcome.AUTH, error="no key")], "p.each[1]": [Reply(value=2)]})
+    pipeline = {"a": {"prompt": "a"}, "each": {"foreach": [1, 2], "prompt": "x", "allow_failure": True}}
+    results = await carry_out(stage, {"p": {"pipeline": pipeline}}, tmp_path)
+    assert (results["p"].ok, results["p"].value) == (True, [2])
+    assert results["p"].note == "stage each: 1 of 2 did not succeed: p.each[0]"
+
+
 async def test_loops_in_a_loop(tmp_path: Path) -> None:
     """A stage that loops over what the stage before found has its own item, and `outer` for the item around it."""
     stage = Stage(lambda attempt: Reply(attempt.prompt, value={"found": [attempt.prompt + "1", attempt.prompt + "2"]}))

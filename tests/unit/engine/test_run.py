@@ -233,7 +233,9 @@ async def test_whatever_an_agent_says_is_kept(text: str, journal: str, tmp_path:
     assert run.report().ok
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1: 2}, {"x", 1}, object], ids=str)
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), {1: 2}, {"x", 1}, object], ids=["nan", "inf", "numbered", "set", "class"]
+)
 @pytest.mark.parametrize("journal", ["memory", "sqlite"])
 async def test_whatever_a_function_returns_is_kept(value: Any, journal: str, tmp_path: Path) -> None:
     """A value that JSON does not know does no harm to the run or its journal."""

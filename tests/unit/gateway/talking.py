@@ -66,6 +66,8 @@ class Talk:
         if use["name"] in self.refused:
             return {**result, "content": "Permission denied.", "is_error": True}
         try:
+            if use["name"].startswith("mcp__run__"):
+                return {**result, "content": f"gave {dict(use['input'])}"}
             return {**result, "content": getattr(self, f"_{use['name'].lower()}")(use["input"])}
         except OSError as error:
             return {**result, "content": str(error), "is_error": True}

@@ -10,6 +10,7 @@ from orchestrator.gateway.errors import ApiError
 from orchestrator.gateway.offline import OfflineModel
 from orchestrator.gateway.rehearsal import play
 from orchestrator.gateway.steps import Bash, Fail, Say, parse_steps
+from orchestrator.prompts import asked_by
 
 pytestmark = pytest.mark.anyio
 
@@ -180,3 +181,36 @@ def test_a_wrong_step_is_named(raw: Any, message: str) -> None:
     """The error says which step is wrong, what was found, and what is expected."""
     with pytest.raises(ValueError, match=message):
         parse_steps(raw)
+
+
+async def test_the_runs_own_tools(tmp_path: Path) -> None:
+    """A `call` uses a tool of the run; what that gave can stand in later texts and input."""
+    tools = ("mcp__run__lookup", "mcp__run__publish", "Write")
+    lookup = {"call": {"tool": "lookup", "input": {"key": "k"}}}
+    publish = {"call": {"tool": "publish", "input": {"key": "r", "value": ["<given>", 1]}}}
+    write = {"write": {"path": "a", "text": "<given>"}}
+    talk = rehearse(tmp_path, lookup, write, publish, {"say": "<given>"}, tools=tools)
+    said = await talk.ask("go")
+    assert talk.used == ["mcp__run__lookup", "Write", "mcp__run__publish"]
+    assert (tmp_path / "a").read_text() == "gave {'key': 'k'}"
+    assert talk.calls[-1][1] == {"key": "r", "value": ["gave {'key': 'k'}", 1]}
+    assert said == f"gave {dict(talk.calls[-1][1])}"
+
+
+async def test_a_tool_that_the_agent_does_not_have(tmp_path: Path) -> None:
+    """A `call` without `talk` or `spawn` is passed over, and said."""
+    talk = rehearse(tmp_path, {"call": {"tool": "ask"}}, {"say": "Done."})
+    assert "needs the tool mcp__run__ask, which is not offered" in await talk.ask("go")
+
+
+@pytest.mark.parametrize(
+    ("behind", "answer"),
+    [([{"end": "Written."}, {"say": "For speed."}], "For speed."), ([{"say": "Written."}], "= 42")],
+)
+async def test_an_answer_to_another_agent(tmp_path: Path, behind: list[Any], answer: str) -> None:
+    """A question gets what stands behind the last `end`; without one the rules answer it."""
+    talk = rehearse(tmp_path, *behind)
+    assert await talk.ask("go") == "Written."
+    question = asked_by("reviewer", "What is 6 * 7?")
+    talk.model.announce(make_attempt(question, behind))
+    assert (await talk.ask(question)).strip().endswith(answer)

@@ -22,6 +22,14 @@ async def test_it_searches_reads_and_quotes(docs: Path) -> None:
     assert "docs/configuration.md:5: ## Timeouts" in text
 
 
+async def test_a_file_that_is_to_be_read_is_what_the_answer_is_about(docs: Path) -> None:
+    """Of a file that the prompt wants read, the answer quotes that file alone, whatever others say of the topic."""
+    (docs / "other.md").write_text("# Kettle\n\nIt whistles when there are timeouts.\n")
+    text = await Talk(docs).ask("Read other.md and say what it has about the timeouts of kettle.")
+    assert "other.md:3" in text
+    assert "configuration.md" not in text
+
+
 async def test_it_says_that_nothing_was_found(docs: Path) -> None:
     """An answer about something that is not there says so and quotes nothing."""
     assert "Nothing was found about submarines" in await Talk(docs).ask("Tell me about submarines")

@@ -239,6 +239,17 @@ def test_a_byte_order_mark_is_no_fault(write):
             "defaults: {workspace: nope}\ntasks: {a: {prompt: x}}",
             "plan.yaml:1: defaults.workspace: found the text 'nope'",
         ),
+        ("tasks: {a: {prompt: x, rehearsal: [{call: ask}]}}", "call: found the text 'ask', expected a mapping of tool"),
+        ("tasks: {a: {prompt: x, rehearsal: [{call: {input: {}}}]}}", "call: found the keys input, expected a mapping"),
+        ("tasks: {a: {prompt: x, rehearsal: [{call: {tool: a, input: 3}}]}}", "input: found the number 3"),
+        (
+            "agents: {b: {spawn: {agents: [c]}}}\ntasks: {a: {prompt: x}}",
+            "agents.b.spawn.agents[0]: found the text 'c', expected one of b",
+        ),
+        (
+            "agents: {b: {talk: true, mcp_servers: {run: {command: x}}}}\ntasks: {a: {prompt: x}}",
+            "mcp_servers: found the name run beside talk or spawn",
+        ),
         ("tasks: {a: {prompt: x, rehearsal: [{answer: 3}]}}", "answer: found the number 3, expected a mapping"),
         ("tasks: {a: {prompt: x, rehearsal: [{wait: soon}]}}", "wait: found the text 'soon', expected seconds"),
         ("name: a b\ntasks: {a: {prompt: x}}", "plan.yaml:1: name: found the text 'a b', expected letters"),

@@ -3,14 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from orchestrator.errors import PlanError
 from orchestrator.plan.expand import combinations_of
+from orchestrator.plan.finding import find_spec
 from orchestrator.plan.graph import allows_of, needs_of
 from orchestrator.plan.loading import load_plan, parse_plan
 from orchestrator.plan.model import Plan
 from orchestrator.plan.render import TemplateError
+from orchestrator.plan.schema import plan_schema
+from orchestrator.plan.source import parse_source
 
 FULL = """
 vars: {docs: [{name: a, pages: [1, 2]}], n: 3}
@@ -250,3 +254,41 @@ def test_combinations_are_in_order() -> None:
     assert found == [{"a": 1, "b": 0}, {"a": 2, "b": 0}, {"a": 2, "b": 1}]
     with pytest.raises(TemplateError, match=r"matrix\.b: found the number 2, expected a list"):
         combinations_of({"a": [2], "b": "{{ item.a }}"}, {})
+
+
+@pytest.mark.parametrize(
+    ("task", "agent"),
+    [
+        ("check[1].three[0]", None),
+        ("check[0].six.part[3]", None),
+        ("judge.judge", "q"),
+        ("out.split", "q"),
+        ("out.join", None),
+        ("vote[4]", None),
+        ("plan[0].a[2]", None),
+    ],
+)
+def test_tasks_are_found_by_their_ids(write: Any, task: str, agent: str | None) -> None:
+    """Of a stage, a voter, a judge and a task of an inner plan it is known what says what they do."""
+    loaded = load_plan(write(FULL))
+    where, spec = find_spec(loaded, task)
+    assert spec.agent == agent
+    assert (where is loaded) == (not task.startswith("plan"))
+    with pytest.raises(KeyError):
+        find_spec(loaded, f"{task}.no")
+
+
+def test_the_schema_has_every_form(write: Any) -> None:
+    """A file with all patterns fits the JSON schema for editors; wrong ones do not."""
+    validator = jsonschema.Draft202012Validator(plan_schema())
+    assert list(validator.iter_errors(parse_source(FULL, "plan.yaml").data)) == []
+    for wrong in (
+        {"pipeline": {"a": {"pipeline": {}}}},
+        {"pipeline": {"a b": {"prompt": "x"}}},
+        {"vote": {"times": 0}},
+        {"fan_out": {"split": 3}},
+        {"matrix": {"a": 3}},
+        {"needs": [{"tsk": "b"}]},
+        {"plan": 3},
+    ):
+        assert list(validator.iter_errors({"tasks": {"a": wrong}})), wrong

@@ -24,7 +24,7 @@ BEGUN_ANEW = {
     Outcome.EMPTY: 0.0,
     Outcome.TOO_LONG: 0.0,
 }
-REPAIRED = {Outcome.MISSING_OUTPUT, Outcome.INVALID_OUTPUT}
+REPAIRED = (Outcome.MISSING_OUTPUT, Outcome.INVALID_OUTPUT)
 EXPECTED = (
     {outcome: Retry(wait, How.CONTINUE) for outcome, wait in CONTINUED.items()}
     | {outcome: Retry(wait, How.FRESH) for outcome, wait in BEGUN_ANEW.items()}

@@ -24,6 +24,7 @@ from orchestrator.events import (
     TaskWaits,
     WorkspaceOpened,
 )
+from orchestrator.state import RunState
 from orchestrator.task import Outcome
 from orchestrator.testing.samples import sample_records
 from orchestrator.views.jsonl import JsonlView
@@ -41,6 +42,11 @@ async def feed(records: Sequence[Record]) -> AsyncIterator[Sequence[Record]]:
 
 
 class TestLine:
+    def test_a_question(self) -> None:
+        """An agent asks another: who, whom, and what."""
+        asked = TaskSpawned(task="a", attempt=1, child="a.ask-1", asked={"to": "b", "question": "Why?"})
+        assert line(asked, RunState(), RUN) == "a: asks b (a.ask-1): Why?"
+
     def test_a_run_begins(self) -> None:
         """Its id and width, and of whom the answers come unless they are Claude's."""
         assert said(Story(begun(3, upstream=None))) == f"run {RUN}: 3 at once"

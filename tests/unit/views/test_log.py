@@ -5,7 +5,19 @@ from typing import Any
 import pytest
 from drawing import BEGUN, RUN, STEERING, controls, ended, result
 
-from orchestrator.events import AgentMessage, AttemptFinished, AttemptStarted, Event, Record, TaskAdded, WorkspaceOpened
+from orchestrator.events import (
+    AgentMessage,
+    AttemptFinished,
+    AttemptStarted,
+    Event,
+    MessageSent,
+    Published,
+    Record,
+    TaskAdded,
+    TaskSpawned,
+    TaskWaits,
+    WorkspaceOpened,
+)
 from orchestrator.task import Outcome, Status
 from orchestrator.testing.samples import sample_records
 from orchestrator.views.log import MOST, log_lines, shortened
@@ -34,6 +46,25 @@ def test_a_workspace() -> None:
     assert logged(WorkspaceOpened(workspace="worktree", task="a", attempt=1, path="/x", branch="b")) == [
         "# works in /x on branch b"
     ]
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (MessageSent(task="a", to="b", number=1, text="ready"), "# to b: ready"),
+        (Published(task="a", key="port", value={"n": 1}), "# published port"),
+        (TaskSpawned(task="a", attempt=1, child="a.x", asked={"prompt": "Do x."}), "# spawned a.x: Do x."),
+        (
+            TaskSpawned(task="a", attempt=1, child="a.ask-1", asked={"to": "b", "question": "Why?"}),
+            "# asks b (a.ask-1): Why?",
+        ),
+        (TaskWaits(task="a", attempt=1, waits_for="messages"), "# waits for messages"),
+    ],
+)
+def test_what_agents_tell_each_other(event: Event, line: str) -> None:
+    """Messages, what is published, and tasks that are added, in a line each."""
+    assert logged(event) == [line]
+    assert logged(TaskWaits(task="a", attempt=1, waits_for=None)) == []
 
 
 def test_words_and_tools() -> None:

@@ -1,0 +1,226 @@
+"""A goal that a model splits, its parts, and a model that joins what they came to: a group of tasks."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from orchestrator.engine.asking import Setting, fill_in, once, title, to_node, wanted
+from orchestrator.engine.steps import Ask, Expand, Node, Omit
+from orchestrator.engine.telling import told
+from orchestrator.errors import UsageError
+from orchestrator.plan.words import describe
+from orchestrator.prompts import PartDone, join_prompt, missing_parts, part_prompt, parts_schema, split_prompt
+from orchestrator.task import Outcome, Result, Task, plain
+
+MOST_PARTS = 100
+Maker = str | Task | Callable[[Any], str | Task]
+"""A template, a Task whose prompt is one, or a function that gives a prompt or a Task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FanOut:
+    """How a goal is split, worked on and joined."""
+
+    name: str
+    goal: str
+    split: Maker | None
+    part: Maker | None
+    join: Maker | None
+    most: int
+    same: Task
+    """What all of its tasks have in common."""
+    setting: Setting
+    results: Mapping[str, Result]
+    needs: tuple[str, ...] = ()
+    """What the whole of it needs."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.goal, str) or not self.goal.strip():
+            raise UsageError(
+                f"fan_out {self.name!r}: goal: found {describe(self.goal)}, expected what is to be reached"
+            )
+        if type(self.most) is not int or not 1 <= self.most <= MOST_PARTS:
+            found = describe(self.most)
+            raise UsageError(f"fan_out {self.name!r}: most: found {found}, expected 1 to {MOST_PARTS}")
+        for what, maker in (("split", self.split), ("part", self.part), ("join", self.join)):
+            if isinstance(maker, str | Task):
+                wanted(template_of(maker))
+            elif maker is not None and (not callable(maker) or inspect.iscoroutinefunction(maker)):
+                expected = "expected a template, a Task or a function that is not async"
+                raise UsageError(f"fan_out {self.name!r}: {what}: found {describe(maker)}, {expected}")
+
+            if isinstance(maker, Task) and maker.needs:
+                raise UsageError(f"fan_out {self.name!r}: {what}: needs: give them to the whole of it")
+
+    def id(self, what: str) -> str:
+        return f"{self.name}.{what}"
+
+    def expand(self) -> Expand:
+        split, part, join = self.id("split"), self.id("part"), self.id("join")
+        node = partial(Node, parent=self.name, named=self.needs)
+        return Expand(
+            (
+                node(id=split, title=title(f"split: {self.goal}"), kind="agent", prepare=once(self.ask_split)),
+                node(
+                    id=part,
+                    title=title(f"parts of: {self.goal}"),
+                    kind="loop",
+                    prepare=self.expand_parts,
+                    needs=(split,),
+                    # The joiner goes on without parts that fail, also where the first failure ends the run.
+                    allow_failure=True,
+                ),
+                node(
+                    id=join,
+                    title=title(f"join: {self.goal}"),
+                    kind="agent",
+                    prepare=once(self.ask_join),
+                    needs=(split, part),
+                    refers=(part,),
+                ),
+            ),
+            gather=self.gather,
+        )
+
+    def ask_split(self) -> Ask:
+        known = {"goal": self.goal, "most": self.most}
+        task = self.task("split", self.split, self.goal, known, split_prompt(self.goal, self.most))
+        returns = parts_schema(self.most) if task.returns is None else task.returns
+        return self.ask(replace(task, returns=returns), self.id("split"))
+
+    def parts(self) -> list[dict[str, Any]]:
+        """What the goal was split into, as `{title, task}`s. Raises UsageError when it is not that."""
+        value = plain(self.results[self.id("split")].value)
+        found = value.get("parts") if isinstance(value, Mapping) else value
+        if not isinstance(found, list) or not found:
+            raise UsageError(f"{self.id('split')} gave {describe(found)}, expected a list of parts, as {{title, task}}")
+        if len(found) > self.most:
+            raise UsageError(f"{self.id('split')} gave {len(found)} parts, expected {self.most} at most")
+        return [self.read_part(each, index) for index, each in enumerate(found)]
+
+    def read_part(self, part: Any, index: int) -> dict[str, Any]:
+        given = {"title": title(part), "task": part} if isinstance(part, str) else part
+        if not isinstance(given, Mapping) or not isinstance(given.get("task"), str) or not given["task"].strip():
+            raise UsageError(f"{self.id('split')}: part {index} is {describe(part)}, expected {{title, task}}")
+        return {**given, "title": str(given.get("title") or title(given["task"]))}
+
+    def expand_parts(self) -> Expand:
+        return Expand(tuple(self.part_node(part, index) for index, part in enumerate(self.parts())))
+
+    def part_node(self, part: Mapping[str, Any], index: int) -> Node:
+        name = f"{self.id('part')}[{index}]"
+        return Node(
+            id=name,
+            title=title(part["title"]),
+            kind="agent",
+            prepare=once(lambda: self.ask_part(part, index)),
+            parent=self.id("part"),
+            allow_failure=True,
+            named=self.needs,
+        )
+
+    def ask_part(self, part: Mapping[str, Any], index: int) -> Ask:
+        known = {**part, "goal": self.goal, "index": index}
+        task = self.task("part", self.part, part["task"], known, part_prompt(self.goal, part), part)
+        return self.ask(task, f"{self.id('part')}[{index}]")
+
+    def ask_join(self) -> Ask | Omit:
+        parts, results = self.parts(), self.part_results()
+        if not any(result.ok for result in results):
+            return Omit("no part succeeded")
+        done = [
+            PartDone(part["title"], words_of(result), None if result.ok else result.error or result.outcome.value)
+            for part, result in zip(parts, results, strict=True)
+        ]
+        told_parts = "\n\n".join(map(heading_and_words, done))
+        known = {"goal": self.goal, "results": told_parts}
+        task = self.task("join", self.join, told_parts, known, join_prompt(self.goal, done), results)
+        if isinstance(self.join, str | Task) and not shows_results(template_of(self.join)):
+            task = replace(task, prompt=task.prompt + missing_parts(done))  # they are told in any case
+        returns = self.same.returns if task.returns is None else task.returns
+        return self.ask(replace(task, returns=returns), self.id("join"))
+
+    def part_results(self) -> list[Result]:
+        parts = range(len(self.parts()))
+        return [self.results[f"{self.id('part')}[{index}]"] for index in parts]
+
+    def task(
+        self, what: str, maker: Maker | None, given: Any, known: Mapping[str, Any], default: str, to: Any = None
+    ) -> Task:
+        """The task of a step: by the user's template or function, else with the prompt that we have for it.
+
+        Checks, a rehearsal and `returns` that are given for all are the parts', the parts' and the join's.
+        """
+        plainly = replace(self.same, returns=None)
+        same = plainly if what == "part" else replace(plainly, checks=(), rehearsal=None)
+        match maker:
+            case None:
+                return replace(same, prompt=default)
+            case str():
+                return replace(same, prompt=fill_in(maker, given, known, f"{what} of {self.name!r}"))
+            case Task():
+                return replace(maker, prompt=fill_in(maker.prompt, given, known, f"{what} of {self.name!r}"))
+        try:
+            made = maker(given if to is None else to)
+        except Exception as error:
+            raise UsageError(f"fan_out {self.name!r}: {what} raised {told(error)}") from error
+        if isinstance(made, Task):
+            return made
+        if isinstance(made, str):
+            return replace(same, prompt=made)
+        raise UsageError(f"fan_out {self.name!r}: {what} gave {describe(made)}, expected a prompt or a Task")
+
+    def ask(self, task: Task, name: str) -> Ask:
+        if task.needs:
+            raise UsageError(f"task {name!r}: needs: give those of the fan_out to the whole of it")
+        step = to_node(task, name, self.setting).prepare()
+        assert isinstance(step, Ask)
+        return step
+
+    def gather(self, parts: Sequence[Result]) -> Result:
+        """What the goal came to: what the join gave, and a note on the parts that failed."""
+        split, loop, join = parts
+        if not split.ok:
+            return Result(task=self.name, outcome=split.outcome, error=f"split: {split.error}")
+        if loop.outcome not in (Outcome.OK, Outcome.PARTIAL):
+            return Result(task=self.name, outcome=loop.outcome, error=f"parts: {loop.error}")
+        results = self.part_results()
+        failed = [result for result in results if not result.ok]
+        named = "; ".join(f"{result.task}: {result.error}" for result in failed)
+        if len(failed) == len(results):
+            ends = {result.outcome for result in results}
+            outcome = ends.pop() if len(ends) == 1 else Outcome.PARTIAL
+            why = f"none of its {len(results)} parts succeeded: {named}"
+            return Result(task=self.name, outcome=outcome, error=why)
+        return Result(
+            task=self.name,
+            outcome=join.outcome,
+            text=join.text,
+            value=join.value,
+            session_id=join.session_id,
+            workspace=join.workspace,
+            error=None if join.ok else f"join: {join.error}",
+            note=f"{len(results) - len(failed)} of {len(results)} parts succeeded{f'; {named}' if failed else ''}",
+        )
+
+
+def shows_results(template: str) -> bool:
+    """Whether what the parts gave is in a join's prompt."""
+    return "results" in wanted(template) or "{}" in template.replace("{{", "")
+
+
+def template_of(maker: str | Task) -> str:
+    return maker if isinstance(maker, str) else maker.prompt
+
+
+def words_of(result: Result) -> str:
+    """What a part gave, as a text; JSON where it is data."""
+    return result.text if result.value is None else json.dumps(plain(result.value), ensure_ascii=False)
+
+
+def heading_and_words(part: PartDone) -> str:
+    """What the `{results}` of a template say of a part."""
+    return f"## {part.title}\n\n{part.text if part.error is None else f'It failed: {part.error}'}"
