@@ -104,7 +104,7 @@ class Order(Generic[Kind]):
         for task in batch:
             self._link(task)
         changed: deque[_Spot] = deque()
-        for spot in self._last_first(batch):
+        for spot in self._last_first(batch) if batch else ():
             self._pass_on(spot, changed)
         self._go_up(changed, REACH * sum(1 + len(task.needs) for task in batch))
         for spot in self._arrived:

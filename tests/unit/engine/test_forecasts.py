@@ -95,7 +95,7 @@ async def test_a_forecast_of_a_small_plan(tmp_path: Path) -> None:
         usd=pytest.approx(20),
         basis="1 earlier run",
     )
-    assert since(stage, AttemptStarted)[0].task == "long"
+    assert [event.task for event in since(stage, AttemptStarted)] == ["long", "each[2]", "each[1]", "each[0]", "report"]
     assert report.forecast is not None
     assert report.forecast.expected == told
     assert report.wall_s == pytest.approx(14, abs=0.5)
