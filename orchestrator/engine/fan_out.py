@@ -1,19 +1,18 @@
 """A goal that a model splits, its parts, and a model that joins what they came to: a group of tasks."""
 
 import inspect
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from orchestrator.engine.asking import Setting, fill_in, once, title, to_node, wanted
-from orchestrator.engine.steps import Ask, Expand, Node, Omit
+from orchestrator.engine.dividing import Dividing
+from orchestrator.engine.steps import Ask, Expand, Node
 from orchestrator.engine.telling import told
 from orchestrator.errors import UsageError
 from orchestrator.plan.words import describe
 from orchestrator.prompts import PartDone, join_prompt, missing_parts, part_prompt, parts_schema, split_prompt
-from orchestrator.task import Outcome, Result, Task, plain
+from orchestrator.task import Result, Task, plain
 
 MOST_PARTS = 100
 Maker = str | Task | Callable[[Any], str | Task]
@@ -60,30 +59,21 @@ class FanOut:
 
     def expand(self) -> Expand:
         split, part, join = self.id("split"), self.id("part"), self.id("join")
-        node = partial(Node, parent=self.name, named=self.needs)
-        return Expand(
-            (
-                node(id=split, title=title(f"split: {self.goal}"), kind="agent", prepare=once(self.ask_split)),
-                node(
-                    id=part,
-                    title=title(f"parts of: {self.goal}"),
-                    kind="loop",
-                    prepare=self.expand_parts,
-                    needs=(split,),
-                    # The joiner goes on without parts that fail, also where the first failure ends the run.
-                    allow_failure=True,
-                ),
-                node(
-                    id=join,
-                    title=title(f"join: {self.goal}"),
-                    kind="agent",
-                    prepare=once(self.ask_join),
-                    needs=(split, part),
-                    refers=(part,),
-                ),
-            ),
-            gather=self.gather,
+        return self.dividing.expand(
+            self.node(split, f"split: {self.goal}", self.ask_split),
+            Node(id=part, title=title(f"parts of: {self.goal}"), kind="loop", prepare=self.expand_parts),
+            replace(self.node(join, f"join: {self.goal}", self.ask_join), refers=(part,)),
         )
+
+    @property
+    def dividing(self) -> Dividing:
+        def titles() -> list[str]:
+            return [part["title"] for part in self.parts()]
+
+        return Dividing(name=self.name, results=self.results, titles=titles)
+
+    def node(self, name: str, heading: str, ask: Callable[[], Ask]) -> Node:
+        return Node(id=name, title=title(heading), kind="agent", prepare=once(ask), named=self.needs)
 
     def ask_split(self) -> Ask:
         known = {"goal": self.goal, "most": self.most}
@@ -111,41 +101,24 @@ class FanOut:
         return Expand(tuple(self.part_node(part, index) for index, part in enumerate(self.parts())))
 
     def part_node(self, part: Mapping[str, Any], index: int) -> Node:
-        name = f"{self.id('part')}[{index}]"
-        return Node(
-            id=name,
-            title=title(part["title"]),
-            kind="agent",
-            prepare=once(lambda: self.ask_part(part, index)),
-            parent=self.id("part"),
-            allow_failure=True,
-            named=self.needs,
-        )
+        node = self.node(f"{self.id('part')}[{index}]", part["title"], lambda: self.ask_part(part, index))
+        return replace(node, parent=self.id("part"), allow_failure=True)
 
     def ask_part(self, part: Mapping[str, Any], index: int) -> Ask:
         known = {**part, "goal": self.goal, "index": index}
         task = self.task("part", self.part, part["task"], known, part_prompt(self.goal, part), part)
         return self.ask(task, f"{self.id('part')}[{index}]")
 
-    def ask_join(self) -> Ask | Omit:
-        parts, results = self.parts(), self.part_results()
-        if not any(result.ok for result in results):
-            return Omit("no part succeeded")
-        done = [
-            PartDone(part["title"], words_of(result), None if result.ok else result.error or result.outcome.value)
-            for part, result in zip(parts, results, strict=True)
-        ]
+    def ask_join(self) -> Ask:
+        dividing, loop = self.dividing, self.id("part")
+        done = dividing.done(loop)
         told_parts = "\n\n".join(map(heading_and_words, done))
         known = {"goal": self.goal, "results": told_parts}
-        task = self.task("join", self.join, told_parts, known, join_prompt(self.goal, done), results)
+        task = self.task("join", self.join, told_parts, known, join_prompt(self.goal, done), dividing.parts(loop))
         if isinstance(self.join, str | Task) and not shows_results(template_of(self.join)):
             task = replace(task, prompt=task.prompt + missing_parts(done))  # they are told in any case
         returns = self.same.returns if task.returns is None else task.returns
         return self.ask(replace(task, returns=returns), self.id("join"))
-
-    def part_results(self) -> list[Result]:
-        parts = range(len(self.parts()))
-        return [self.results[f"{self.id('part')}[{index}]"] for index in parts]
 
     def task(
         self, what: str, maker: Maker | None, given: Any, known: Mapping[str, Any], default: str, to: Any = None
@@ -180,32 +153,6 @@ class FanOut:
         assert isinstance(step, Ask)
         return step
 
-    def gather(self, parts: Sequence[Result]) -> Result:
-        """What the goal came to: what the join gave, and a note on the parts that failed."""
-        split, loop, join = parts
-        if not split.ok:
-            return Result(task=self.name, outcome=split.outcome, error=f"split: {split.error}")
-        if loop.outcome not in (Outcome.OK, Outcome.PARTIAL):
-            return Result(task=self.name, outcome=loop.outcome, error=f"parts: {loop.error}")
-        results = self.part_results()
-        failed = [result for result in results if not result.ok]
-        named = "; ".join(f"{result.task}: {result.error}" for result in failed)
-        if len(failed) == len(results):
-            ends = {result.outcome for result in results}
-            outcome = ends.pop() if len(ends) == 1 else Outcome.PARTIAL
-            why = f"none of its {len(results)} parts succeeded: {named}"
-            return Result(task=self.name, outcome=outcome, error=why)
-        return Result(
-            task=self.name,
-            outcome=join.outcome,
-            text=join.text,
-            value=join.value,
-            session_id=join.session_id,
-            workspace=join.workspace,
-            error=None if join.ok else f"join: {join.error}",
-            note=f"{len(results) - len(failed)} of {len(results)} parts succeeded{f'; {named}' if failed else ''}",
-        )
-
 
 def shows_results(template: str) -> bool:
     """Whether what the parts gave is in a join's prompt."""
@@ -214,11 +161,6 @@ def shows_results(template: str) -> bool:
 
 def template_of(maker: str | Task) -> str:
     return maker if isinstance(maker, str) else maker.prompt
-
-
-def words_of(result: Result) -> str:
-    """What a part gave, as a text; JSON where it is data."""
-    return result.text if result.value is None else json.dumps(plain(result.value), ensure_ascii=False)
 
 
 def heading_and_words(part: PartDone) -> str:

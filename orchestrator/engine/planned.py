@@ -130,11 +130,12 @@ class PlanNodes:
 
     def pipeline(self, group: Piece, scope: Scope) -> Expand:
         stages = unfolding.pipeline_parts(self.plan, group)
-        return self.expand(group, stages, partial(unfolding.sum_up_stages, stages))
+        return self.expand(group, stages, partial(unfolding.sum_up_pipeline, stages))
 
     def fan_out(self, group: Piece, scope: Scope) -> Expand:
-        stages = splitting.fan_out_parts(self.plan, group, scope)
-        return self.expand(group, stages, partial(splitting.sum_up_fan_out, self.plan, stages))
+        dividing, stages = splitting.divide(self.plan, group, scope)
+        self.plan.parts[group.id] = stages
+        return dividing.expand(*map(self.node, stages))
 
     def nested(self, group: Piece, scope: Scope) -> Expand:
         inner = self.plan.inner[group.id] = unfolding.inner_plan(self.plan, group, scope)

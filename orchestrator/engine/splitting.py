@@ -1,22 +1,21 @@
 """Goals of a plan that agents split, work on in parts, and join."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from orchestrator.engine.dividing import Dividing
 from orchestrator.engine.filling import based_on
 from orchestrator.engine.pieces import Piece, PlanInRun, Scope, stage_of
-from orchestrator.engine.unfolding import carried, gated, mentions
+from orchestrator.engine.unfolding import mentions
 from orchestrator.plan.render import TemplateError, render
 from orchestrator.plan.specs import FanOutSpec, NeedSpec, StageSpec
 from orchestrator.plan.spots import stages_of
 from orchestrator.prompts import PartDone, join_prompt, missing_parts, part_prompt, parts_schema, split_prompt
-from orchestrator.task import Result, plain
 
 
-def fan_out_parts(plan: PlanInRun, group: Piece, scope: Scope) -> list[Piece]:
+def divide(plan: PlanInRun, group: Piece, scope: Scope) -> tuple[Dividing, tuple[Piece, Piece, Piece]]:
     """Who splits, a loop over the parts, and who joins. Raises TemplateError for a goal that cannot be filled in."""
     assert group.spec.fan_out is not None
     goal = render(group.spec.prompt or "", scope, f"{group.where}.prompt")
@@ -26,9 +25,23 @@ def fan_out_parts(plan: PlanInRun, group: Piece, scope: Scope) -> list[Piece]:
     found: list[Piece] = []
     for name, spec in step_specs(group.spec, group.spec.fan_out).items():
         where = f"{group.where}.fan_out.{name}"
-        stage = stage_of(at, name, spec, where, tuple(found), says=spec.prompt is None or mentions(spec))
-        found.append(gated(plan, stage))
-    return [worded(plan, goal, group.spec.fan_out.most, found, stage) for stage in found]
+        found.append(stage_of(at, name, spec, where, tuple(found), says=spec.prompt is None or mentions(spec)))
+    split, loop, join = found
+    dividing = Dividing(name=group.id, results=plan.results, titles=partial(titles, plan, loop))
+    return dividing, (
+        worded(split, lambda _: split_prompt(goal, most_of(group))),
+        worded(loop, lambda scope: part_prompt(goal, scope["item"])),
+        replace(join, wording=partial(word_join, goal, join, lambda: dividing.done(loop.id))),
+    )
+
+
+def most_of(group: Piece) -> int:
+    """How many parts there may be."""
+    return group.spec.fan_out.most if group.spec.fan_out else 0
+
+
+def titles(plan: PlanInRun, loop: Piece) -> list[str]:
+    return [str(part.local["item"]["title"]) for part in plan.parts.get(loop.id, ())]
 
 
 def step_specs(task: StageSpec, fan_out: FanOutSpec) -> dict[str, StageSpec]:
@@ -43,57 +56,13 @@ def step_specs(task: StageSpec, fan_out: FanOutSpec) -> dict[str, StageSpec]:
     return {name: based_on(spec, task, **more[name]) for name, spec in steps.items()}
 
 
-def worded(plan: PlanInRun, goal: str, most: int, stages: Sequence[Piece], stage: Piece) -> Piece:
-    """The stage with our own prompt where the plan has none; and whoever joins is told what failed in any case."""
-    own = stage.spec.prompt
-    if stage.name == "join":
-        return replace(
-            stage,
-            gate=partial(may_join, plan, stages),
-            wording=partial(word_join, plan, goal, stages, own, stage.where),
-        )
-    if own is not None:
-        return stage
-    if stage.name == "part":
-        return replace(stage, wording=lambda scope: part_prompt(goal, scope["item"]))
-    return replace(stage, wording=lambda scope: split_prompt(goal, most))
+def worded(stage: Piece, wording: Callable[[Scope], str]) -> Piece:
+    """The stage with our own prompt where the plan has none."""
+    return stage if stage.spec.prompt is not None else replace(stage, wording=wording)
 
 
-def may_join(plan: PlanInRun, stages: Sequence[Piece]) -> str | None:
-    """Why nothing is to be joined."""
-    split, loop = stages[0], stages[1]
-    if not plan.results[split.id].ok:
-        return f"it needs {split.id}, which is {plan.results[split.id].outcome.status}"
-    done = [plan.results[part.id].ok for part in plan.parts.get(loop.id, ())]
-    return None if any(done) else "no part succeeded"
-
-
-def word_join(plan: PlanInRun, goal: str, stages: Sequence[Piece], own: str | None, where: str, scope: Scope) -> str:
-    done = [part_done(plan, part) for part in plan.parts[stages[1].id]]
-    if own is None:
-        return join_prompt(goal, done)
-    return render(own, scope, f"{where}.prompt") + missing_parts(done)
-
-
-def part_done(plan: PlanInRun, part: Piece) -> PartDone:
-    result = plan.results[part.id]
-    text = result.text if result.value is None else json.dumps(plain(result.value), ensure_ascii=False)
-    error = None if result.ok else result.error or result.outcome.value
-    return PartDone(str(part.local["item"]["title"]), text, error)
-
-
-def sum_up_fan_out(plan: PlanInRun, stages: Sequence[Piece], results: Sequence[Result]) -> Result:
-    """What a goal came to: what the joiner gave, and a note on the parts that failed."""
-    split, loop, join = results
-    if not split.ok:
-        return carried(split, f"split: {split.error}")
-    parts = [plan.results[part.id] for part in plan.parts.get(stages[1].id, ())]
-    failed = [part for part in parts if not part.ok]
-    named = "; ".join(f"{part.task}: {part.error}" for part in failed)
-    if len(failed) == len(parts):
-        ends = {part.outcome for part in parts}
-        outcome = ends.pop() if len(ends) == 1 else loop.outcome
-        why = f"none of its {len(parts)} parts succeeded: {named}" if parts else f"parts: {loop.error}"
-        return Result(task="", outcome=outcome, error=why)
-    note = f"{len(parts) - len(failed)} of {len(parts)} parts succeeded{f'; {named}' if failed else ''}"
-    return carried(join, None if join.ok else f"join: {join.error}", note)
+def word_join(goal: str, stage: Piece, done: Callable[[], Sequence[PartDone]], scope: Scope) -> str:
+    """What the joiner is asked; what failed is told in any case."""
+    if stage.spec.prompt is None:
+        return join_prompt(goal, done())
+    return render(stage.spec.prompt, scope, f"{stage.where}.prompt") + missing_parts(done())

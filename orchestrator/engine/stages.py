@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from orchestrator.engine.asking import Setting, fill, fill_in, once, title, to_node, wanted
-from orchestrator.engine.steps import Ask, Expand, Node, Omit
+from orchestrator.engine.steps import Ask, Expand, Node, Omit, deciding, sum_up_stages
 from orchestrator.engine.telling import told
 from orchestrator.errors import UsageError
 from orchestrator.plan.words import describe
-from orchestrator.task import Outcome, Result, Task, plain
+from orchestrator.task import Result, Task, plain
 
 Stage = str | Task | Callable[..., str | Task | None]
 """A template, a Task whose prompt is one, or a function that gives a prompt, a Task, or None when the item is done."""
@@ -43,7 +43,7 @@ class Pipeline:
             id=name,
             title=title(item if isinstance(item, str) else json.dumps(plain(item), ensure_ascii=False)),
             kind="pipeline",
-            prepare=lambda: Expand(tuple(self.stage_nodes(name, item, index)), gather=partial(self.last, index)),
+            prepare=lambda: Expand(tuple(self.stage_nodes(name, item, index)), gather=sum_up_stages),
             parent=self.name,
         )
 
@@ -103,20 +103,6 @@ class Pipeline:
         parts = [self.results[part] for part in self.ids(index) if part in self.results]
         return deciding(parts) if parts else replace(whole, task=f"{self.name}[{index}]")
 
-    def last(self, index: int, parts: Sequence[Result]) -> Result:
-        """What the item comes to, as the result of its group."""
-        came_to = deciding(parts)
-        error = None if came_to.ok else f"stage {came_to.task.rpartition('.')[2]}: {came_to.error}"
-        return Result(
-            task=f"{self.name}[{index}]",
-            outcome=came_to.outcome,
-            text=came_to.text,
-            value=came_to.value,
-            session_id=came_to.session_id,
-            workspace=came_to.workspace,
-            error=error,
-        )
-
 
 def check(name: str, stages: Sequence[Any]) -> None:
     """Raises UsageError for stages that can be none."""
@@ -133,13 +119,6 @@ def check(name: str, stages: Sequence[Any]) -> None:
         elif number == 1 and takes_two(stage):
             why = "it takes two arguments, but the first stage has no result before it: it is given the item alone"
             raise UsageError(f"pipeline {name!r}: stage 1: {why}")
-
-
-def deciding(parts: Sequence[Result]) -> Result:
-    """Of the stages that an item went through the one that failed, else the last that did anything."""
-    bad = next((part for part in parts if not part.ok and part.outcome is not Outcome.SKIPPED), None)
-    done = [part for part in parts if part.ok]
-    return bad or (done or parts)[-1 if done else 0]
 
 
 def names_of(stages: Sequence[Stage]) -> list[str]:

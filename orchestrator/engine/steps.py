@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.plan.model import Agent
-from orchestrator.task import Outcome, Result
+from orchestrator.task import Outcome, Result, Status
 from workspaces import WorkspaceSpec
 
 
@@ -54,6 +54,36 @@ def sum_up(parts: Sequence[Result]) -> Result:
         outcome=Outcome.PARTIAL if bad else Outcome.OK,
         value=[part.value for part in parts if part.ok],
         error=f"{len(bad)} of {len(parts)} did not succeed: {names}" if bad else None,
+    )
+
+
+def sum_up_stages(stages: Sequence[Result]) -> Result:
+    """What an item comes to that goes through these stages."""
+    last = deciding(stages)
+    if last.outcome is Outcome.SKIPPED:
+        return Result(task="", outcome=Outcome.SKIPPED, error="all its stages were passed over")
+    return carried(last, None if last.ok else f"stage {last.task.rpartition('.')[2]}: {last.error}")
+
+
+def deciding(stages: Sequence[Result]) -> Result:
+    """The last of the stages that did anything; the first one that was ended from outside, if none failed before."""
+    ran = [each for each in stages if each.outcome is not Outcome.SKIPPED] or stages[:1]
+    worked = [each for each in ran if each.outcome.status is not Status.CANCELLED]
+    ended = [each for each in ran if each.outcome.status is Status.CANCELLED]
+    return ended[0] if ended and (not worked or worked[-1].ok) else worked[-1]
+
+
+def carried(result: Result, error: str | None = None, note: str | None = None) -> Result:
+    """A part's result as its group's: cost and time are the part's own."""
+    return Result(
+        task="",
+        outcome=result.outcome,
+        text=result.text,
+        value=result.value,
+        session_id=result.session_id,
+        workspace=result.workspace,
+        error=error,
+        note=note or result.note,
     )
 
 

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from orchestrator.engine.filling import evaluated
-from orchestrator.engine.pieces import Piece, PlanInRun, Scope, barred, loop_part, stage_of
+from orchestrator.engine.pieces import Piece, PlanInRun, Scope, barred, is_passed_over, loop_part, stage_of
 from orchestrator.engine.showing import has_failed, matrix_scope, scope_of
-from orchestrator.engine.steps import sum_up
+from orchestrator.engine.steps import carried, sum_up, sum_up_stages
 from orchestrator.plan.expand import combinations_of, items_of
 from orchestrator.plan.graph import needs_of, order
 from orchestrator.plan.references import read_references
@@ -57,35 +57,17 @@ def mentions(spec: StageSpec) -> bool:
     )
 
 
-def sum_up_stages(stages: Sequence[Piece], results: Sequence[Result]) -> Result:
+def sum_up_pipeline(stages: Sequence[Piece], results: Sequence[Result]) -> Result:
     """What a pipeline comes to: what its last stage gave, of those that were not passed over."""
-    ended = [(stage, result) for stage, result in zip(stages, results, strict=True)]
-    ran = [(stage, result) for stage, result in ended if result.outcome is not Outcome.SKIPPED]
-    if not ran:
-        return Result(task="", outcome=Outcome.SKIPPED, error="all its stages were passed over")
-    stage, last = ran[-1]
-    if is_let_pass(stage.spec, last):
-        return replace(carried(last), outcome=Outcome.OK, note=f"stage {stage.name}: {last.error}")
-    return carried(last, None if last.ok else f"stage {stage.name}: {last.error}")
+    ran = [(stage, each) for stage, each in zip(stages, results, strict=True) if not is_passed_over(each)]
+    if ran and is_let_pass(ran[-1][0].spec, last := ran[-1][1]):
+        return replace(carried(last), outcome=Outcome.OK, note=f"stage {ran[-1][0].name}: {last.error}")
+    return sum_up_stages(results)
 
 
 def is_let_pass(spec: StageSpec, result: Result) -> bool:
     """Whether a part of it failed, and the plan says that what is there will do."""
     return spec.allow_failure and result.outcome is Outcome.PARTIAL
-
-
-def carried(result: Result, error: str | None = None, note: str | None = None) -> Result:
-    """A part's result as its group's: cost and time are the part's own."""
-    return Result(
-        task="",
-        outcome=result.outcome,
-        text=result.text,
-        value=result.value,
-        session_id=result.session_id,
-        workspace=result.workspace,
-        error=error,
-        note=note or result.note,
-    )
 
 
 def inner_plan(plan: PlanInRun, group: Piece, scope: Scope) -> PlanInRun:

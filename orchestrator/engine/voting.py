@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
-from orchestrator.engine.steps import Ask, Expand, Node, Omit
+from orchestrator.engine.steps import Ask, Expand, Node, Omit, carried
 from orchestrator.engine.telling import told
 from orchestrator.engine.votes import Rule, Ties, Vote, count_votes, first_of, is_decided, is_tie, lacks, majority
 from orchestrator.errors import UsageError
@@ -106,16 +106,7 @@ class Voting:
         """What the vote comes to: the winner's text, value and session, and how it came about."""
         vote = self.vote = self.decide(parts[: len(self.voters)], *parts[len(self.voters) :])
         won = vote.winner or Result(task=self.name, outcome=vote.outcome)
-        return Result(
-            task=self.name,
-            outcome=vote.outcome,
-            text=won.text,
-            value=won.value,
-            session_id=won.session_id,
-            workspace=won.workspace,
-            error=vote.error,
-            note=vote.note,
-        )
+        return replace(carried(won, vote.error, vote.note), outcome=vote.outcome)
 
     def decide(self, voted: Sequence[Result], judge: Result | None = None) -> Vote:
         vote = Vote(task=self.name, results=list(voted), candidates=count_votes(voted, self.on), by=self.rule)

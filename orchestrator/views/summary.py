@@ -1,5 +1,6 @@
 """The summary at the end of a run."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from rich.console import Group, JustifyMethod, RenderableType
@@ -24,6 +25,8 @@ ENDINGS = {
     "crashed": "it broke off with an error; what had finished is kept",
 }
 """What to say of a run that did not come to its end."""
+COUNTED = re.compile(r"(all \d|\d+ of \d)")
+"""How a text begins that says how many itself."""
 PARALLEL = {"PARALLEL": "fully parallel", "PARTIAL": "partly parallel", "SEQUENTIAL": "sequential"}
 
 
@@ -106,10 +109,11 @@ def group_figures(listed: Listed, report: RunReport) -> list[str]:
 
 
 def group_gave(listed: Listed, report: RunReport) -> str:
-    """`plan, 8 of 8`, and what is to be known of it."""
+    """`plan, 8 of 8`, and what is to be known of it; how many, where that does not say it itself."""
     standing, result = report.tree[listed.task], report.results.get(listed.task)
-    what = f"{standing.kind}, {standing.done} of {standing.total}" if standing.total else standing.kind
     more = (result.error or note(result)) if result else ""
+    counted = COUNTED.match(more) or not standing.total
+    what = standing.kind if counted else f"{standing.kind}, {standing.done} of {standing.total}"
     return one_line(f"{what}: {more}" if more else what)
 
 

@@ -202,8 +202,15 @@ def test_groups_have_rows() -> None:
 def test_what_a_group_came_to() -> None:
     """A group's row has its time from beginning to end, its kind, how many tasks succeeded, and its error."""
     lines = lines_of(nested(3, bad=1).close_group("title", Outcome.UNDECIDED, error="a tie").close("failed"))
-    assert "  ✗ check       partial     9.0 s                          loop, 2 of 3: 1 of 3 did not succeed" in lines
+    assert "  ✗ check       partial     9.0 s                          loop: 1 of 3 did not succeed" in lines
     assert any(re.fullmatch(r"✗ title +undecided +9\.0 s +vote, 2 of 3: a tie", line) for line in lines)
+
+
+@pytest.mark.parametrize("note", ["2 of 3 say 'blue', 1 not needed", "all 3 say 'blue'"])
+def test_a_note_that_counts(note: str) -> None:
+    """What a group's note counts is not counted before it."""
+    lines = lines_of(nested().close_group("title", note=note).close())
+    assert any(line.rstrip().endswith(f"vote: {note}") for line in lines)
 
 
 def test_failures_of_a_tree() -> None:
