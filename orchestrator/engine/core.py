@@ -1,9 +1,7 @@
 """The heart: carries out what the scheduler decides, until nothing is left to do."""
 
 import time
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -16,6 +14,7 @@ from orchestrator.engine.desk import Desk
 from orchestrator.engine.earlier import Earlier
 from orchestrator.engine.floor import Floor
 from orchestrator.engine.keys import Identity, digest
+from orchestrator.engine.lending import Lending
 from orchestrator.engine.past import Past, is_there
 from orchestrator.engine.post import Post
 from orchestrator.engine.staff import Staff
@@ -78,6 +77,7 @@ class Core:
         self._group = group
         self._fail_fast = fail_fast
         self._past = past or Past(earlier=Earlier(run))
+        self.lending = Lending(self.state, limits.concurrent, self.pump)
         self._tries = Tries(
             run=run,
             state=self.state,
@@ -87,6 +87,7 @@ class Core:
             emit=self.emit,
             flush=journal.flush,
             call=self._call_tool,
+            take_place=self.lending.take_back,
         )
         self._estimates = estimates or Estimates()
         self._order: Order[TaskState] = Order(self._estimates.expect)
@@ -96,18 +97,10 @@ class Core:
         """By loop the groups whose parts' results its items were made of."""
         self._unneeded: set[str] = set()
         """Parts that are being ended since their group needs no more of them."""
-        self._lending: Counter[str] = Counter()
-        """How many waits each task's agent is in: a place is lent once."""
-        self._lent = 0
-        """Places of agents that wait for something of the run."""
-        self._returning: deque[anyio.Event] = deque()
-        """Of those who want their places back."""
         self._keys: dict[str, str] = {}
         """Of the tasks whose turn has come."""
         self._keys_after: dict[str, str] = {}
         """Of the tasks whose agents have changed their inputs."""
-        self._looking = 0
-        """Tasks that hold a place while it is looked up what they are."""
         self._nodes: dict[str, Node] = {}
         self._desk = self._open_desk()
         self._scopes: dict[str, anyio.CancelScope] = {}
@@ -128,7 +121,7 @@ class Core:
             emit=self.emit,
             flush=self._journal.flush,
             wait=self.wait,
-            lending=self.lending,
+            lending=self.lending.lent,
             waits=Waits(self.state),
         )
         return Desk(Post(floor, self._past.earlier.mail), Staff(floor, self.spawn, self._limits.spawned))
@@ -180,27 +173,6 @@ class Core:
         self._check([node])
         self.emit(TaskSpawned(task=node.parent, attempt=attempt, child=node.id, asked=asked))
         self.add([node], later=later)
-
-    @asynccontextmanager
-    async def lending(self, task: str) -> AsyncIterator[None]:
-        """A block in which the task's agent waits for something of the run: another may have its place meanwhile."""
-        self._lending[task] += 1
-        if self._lending[task] == 1:
-            self._lent += 1
-            self.pump()
-        try:
-            yield
-            while self._lending[task] == 1 and self.state.places - self._lent >= self._limits.concurrent:
-                turn = anyio.Event()
-                self._returning.append(turn)
-                try:
-                    await turn.wait()
-                finally:
-                    if turn in self._returning:
-                        self._returning.remove(turn)
-        finally:
-            self._lending[task] -= 1
-            self._lent -= not self._lending[task]
 
     def _check(self, nodes: Sequence[Node]) -> None:
         if self._stopped:
@@ -268,10 +240,10 @@ class Core:
     def _decide(self) -> Decision | None:
         """What is next, after all that is known already has been taken."""
         self._take_known()
-        self._give_back()
+        self.lending.give_back()
         if self._is_stopped():
             return None
-        return next_decision(self.state, self._order, self._width() - self._looking, self._limits.usd)
+        return next_decision(self.state, self._order, self.lending.width, self._limits.usd)
 
     def _carry_out(self, decision: Decision) -> None:
         node = self._nodes[decision.task.id]
@@ -286,16 +258,6 @@ class Core:
                 self._end(node, Result(task=node.id, outcome=outcome, error=reason))
             case Close():
                 self._end(node, self._gather(node.id))
-
-    def _width(self) -> int:
-        """How many agents may be at work, those counted that wait for others; whoever wants to go on comes first."""
-        return self._limits.concurrent + self._lent - len(self._returning)
-
-    def _give_back(self) -> None:
-        """Lets agents go on that had lent their places."""
-        free = self._limits.concurrent - (self.state.places - self._lent)
-        for _ in range(min(free, len(self._returning))):
-            self._returning.popleft().set()
 
     def _is_stopped(self) -> bool:
         return self._stopped or self._group.cancel_scope.cancel_called
@@ -349,7 +311,7 @@ class Core:
             case Omit(reason=reason):
                 self._end(node, Result(task=node.id, outcome=Outcome.SKIPPED, error=reason))
             case Ask() if self._past.must_look(step):
-                self._looking += 1
+                self.lending.looking += 1
                 self._begin(node, partial(self._look_and_ask, node, step, refused))
             case Ask():
                 identity = self._past.identify(step, self._depends(node))
@@ -410,7 +372,7 @@ class Core:
         except UsageError as error:
             return Result(task=node.id, outcome=Outcome.INVALID_TASK, error=str(error))
         finally:
-            self._looking -= 1
+            self.lending.looking -= 1
         if known or refused:
             return known or cast("Result", refused)
         self._restore(node, step, identity)
@@ -505,6 +467,7 @@ class Core:
         self.results[node.id] = result
         fatal = self._fail_fast and event.status == Status.FAILED and not self.state.may_fail(self.state.tasks[node.id])
         self.state.apply(event, time.time())
+        self.lending.forget(node.id)
         if fatal:
             self.failure = self.failure or TaskFailed(f"task {node.id!r}: {result.outcome}: {result.error}")
             self._group.cancel_scope.cancel()  # before anybody who waits for this task goes on

@@ -59,15 +59,10 @@ class Floor:
         ends = tuple(others)
         self.emit(TaskWaits(task=caller.task, attempt=caller.attempt, waits_for=what))
         self.waits.begin(caller.task, ends)
-        try:
-            async with self.lending(caller.task):
-                try:
-                    yield
-                finally:
-                    self.waits.end(caller.task, ends)
-        finally:
-            self._go_on(caller)
-
-    def _go_on(self, caller: Caller) -> None:
+        async with self.lending(caller.task):
+            try:
+                yield
+            finally:
+                self.waits.end(caller.task, ends)
         if caller.task in self.state.running:
             self.emit(TaskWaits(task=caller.task, attempt=caller.attempt, waits_for=None))

@@ -34,6 +34,8 @@ class Tries:
     flush: Callable[[], Awaitable[None]]
     call: Callable[[Attempt, str, Mapping[str, Any]], Awaitable[Any]]
     """Does what an attempt's agent asks of its run."""
+    take_place: Callable[[str], Awaitable[None]]
+    """Waits for the place of a task whose agent was broken off while it had lent it."""
     totals: dict[str, Result] = field(default_factory=dict)
     """What the attempts at a task have come to so far."""
     before: dict[str, Usage] = field(default_factory=dict)
@@ -87,6 +89,7 @@ class Tries:
                 return total
             repairs += retry.how is How.REPAIR
             await anyio.sleep(retry.wait)
+            await self.take_place(task.id)
             attempt = self._next(step, attempt, last, retry)
             self.emit(started(attempt, identity))
 

@@ -6,6 +6,7 @@ from typing import Any
 from running import Stage
 
 from orchestrator import Agent, Run, Task
+from orchestrator.events import AttemptFinished, AttemptStarted, TaskFinished, TaskWaits
 from orchestrator.plan.model import Spawn
 from orchestrator.protocols import CallTool
 from orchestrator.task import Attempt, Outcome
@@ -44,3 +45,16 @@ def told(stage: Stage, task: str) -> str:
     result = stage.state.tasks[task].result
     assert result is not None
     return str(result["text"] if result["outcome"] == Outcome.OK else result["error"])
+
+
+def most_at_work(stage: Stage) -> int:
+    """How many agents were at work at once, by the journal; one that waits for something of the run is not."""
+    most, at_work = 0, set[str]()
+    for event in stage.events:
+        match event:
+            case AttemptStarted(task=task) | TaskWaits(task=task, waits_for=None):
+                at_work.add(task)
+            case AttemptFinished(task=task) | TaskFinished(task=task) | TaskWaits(task=task):
+                at_work.discard(task)
+        most = max(most, len(at_work))
+    return most

@@ -191,7 +191,7 @@ async def test_places_are_lent(width: int) -> None:
             await anyio.sleep(1)
             core.spawn(asking("boss.hand", parent="boss"), 1, {})
             at_work.remove("boss")
-            async with core.lending("boss"):
+            async with core.lending.lent("boss"):
                 await core.wait("boss.hand")
             at_work.add("boss")
             most = max(most, len(at_work))
