@@ -12,6 +12,7 @@ from orchestrator.gateway.words import Topic
 
 _LINES = 200  # matches: more than this the CLI puts aside in a file
 _UNSEEN = 4  # files read when nothing told which of them to read
+_VISIBLE = "{[!.]*,[!.]*/**}"  # git's own files come first otherwise, and no more than a hundred are shown
 _ABOUT_FILES = re.compile(
     r"\b(list|which|what|how many|name|count)\b[^.?!]{0,30}\bfiles?\b"
     r"|\b(file|folder|directory|project) (tree|structure|names?)\b",
@@ -45,7 +46,7 @@ def _search(conversation: Conversation, topic: Topic) -> Block | None:
         where = {"glob": f"*.{{{','.join(_PROSE)}}}"} if prose else {}
         return tool_block("Grep", {"pattern": topic.pattern, **options, **where})
     if "Glob" in tools:
-        return tool_block("Glob", {"pattern": "**/*"})
+        return tool_block("Glob", {"pattern": _VISIBLE})
     if "Bash" in tools:
         command = _find_command() if by_name else _grep_command(topic, prose)
         return tool_block("Bash", {"command": command, "description": "Look for the topic's words"})

@@ -138,6 +138,22 @@ async def test_the_default_tools_suffice(agents: Agents) -> None:
     assert result.usage["output_tokens"] > 0
 
 
+async def test_files_are_listed_in_a_repository(agents: Agents) -> None:
+    """Asked for the files here, it names the project's, however many of git's own there are, in whatever depth."""
+    for number in range(150):  # more than the tool shows
+        file = agents.place / ".git" / "objects" / f"{number}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    deep = agents.place / "docs" / "more" / "deep.md"
+    deep.parent.mkdir(parents=True)
+    deep.touch()
+    result = await agents.run("Which files are in this folder?", tools=["Glob"])
+    assert "files are here" in str(result.result)
+    assert "README.md" in str(result.result)
+    assert "docs/more/deep.md" in str(result.result)
+    assert ".git" not in str(result.result)
+
+
 async def test_a_rehearsal_works_with_the_real_tools(agents: Agents) -> None:
     """Write, Edit (read first) and Bash change the directory as the steps say, and the last words are the result."""
     result = await agents.rehearse(
