@@ -490,7 +490,8 @@ class TestPlan:
         cli.plan(MIXED)
         done = cli("plan", "check", "plan.yaml")
         assert (done.returncode, done.stdout) == (0, "plan.yaml: the plan 'mixed' is good: 6 tasks\n")
-        assert cli.json("plan", "check", "plan.yaml") == {"ok": True, "name": "mixed", "tasks": 6}
+        told = {"ok": True, "name": "mixed", "tasks": 6, "plans": [], "notes": []}
+        assert cli.json("plan", "check", "plan.yaml") == told
         assert not cli.journal_has_run()
 
     def test_show(self, cli: Cli) -> None:
