@@ -2,7 +2,7 @@
 
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ from orchestrator.plan.fields import read_duration
 from orchestrator.plan.model import Agent
 from orchestrator.plan.places import check_kind
 from orchestrator.plan.rehearsal import check_steps
-from orchestrator.plan.words import describe, listed
+from orchestrator.plan.words import describe, listed, shorten
 from orchestrator.task import Need, Result, Task, plain
 from workspaces import WorkspaceSpec
 
@@ -133,14 +133,21 @@ def to_needs(needs: Sequence[Need], name: str) -> tuple[tuple[str, ...], tuple[s
 def to_need(need: Need, name: str) -> tuple[str, bool]:
     """The id of a task that is needed, and whether it may fail. Raises UsageError for what is none."""
     if isinstance(need, Mapping):
-        if set(need) != {"task", "allow"} or need["allow"] != "failed":
-            found = describe(dict(need))
+        if "task" not in need or not set(need) <= {"task", "allow"} or need.get("allow") not in (None, "failed"):
+            found = shorten(repr(dict(need)))
             raise UsageError(f"task {name!r}: needs: found {found}, expected {{'task': …, 'allow': 'failed'}}")
-        return to_need(need["task"], name)[0], True
+        return to_need(need["task"], name)[0], need.get("allow") is not None
     task = need if isinstance(need, str) else getattr(need, "task", None)
     if not isinstance(task, str):
         raise UsageError(f"task {name!r}: needs: found {describe(need)}, expected the id or handle of a task")
     return task, False
+
+
+def to_items(items: Any, name: str) -> list[Any]:
+    """The items of a loop. Raises UsageError for what is none: a text too, which would be a loop over its letters."""
+    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
+        raise UsageError(f"{name}: items: found {describe(items)}, expected a list, or something else to go through")
+    return list(items)
 
 
 def to_steps(rehearsal: Sequence[Mapping[str, Any]] | None, name: str) -> tuple[Mapping[str, Any], ...] | None:

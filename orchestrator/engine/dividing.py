@@ -8,6 +8,9 @@ from orchestrator.engine.steps import Expand, Node, Omit, Step, carried
 from orchestrator.prompts import PartDone
 from orchestrator.task import Outcome, Result, plain
 
+MOST_NAMED = 3
+"""How many parts that failed a result tells of with their errors; each part's own result has its error."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dividing:
@@ -56,7 +59,8 @@ class Dividing:
             return carried(loop, f"parts: {loop.error}")
         parts = self.parts(loop.task)
         failed = [part for part in parts if not part.ok]
-        named = "; ".join(f"{part.task}: {part.error}" for part in failed)
+        named = "; ".join(f"{part.task}: {part.error}" for part in failed[:MOST_NAMED])
+        named += f"; and {len(failed) - MOST_NAMED} more" if len(failed) > MOST_NAMED else ""
         if len(failed) == len(parts):
             ends = {part.outcome for part in parts}
             outcome = ends.pop() if len(ends) == 1 else Outcome.PARTIAL

@@ -15,6 +15,12 @@ from orchestrator.prompts import PartDone, join_prompt, missing_parts, part_prom
 from orchestrator.task import Result, Task, plain
 
 MOST_PARTS = 100
+KNOWN: Mapping[str, frozenset[str]] = {
+    "split": frozenset({"goal", "most"}),
+    "part": frozenset({"goal", "title", "task", "index"}),
+    "join": frozenset({"goal", "results"}),
+}
+"""What the template of each step knows besides `{}`."""
 Maker = str | Task | Callable[[Any], str | Task]
 """A template, a Task whose prompt is one, or a function that gives a prompt or a Task."""
 
@@ -46,13 +52,21 @@ class FanOut:
             raise UsageError(f"fan_out {self.name!r}: most: found {found}, expected 1 to {MOST_PARTS}")
         for what, maker in (("split", self.split), ("part", self.part), ("join", self.join)):
             if isinstance(maker, str | Task):
-                wanted(template_of(maker))
+                self.check_names(what, template_of(maker))
             elif maker is not None and (not callable(maker) or inspect.iscoroutinefunction(maker)):
                 expected = "expected a template, a Task or a function that is not async"
                 raise UsageError(f"fan_out {self.name!r}: {what}: found {describe(maker)}, {expected}")
-
             if isinstance(maker, Task) and maker.needs:
                 raise UsageError(f"fan_out {self.name!r}: {what}: needs: give them to the whole of it")
+
+    def check_names(self, what: str, template: str) -> None:
+        """Raises UsageError for a template that wants what nobody has; one with its own schema may give parts more."""
+        missing = sorted(wanted(template) - KNOWN[what] - {"0"})
+        own = (isinstance(self.split, Task) and self.split.returns is not None) or callable(self.split)
+        if missing and not (what == "part" and own):
+            known = ", ".join(f"{{{name}}}" for name in sorted(KNOWN[what]))
+            found = f"found {{{missing[0]}}} in its template, expected one of {known}"
+            raise UsageError(f"fan_out {self.name!r}: {what}: {found}")
 
     def id(self, what: str) -> str:
         return f"{self.name}.{what}"

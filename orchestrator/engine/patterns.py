@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack, cast
 
-from orchestrator.engine.asking import title, to_needs, to_node
+from orchestrator.engine.asking import title, to_items, to_needs, to_node
 from orchestrator.engine.fan_out import FanOut, Maker
 from orchestrator.engine.handles import Handle, Results, results_of
 from orchestrator.engine.scope import Scope
@@ -66,6 +66,8 @@ class Patterns:
             judge=None if judge is None else self._judge(judge, task, name),
             criteria=criteria_of(judge),
         )
+        if on is not None and task.returns is None:
+            raise UsageError(f"vote {name!r}: on: found {describe(on)} in a vote without returns, expected both")
         result = await self._run_group(replace(group, prepare=voting.expand))
         return voting.vote or Vote(
             task=name, results=[], candidates=(), outcome=result.outcome, error=result.error, by=voting.rule
@@ -87,7 +89,7 @@ class Patterns:
         given as a prompt. Raises UsageError for what is no stage.
         """
         same, name = Task("", **options), self._scope.id(key, "pipeline")
-        items = list(items)
+        items = to_items(items, f"pipeline {name!r}")
         group = self._group(name, "pipeline", f"{len(items)} items through {len(stages)} stages", same)
         stripped = replace(same, needs=())
         pipeline = Pipeline(name, stages, stripped, self._scope.setting, self._scope.results, group.named)
@@ -118,7 +120,6 @@ class Patterns:
         parts'. Raises UsageError.
         """
         same, name = Task("", **options), self._scope.id(key, "fan-out")
-        group = self._group(name, "group", goal, same)
         fan_out = FanOut(
             name=name,
             goal=goal,
@@ -129,9 +130,10 @@ class Patterns:
             same=replace(same, needs=()),
             setting=self._scope.setting,
             results=self._scope.results,
-            needs=group.named,
         )
-        return await self._run_group(replace(group, prepare=fan_out.expand))
+        group = self._group(name, "group", goal, same)
+        prepare = replace(fan_out, needs=group.named).expand
+        return await self._run_group(replace(group, prepare=prepare))
 
     def _voters(self, task: Task, name: str, times: int, needs: tuple[str, ...]) -> tuple[Node, ...]:
         bare = replace(task, needs=())

@@ -18,7 +18,7 @@ from orchestrator.plan.loading import LoadedPlan, load_plan, parse_plan
 from orchestrator.plan.model import Plan
 from orchestrator.plan.render import TemplateError, evaluate
 from orchestrator.plan.specs import StageSpec, TaskSpec
-from orchestrator.plan.words import did_you_mean, listed, shorten
+from orchestrator.plan.words import describe, did_you_mean, listed, shorten
 from orchestrator.task import Result, plain
 
 __all__ = ["as_loaded", "plan_nodes", "planned_agent"]
@@ -52,14 +52,16 @@ def plan_nodes(
 def as_loaded(plan: Plan | LoadedPlan | str | Path, directory: Path) -> LoadedPlan:
     """The plan, read from its file if need be, and checked; `directory` is where a Plan's relative paths start.
 
-    Raises PlanError with all its faults.
+    Raises PlanError with all its faults, UsageError for what is no plan.
     """
     match plan:
         case LoadedPlan():
             return plan
         case Plan():
             return parse_plan(plan, directory)
-    return load_plan(plan)
+        case str() | Path():
+            return load_plan(plan)
+    raise UsageError(f"plan: found {describe(plan)}, expected a Plan, or the path of a plan file")
 
 
 @dataclass(frozen=True, slots=True)

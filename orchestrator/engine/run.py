@@ -13,7 +13,7 @@ import anyio
 from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from orchestrator.engine.asking import Setting, fill, to_node, to_resuming_node
+from orchestrator.engine.asking import Setting, fill, to_items, to_node, to_resuming_node
 from orchestrator.engine.core import Core
 from orchestrator.engine.groups import open_group, setting_of
 from orchestrator.engine.handles import Forwarding, Handle, Results, results_of
@@ -90,8 +90,8 @@ class Run(Patterns, Questions):
         Task. With `key` the tasks are called `key[0]`, `key[1]`, … Successes and failures can be had apart, as
         `results.succeeded` and `results.failed`.
         """
-        same = Task("", **options)
-        handles = self._submit_each(prompt, enumerate(items), same, self._scope.id(key, "map"))
+        same, name = Task("", **options), self._scope.id(key, "map")
+        handles = self._submit_each(prompt, enumerate(to_items(items, f"map {name!r}")), same, name)
         return await results_of(handles)
 
     @asynccontextmanager
@@ -108,8 +108,10 @@ class Run(Patterns, Questions):
         The items may come from an async iterable, as the receiving end of a queue: each begins when it comes, and the
         stream ends when no more can come and all are done.
         """
-        submit = partial(self._submit_each, prompt, same=Task("", **options), key=self._scope.id(key, "as-completed"))
-        handles = [] if isinstance(items, AsyncIterable) else submit(enumerate(items))
+        name = self._scope.id(key, "as-completed")
+        submit = partial(self._submit_each, prompt, same=Task("", **options), key=name)
+        later = isinstance(items, AsyncIterable)
+        handles = [] if later else submit(enumerate(to_items(items, f"as_completed {name!r}")))
         try:
             with bare_errors():
                 async with anyio.create_task_group() as group:

@@ -1,6 +1,7 @@
 """Whether what one entry of a plan says goes together: exactly one thing to do, and the fields that fit it."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from orchestrator.plan.specs import AskSpec, StageSpec, TaskSpec
 from orchestrator.plan.words import Finding, Path, describe, did_you_mean, listed
@@ -20,7 +21,10 @@ def check_body(place: Path, spec: StageSpec, whole: bool) -> Iterator[Finding]:
     """All that does not go together in an entry; `whole`: nothing of it was left out since it is wrong by itself."""
     kinds = ["prompt", "write", "plan", *(["pipeline"] if isinstance(spec, TaskSpec) else [])]
     found = [kind for kind in kinds if getattr(spec, kind) is not None]
-    if not found and whole:
+    if not found and whole and (spec.fan_out or spec.vote) is not None:
+        key, what = ("fan_out", "the goal") if spec.fan_out is not None else ("vote", "what all are asked")
+        yield Finding(place, f"found {key} without prompt, expected {what} as prompt")
+    elif not found and whole:
         others = listed(kinds[1:]).replace(", plan", " or plan") if len(kinds) == 3 else "write, pipeline or plan"
         yield Finding(place, f"found neither prompt nor {others}, expected one of them")
     for other in found[1:]:
@@ -71,6 +75,21 @@ def _check_vote(place: Path, spec: StageSpec) -> Iterator[Finding]:
         yield Finding((*place, "on"), f"found on, expected it in a vote {where}")
     elif vote.on is not None and not all(vote.on.split(".")):
         yield Finding((*place, "on"), f"found {describe(vote.on)}, expected a path into the value, as finding.level")
+    elif vote.on is not None and (what := _leads_nowhere(vote.on, spec.returns or {})):
+        yield Finding((*place, "on"), f"found {describe(vote.on)}, {what}")
+
+
+def _leads_nowhere(path: str, schema: Mapping[str, Any]) -> str | None:
+    """Why no value of that schema has anything at the path, as far as the schema plainly says so."""
+    for name in path.split("."):
+        known = schema.get("properties")
+        if not isinstance(known, Mapping) or schema.get("additionalProperties") is not False:
+            return None
+        if name not in known:
+            return f"and what returns says has no {name}{did_you_mean(name, known)}, expected one of {listed(known)}"
+        if not isinstance(schema := known[name], Mapping):
+            return None
+    return None
 
 
 def _check_fan_out(place: Path, spec: StageSpec) -> Iterator[Finding]:

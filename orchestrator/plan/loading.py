@@ -14,6 +14,7 @@ from orchestrator.errors import Fault, PlanError
 from orchestrator.plan import words
 from orchestrator.plan.checks import check_plan
 from orchestrator.plan.faults import explain
+from orchestrator.plan.functions import check_functions
 from orchestrator.plan.model import Plan
 from orchestrator.plan.nesting import Nested, Way, load_nested
 from orchestrator.plan.overrides import override
@@ -55,7 +56,8 @@ def parse_plan(plan: Plan | Mapping[str, Any], directory: str | os.PathLike[str]
     if not isinstance(plan, Plan):
         return _load(Source("plan", dict(plan)), None, base, (base,), {})
     nested = _nested(plan, base, None, (base,), {})
-    faults = [*check(plan), *_place(Source("plan", None), nested.findings), *nested.faults]
+    findings = [*check_functions(plan, base), *nested.findings]
+    faults = [*check(plan), *_place(Source("plan", None), findings), *nested.faults]
     if faults:
         raise PlanError(faults)
     return LoadedPlan(plan, base, nested=nested)
@@ -79,7 +81,8 @@ def _load(source: Source, file: Path | None, directory: Path, way: Way, known: K
         faults = _place(source, [*findings, *_check_rest(source.data, findings, context, inside=inside)])
         raise PlanError(_all_faults(source, faults)) from None
     nested = _nested(plan, directory, file, way, known)
-    faults = [*_place(source, [*check_plan(plan, inside=inside), *nested.findings]), *nested.faults]
+    findings = [*check_plan(plan, inside=inside), *check_functions(plan, directory), *nested.findings]
+    faults = [*_place(source, findings), *nested.faults]
     if source.faults or faults:
         raise PlanError(_all_faults(source, faults))
     return LoadedPlan(plan, directory, file and file.absolute(), nested)

@@ -133,6 +133,41 @@ async def test_templates() -> None:
     assert stage.prompt("f.join") == ("Join for Audit it.:\n## Setup\n\nIt failed: no\n\n## Tests\n\npart1 says so")
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"goal": None}, "goal: found nothing, expected what is to be reached"),
+        ({"part": "{item}"}, "part: found {item} in its template, expected one of {goal}, {index}, {task}, {title}"),
+        ({"join": Task("{parts}")}, "join: found {parts} in its template, expected one of {goal}, {results}"),
+        ({"split": "{title}"}, "split: found {title} in its template, expected one of {goal}, {most}"),
+    ],
+)
+async def test_templates_that_nobody_can_fill_in(options: dict[str, Any], said: str) -> None:
+    """What a template wants that its step does not know is told before anybody is asked to split the goal."""
+    stage = Stage(splitting())
+    with pytest.raises(UsageError) as told:
+        await reached(stage, **options)
+    assert said in str(told.value)
+    assert not stage.asked
+
+
+async def test_parts_of_a_split_with_its_own_schema() -> None:
+    """The parts may have more than a title and a task where the splitter's schema is the user's own."""
+    part = {**PARTS[0], "file": "a.py"}
+    stage = Stage(splitting([part]))
+    await reached(stage, split=Task("Split.", returns={"type": "array"}), part="{file}")
+    assert stage.prompt("f.part[0]") == "a.py"
+
+
+async def test_many_failed_parts() -> None:
+    """Of many parts that failed for the same reason the result tells the first; each has its own error."""
+    stage = Stage(splitting({"parts": PARTS * 4}, **{f"part{index}": BROKEN for index in range(8)}))
+    result = await reached(stage)
+    assert result.error is not None
+    assert result.error.startswith("none of its 8 parts succeeded: f.part[0]: no; ")
+    assert result.error.endswith("f.part[2]: no; and 5 more")
+
+
 async def test_failed_parts_are_named_in_any_case() -> None:
     """A prompt of the user's own that shows no results is told which parts failed all the same."""
     for join in ("Join.", Task("Join.")):
@@ -181,7 +216,7 @@ async def test_a_part_that_cannot_be_asked() -> None:
     """A template that fits one part and not another, or a function that raises, fails that part alone."""
     parts = [{"title": "a", "task": "x", "file": "a.py"}, {"title": "b", "task": "y"}]
     stage = Stage(splitting({"parts": parts}))
-    result = await reached(stage, part="Look at {file}.")
+    result = await reached(stage, split=Task("Split.", returns={}), part="Look at {file}.")
     assert result.note is not None
     assert result.note.startswith("1 of 2 parts succeeded; f.part[1]: the template wants {file}, but part of 'f'")
 

@@ -94,7 +94,7 @@ async def test_a_stage_that_fails_ends_its_item() -> None:
     """The item's result is that of the stage that failed; its further stages are not begun, other items go on."""
     stage = Stage({"p[1].check": [BROKEN]})
     async with stage.open() as run:
-        results = await run.pipeline("abc", "ask {}", check, confirm, key="p", retries=0)
+        results = await run.pipeline([*"abc"], "ask {}", check, confirm, key="p", retries=0)
     assert [result.task for result in results] == ["p[0].confirm", "p[1].check", "p[2].confirm"]
     assert (results[1].outcome, results[1].error, results.ok) == (Outcome.REFUSED, "no", False)
     assert stage.statuses["p[1].confirm"] is Status.SKIPPED
@@ -188,7 +188,7 @@ async def test_going_on_asks_nothing_twice() -> None:
 
     async def script() -> None:
         async with stage.open() as run:
-            await run.pipeline("abc", "one {}", "two {}", "three {}", key="p")
+            await run.pipeline([*"abc"], "one {}", "two {}", "three {}", key="p")
 
     with anyio.move_on_after(100):
         await script()
@@ -204,8 +204,8 @@ async def test_the_whole_has_needs() -> None:
     stage = Stage({"bad": [BROKEN]})
     async with stage.open() as run:
         run.submit(Task("x", key="bad", retries=0))
-        results = await run.pipeline("ab", "one {}", key="p", needs=["bad"])
-        assert (await run.pipeline("a", "one {}", needs=[{"task": "bad", "allow": "failed"}])).ok
+        results = await run.pipeline([*"ab"], "one {}", key="p", needs=["bad"])
+        assert (await run.pipeline([*"a"], "one {}", needs=[{"task": "bad", "allow": "failed"}])).ok
     assert [(each.task, each.outcome, each.error) for each in results] == [
         (f"p[{index}]", Outcome.SKIPPED, "it needs bad, which is failed") for index in (0, 1)
     ]
@@ -216,7 +216,7 @@ async def test_whoever_stops_waiting_stops_it() -> None:
     stage = Stage(lambda _: Reply(seconds=inf), concurrent=1)
     async with stage.open() as run:
         with anyio.move_on_after(10):
-            await run.pipeline("ab", "one {}", "two {}", key="p")
+            await run.pipeline([*"ab"], "one {}", "two {}", key="p")
     leaves = {task: status for task, status in stage.statuses.items() if "." in task}
     assert set(leaves.values()) <= {Status.CANCELLED, Status.SKIPPED}
     assert len(stage.asked) == 1
@@ -249,7 +249,7 @@ async def test_what_is_no_stage(stages: Any, what: str) -> None:
     stage = Stage()
     async with stage.open() as run:
         with pytest.raises(UsageError) as raised:
-            await run.pipeline("ab", *stages)
+            await run.pipeline([*"ab"], *stages)
     assert what in str(raised.value)
     assert stage.statuses == {}
 
@@ -261,7 +261,7 @@ async def test_a_stage_has_no_needs_of_its_own() -> None:
         return Task("x", needs=["other"])
 
     async with Stage().open() as run:
-        (result,) = await run.pipeline("a", "one {}", second, key="p")
+        (result,) = await run.pipeline([*"a"], "one {}", second, key="p")
     assert result.error == "task 'p[0].second': needs: a stage needs the one before it and nothing else"
 
 
@@ -269,7 +269,7 @@ async def test_map_has_successes_and_failures_apart() -> None:
     """A batch of one stage has them too; what needs the batch may go on though a part of it failed."""
     stage = Stage({"m[1]": [BROKEN], "m[2]": [Reply("x", value={"n": 1})]})
     async with stage.open() as run:
-        results = await run.map("read {}", "abc", key="m", retries=0)
+        results = await run.map("read {}", [*"abc"], key="m", retries=0)
         strict = await run.agent("sum up", key="strict", needs=results)
         lenient = await run.agent("sum up", needs=[{"task": result, "allow": "failed"} for result in results])
     assert [result.task for result in results.succeeded] == ["m[0]", "m[2]"]

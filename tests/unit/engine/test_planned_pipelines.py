@@ -164,11 +164,15 @@ async def test_too_many_combinations_fail_their_task_alone(tmp_path: Path) -> No
 
 
 async def test_an_item_that_breaks_a_template_fails_alone(tmp_path: Path) -> None:
-    """The error names the template, what is missing, and the item."""
-    items = [{"name": "a"}, {"nome": "b"}]
-    stage = Stage(echo)
+    """Where items are found while the run goes on, the error names the template, what is missing, and the item."""
+    stage = Stage(lambda attempt: Reply(attempt.prompt, value=[{"name": "a"}, {"nome": "b"}]))
     pipeline = {"find": {"prompt": "{{ item.name }}"}}
-    tasks = {"each": {"foreach": items, "prompt": "{{ item.name }}"}, "check": {"foreach": items, "pipeline": pipeline}}
+    items = "{{ tasks.ask.value }}"
+    tasks = {
+        "ask": {"prompt": "ask", "returns": {"type": "array"}},
+        "each": {"foreach": items, "prompt": "{{ item.name }}"},
+        "check": {"foreach": items, "pipeline": pipeline},
+    }
     results = await carry_out(stage, tasks, tmp_path)
     assert [results[f"each[{index}]"].outcome for index in (0, 1)] == [Outcome.OK, Outcome.INVALID_TASK]
     why = "there is no name (did you mean nome?); there is nome; the item of {} is {'nome': 'b'}"

@@ -101,9 +101,9 @@ async def test_a_function_chooses(tmp_path: Path) -> None:
 async def test_a_function_that_is_not_there_fails_its_vote(tmp_path: Path) -> None:
     """Nobody is asked, and the error names it."""
     stage = Stage()
-    results = await carry_out(stage, {"v": {"vote": {"by": "no_such:thing"}, "prompt": "x"}}, tmp_path)
+    results = await carry_out(stage, {"v": {"vote": {"by": "json:no_such"}, "prompt": "x"}}, tmp_path)
     assert results["v"].outcome is Outcome.INVALID_TASK
-    assert "no_such:thing" in (results["v"].error or "")
+    assert "json:no_such" in (results["v"].error or "")
     assert not stage.asked
 
 

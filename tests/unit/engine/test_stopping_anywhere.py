@@ -52,7 +52,7 @@ async def script(run: Run) -> dict[str, Any]:
     async with run.group("all") as inside, anyio.create_task_group() as group:
         group.start_soon(keep, "judged", inside.vote("which", times=3, key="v", judge="calm", retries=0))
         group.start_soon(keep, "voted", inside.vote("whether", times=6, key="w", retries=0))
-        group.start_soon(keep, "staged", inside.pipeline("abc", "look at {}", refine, "end {}", key="p"))
+        group.start_soon(keep, "staged", inside.pipeline([*"abc"], "look at {}", refine, "end {}", key="p"))
         group.start_soon(keep, "joined", inside.fan_out("all of it", key="f", retries=0))
         group.start_soon(keep, "planned", inside.plan(PLAN, key="plan"))
     last = await run.agent("last", key="last", needs=[{"task": "all", "allow": "failed"}])

@@ -49,6 +49,7 @@ INNER = "vars: {x: 1}\nlimits: {concurrent: 2}\ntasks: {a: {foreach: '{{ vars.x 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text("raise RuntimeError('a plan that is read runs nothing')")
 
     def write(text: str, **others: str) -> Path:
         for name, content in {"plan": text, "inner": INNER, **others}.items():
@@ -151,7 +152,28 @@ def pipeline(*stages: str) -> str:
         ("tasks: {a: {vote: {}, write: {path: x, text: x}}}", "tasks.a.vote: found vote in a task that writes a file"),
         ("tasks: {a: {vote: {}, fan_out: {}, prompt: x}}", "found vote beside fan_out, expected one of them"),
         ("tasks: {a: {prompt: '{{ voter }}'}}", "found voter, which is not defined"),
-        ("tasks: {a: {fan_out: {}}}", "found neither prompt nor write, pipeline or plan"),
+        (
+            "tasks: {a: {fan_out: {}}}",
+            "tasks.a: found fan_out without prompt, expected the goal as prompt",
+        ),
+        ("tasks: {a: {vote: {}}}", "tasks.a: found vote without prompt, expected what all are asked as prompt"),
+        (
+            "tasks: {a: {vote: {by: 'nowhere:pick'}, prompt: x}}",
+            "tasks.a.vote.by: found the text 'nowhere:pick', and there is no module nowhere beside the plan",
+        ),
+        (
+            "tasks: {a: {vote: {on: b.d}, prompt: x, returns: {properties: {b: {properties: {c: {}}, "
+            "additionalProperties: false}}, additionalProperties: false}}}",
+            "tasks.a.vote.on: found the text 'b.d', and what returns says has no d, expected one of c",
+        ),
+        (
+            "vars: {l: [{q: 1}, {z: 2}]}\ntasks:\n  a:\n    foreach: '{{ vars.l }}'\n    prompt: '{{ item.q }}'",
+            "plan.yaml:5: tasks.a.prompt: there is no q; there is z; item 1 is {'z': 2}",
+        ),
+        (
+            "tasks: {a: {matrix: {x: [1, {y: 1}]}, pipeline: {b: {prompt: '{{ item.x.y }}'}}}}",
+            "tasks.a.pipeline.b.prompt: found the number 1, which has no y; item 0 is {'x': 1}",
+        ),
         ("tasks: {a: {fan_out: {most: 0}, prompt: x}}", "tasks.a.fan_out.most: found the number 0"),
         ("tasks: {a: {fan_out: {split: {returns: {}}}, prompt: x}}", "expected none: it gives the list of the parts"),
         (
@@ -199,6 +221,22 @@ def pipeline(*stages: str) -> str:
 def test_what_patterns_may_not_say(write: Any, text: str, said: str) -> None:
     """Each mistake is named with its place, what was found and what is expected."""
     assert said in "\n".join(faults(write(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tasks: {a: {foreach: [1, {q: 2}], when: '{{ item.q is defined }}', prompt: '{{ item.q }}'}}",
+        "tasks: {a: {foreach: [1], pipeline: {b: {foreach: [{q: 2}], prompt: '{{ item.q }}'}}}}",
+        "tasks: {a: {foreach: [1], pipeline: {b: {when: '{{ false }}', prompt: '{{ item.q }}'}}}}",
+        "tasks: {a: {foreach: [{}], prompt: '{{ item.q | default(1) }}'}}",
+        "tasks: {a: {vote: {on: b.c}, prompt: x, returns: {properties: {b: {type: object}}}}}",
+        "tasks: {a: {vote: {by: 'json:loads'}, prompt: x}}",
+    ],
+)
+def test_what_may_be_right_is_not_refused(write: Any, text: str) -> None:
+    """Items that a condition leaves out, lists of other items, open schemas and modules that are installed are good."""
+    load_plan(write(text))
 
 
 def test_a_circle_through_files(write: Any) -> None:
