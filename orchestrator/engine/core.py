@@ -91,6 +91,8 @@ class Core:
         )
         self._estimates = estimates or Estimates()
         self._order: Order[TaskState] = Order(self._estimates.expect)
+        self._answers: set[str] = set()
+        """Tasks that answered the questions of another's agent."""
         self._groups: dict[str, Expand] = {}
         """What the groups of the run turned out to be."""
         self._over: dict[str, tuple[str, ...]] = {}
@@ -171,6 +173,8 @@ class Core:
         """Adds a task for the agent of the node's parent, which asked for it. Raises UsageError."""
         assert node.parent is not None
         self._check([node])
+        if "question" in asked:
+            self._answers.add(node.id)
         self.emit(TaskSpawned(task=node.parent, attempt=attempt, child=node.id, asked=asked))
         self.add([node], later=later)
 
@@ -355,10 +359,14 @@ class Core:
         return {need: gave for need, gave in found.items() if gave is not None}
 
     def _below(self, task: str) -> Iterator[str]:
-        """The parts of a group, and theirs."""
+        """The parts of a group, or what an agent added, and theirs.
+
+        Answers that an agent got along the way are in what it gave; they are there again only if it asks again.
+        """
         for part in self.state.tasks[task].parts or ():
-            yield part
-            yield from self._below(part)
+            if part not in self._answers:
+                yield part
+                yield from self._below(part)
 
     async def _look_and_ask(self, node: Node, step: Ask, refused: Result | None) -> Result:
         """The result of a task for which files, a repository or other runs have to be looked at first."""
@@ -450,7 +458,15 @@ class Core:
     async def _call_tool(self, attempt: Attempt, tool: str, given: Mapping[str, Any]) -> Any:
         if self._is_stopped():
             raise UsageError(f"{tool}: the run is being stopped")
+        if not self._is_at_work(attempt):
+            raise UsageError(f"{tool}: the attempt that asks for it has ended")
         return await self._desk.call(attempt, tool, given)
+
+    def _is_at_work(self, attempt: Attempt) -> bool:
+        """Whether the attempt has neither ended nor been cancelled: its process may outlive that by a moment."""
+        scope, task = self._scopes.get(attempt.task), self.state.tasks[attempt.task]
+        ended = attempt.task not in self._tries.begun or task.attempts != attempt.number
+        return scope is not None and not scope.cancel_called and not ended
 
     def _end(self, node: Node, result: Result) -> None:
         """Takes a task's result; from now on nothing else can be its end."""
