@@ -1,7 +1,7 @@
 """RunState: what a run's events add up to. The engine and every view fold the same events into it."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -222,10 +222,11 @@ class RunState:
         if not task.open_parts and not task.more:
             self.complete.append(task)
 
-    def _add_parts(self, task: TaskState, parts: Iterable[str]) -> None:
-        before = task.parts or []
-        task.parts = [*before, *parts]
-        task.open_parts += len(task.parts) - len(before)
+    def _add_parts(self, task: TaskState, parts: Collection[str]) -> None:
+        if task.parts is None:
+            task.parts = []
+        task.parts.extend(parts)  # not a new list: an open group may get 100,000 parts, one by one
+        task.open_parts += len(parts)
 
     def _task_spawned(self, event: TaskSpawned, at: float) -> None:
         self._add_parts(self.tasks[event.task], [event.child])

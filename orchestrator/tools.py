@@ -12,6 +12,8 @@ PREFIX = f"mcp__{SERVER}__"
 """What their names begin with, as the CLI says them."""
 LONGEST_WAIT = 600
 """Seconds that one call of read_messages or lookup may wait."""
+NAME = "[A-Za-z][A-Za-z0-9_-]{0,63}"
+"""What a task may be called that an agent adds."""
 MOST_TEXT = 100_000
 """Characters of a message, a question or a prompt."""
 
@@ -37,7 +39,7 @@ def takes(*required: str, **properties: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def text(what: str, most: int = MOST_TEXT) -> Mapping[str, Any]:
-    return {"type": "string", "minLength": 1, "maxLength": most, "description": what}
+    return {"type": "string", "minLength": 1, "maxLength": most, "pattern": r"\S", "description": what}
 
 
 def names(what: str) -> Mapping[str, Any]:
@@ -111,7 +113,7 @@ SPAWN = (
             "prompt",
             name={
                 "type": "string",
-                "pattern": "^[A-Za-z][A-Za-z0-9_-]{0,63}$",
+                "pattern": f"^{NAME}$",
                 "description": "A short name: a letter, then letters, digits, dashes, underscores. The task is called "
                 "`YOUR-NAME.NAME` in the run.",
             },

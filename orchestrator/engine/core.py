@@ -91,16 +91,22 @@ class Core:
         )
         self._estimates = estimates or Estimates()
         self._order: Order[TaskState] = Order(self._estimates.expect)
+        self._answers: set[str] = set()
+        """Tasks that answered the questions of another's agent."""
         self._groups: dict[str, Expand] = {}
         """What the groups of the run turned out to be."""
         self._over: dict[str, tuple[str, ...]] = {}
         """By loop the groups whose parts' results its items were made of."""
+        self._decided: set[str] = set()
+        """Groups that have enough of their parts."""
         self._unneeded: set[str] = set()
         """Parts that are being ended since their group needs no more of them."""
         self._keys: dict[str, str] = {}
         """Of the tasks whose turn has come."""
         self._keys_after: dict[str, str] = {}
         """Of the tasks whose agents have changed their inputs."""
+        self._digests: dict[tuple[str, bool], str | None] = {}
+        """What tasks that are over gave, as hashes, with their words or the commits alone."""
         self._nodes: dict[str, Node] = {}
         self._desk = self._open_desk()
         self._scopes: dict[str, anyio.CancelScope] = {}
@@ -171,6 +177,8 @@ class Core:
         """Adds a task for the agent of the node's parent, which asked for it. Raises UsageError."""
         assert node.parent is not None
         self._check([node])
+        if "question" in asked:
+            self._answers.add(node.id)
         self.emit(TaskSpawned(task=node.parent, attempt=attempt, child=node.id, asked=asked))
         self.add([node], later=later)
 
@@ -218,10 +226,11 @@ class Core:
     def _drop_unneeded(self, part: Node) -> None:
         """Ends the rest of a group's parts once it has enough of them."""
         group = self._groups.get(part.parent or "")
-        if group is None or group.enough is None:
+        if group is None or group.enough is None or part.parent in self._decided:
             return
         ended = {each.id: self._ending[each.id] for each in group.nodes if each.id in self._ending}
         if len(ended) < len(group.nodes) and group.enough(ended):
+            self._decided.add(part.parent or "")  # else each part that ends now would end the others once more
             for each in group.nodes:
                 if each.id not in ended:
                     self._drop(each.id)
@@ -268,7 +277,7 @@ class Core:
         First each takes its own. What is left then may be had by others that ask the same.
         """
         arrived = [self._nodes[self.state.arrived.popleft().id] for _ in range(len(self.state.arrived))]
-        if not self._past.earlier.count or self._is_stopped():
+        if not arrived or not self._past.earlier.has_results or self._is_stopped():
             return
         steps = [(node, step) for node in arrived if (step := self._prepare_early(node))]
         for node, step in steps:
@@ -347,18 +356,29 @@ class Core:
 
     def _depends(self, node: Node) -> dict[str, str]:
         """What of the needed tasks determines this one's result, as hashes."""
-        found = {}
-        for need in dict.fromkeys((*node.named, *node.refers)):
-            if need in self.results:
-                parts = {part: self.results[part] for part in self._below(need) if part in self.results}
-                found[need] = digest(self.results[need], parts, whole=need in node.named)
+        needs = dict.fromkeys((*node.named, *node.refers))
+        found = {need: self._digest(need, need in node.named) for need in needs if need in self.results}
         return {need: gave for need, gave in found.items() if gave is not None}
 
+    def _digest(self, task: str, whole: bool) -> str | None:
+        """The hash of what a task gave; of one that is over it is made once, however many tasks need it."""
+        if (task, whole) in self._digests:
+            return self._digests[task, whole]
+        parts = {part: self.results[part] for part in self._below(task) if part in self.results}
+        found = digest(self.results[task], parts, whole=whole)
+        if self.state.tasks[task].is_over:
+            self._digests[task, whole] = found
+        return found
+
     def _below(self, task: str) -> Iterator[str]:
-        """The parts of a group, and theirs."""
+        """The parts of a group, or what an agent added, and theirs.
+
+        Answers that an agent got along the way are in what it gave; they are there again only if it asks again.
+        """
         for part in self.state.tasks[task].parts or ():
-            yield part
-            yield from self._below(part)
+            if part not in self._answers:
+                yield part
+                yield from self._below(part)
 
     async def _look_and_ask(self, node: Node, step: Ask, refused: Result | None) -> Result:
         """The result of a task for which files, a repository or other runs have to be looked at first."""
@@ -450,7 +470,15 @@ class Core:
     async def _call_tool(self, attempt: Attempt, tool: str, given: Mapping[str, Any]) -> Any:
         if self._is_stopped():
             raise UsageError(f"{tool}: the run is being stopped")
+        if not self._is_at_work(attempt):
+            raise UsageError(f"{tool}: the attempt that asks for it has ended")
         return await self._desk.call(attempt, tool, given)
+
+    def _is_at_work(self, attempt: Attempt) -> bool:
+        """Whether the attempt has neither ended nor been cancelled: its process may outlive that by a moment."""
+        scope, task = self._scopes.get(attempt.task), self.state.tasks[attempt.task]
+        ended = attempt.task not in self._tries.begun or task.attempts != attempt.number
+        return scope is not None and not scope.cancel_called and not ended
 
     def _end(self, node: Node, result: Result) -> None:
         """Takes a task's result; from now on nothing else can be its end."""

@@ -1,10 +1,11 @@
 """Does what agents at work ask of their run, and tells them what cannot be done."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
 from orchestrator.engine.floor import Caller
@@ -13,8 +14,8 @@ from orchestrator.engine.staff import Staff
 from orchestrator.engine.steps import Ask
 from orchestrator.errors import UsageError
 from orchestrator.events import Event, TaskSpawned
-from orchestrator.plan.words import listed
-from orchestrator.task import Attempt
+from orchestrator.plan.words import listed, shorten
+from orchestrator.task import Attempt, plain
 from orchestrator.tools import ALL, tools_of
 
 
@@ -27,6 +28,7 @@ class Desk:
 
     async def call(self, attempt: Attempt, tool: str, given: Mapping[str, Any]) -> Any:
         """What the agent is told. Raises UsageError for what cannot be done."""
+        given = sound(given)
         check(attempt, tool, given)
         tools: Mapping[str, Callable[[Caller, Mapping[str, Any]], Awaitable[Any]]] = {
             "send_message": self.post.send_message,
@@ -56,4 +58,24 @@ def check(attempt: Attempt, tool: str, given: Mapping[str, Any]) -> None:
         raise UsageError(f"found {tool!r} as a tool of the run, {there}")
     if fault := best_match(Draft202012Validator(ALL[tool].schema).iter_errors(dict(given))):
         where = ".".join(map(str, fault.absolute_path))
-        raise UsageError(f"{f'{where}: ' if where else ''}{fault.message}")
+        raise UsageError(f"{f'{where}: ' if where else ''}{shorten(why(fault), 300)}")
+
+
+def why(fault: ValidationError) -> str:
+    """What is wrong, without repeating megabytes that are."""
+    if fault.validator == "maxLength":
+        return f"found {len(str(fault.instance))} characters, expected {fault.validator_value} at most"
+    found = repr(fault.instance)
+    return fault.message.replace(found, shorten(found), 1)
+
+
+def sound(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The input as the journal can keep it, without numbers that are none, and halves of characters.
+
+    Raises UsageError for what is too deep, or too long a number, to be written down.
+    """
+    try:
+        text = json.dumps(plain(given), ensure_ascii=False)
+        return dict(json.loads(text.encode("utf-8", "replace")))
+    except (RecursionError, ValueError) as error:
+        raise UsageError(f"found what cannot be written down as JSON: {error}") from error

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from orchestrator.engine.mail import Mail
 from orchestrator.events import (
@@ -103,6 +103,11 @@ class Earlier:
         return sum(map(len, self._own.values()))
 
     @property
+    def has_results(self) -> bool:
+        """Whether there is one that has not been taken yet."""
+        return bool(self._own)
+
+    @property
     def tasks(self) -> Set[str]:
         """Those that have a result of this run."""
         return {task for own in self._own.values() for task in own}
@@ -131,7 +136,7 @@ class Earlier:
     def take_own(self, task: str, key: str) -> Result | None:
         """The task's own result of this run; each is given once. None when there is none."""
         for known in (key, self._keys_after.get((task, key), key)):
-            if found := self._own.get(known, {}).pop(task, None):
+            if found := self._take(known, task):
                 return self._give(task, known, found)
         return None
 
@@ -142,8 +147,15 @@ class Earlier:
         """
         own, others = self._own.get(key, {}), self._others.get(key, [])
         if (other := next((each for each in own if is_free(each, key)), None)) is not None:
-            return self._give(task, key, own.pop(other))
+            return self._give(task, key, cast("Found", self._take(key, other)))
         return self._give(task, key, others.pop(0)) if others else None
+
+    def _take(self, key: str, task: str) -> Found | None:
+        own = self._own.get(key, {})
+        found = own.pop(task, None)
+        if found and not own:
+            del self._own[key]
+        return found
 
     def _give(self, task: str, key: str, found: Found) -> Result:
         origin = found.result.get("reused") or found.run

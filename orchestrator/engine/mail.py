@@ -1,5 +1,6 @@
 """What agents have told each other: a fold over a run's messages and its blackboard."""
 
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -47,8 +48,8 @@ class Mail:
 
     def unread(self, task: str, session: str) -> Sequence[MessageSent]:
         """What a session of the task has not been given yet, in the order in which it was sent."""
-        known = self._read.get((task, session), 0)
-        return [message for message in self._boxes.get(task, ()) if message.number > known]
+        box = self._boxes.get(task, [])
+        return box[bisect(box, self._read.get((task, session), 0), key=lambda message: message.number) :]
 
     def same(self, sender: str, to: str, text: str) -> Sequence[MessageSent]:
         """The messages that were just this."""

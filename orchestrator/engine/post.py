@@ -1,7 +1,7 @@
 """How agents at work speak with each other: messages, and a blackboard."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,20 +127,22 @@ class Post:
 
     def _others(self, task: str) -> list[str]:
         """The agents that may read messages, and have not ended."""
-        return [other for other in self._readers() if other != task and not self._has_ended(other)]
+        there = (other for other in self.floor.nodes if other != task and self._reads(other))
+        return [other for other in there if not self._has_ended(other)]
 
-    def _readers(self) -> Iterator[str]:
-        return (task for task, node in self.floor.nodes.items() if node.talk or task in self._talking)
+    def _reads(self, task: str) -> bool:
+        """Whether the task's agent can read messages."""
+        return task in self.floor.nodes and (self.floor.nodes[task].talk or task in self._talking)
 
     def _has_ended(self, task: str) -> bool:
         return self.floor.state.tasks[task].status in FINISHED
 
     def _find(self, task: str, to: str) -> str:
         """Who is meant. Raises UsageError that says who is there."""
-        others = self._others(task)
         other = self.floor.named(task, to)
-        if other in others:
+        if other != task and self._reads(other) and not self._has_ended(other):
             return other
+        others = self._others(task)
         if other == task:
             why = "that is you"
         elif other not in self.floor.nodes:

@@ -1,5 +1,6 @@
 """Tasks that agents add to their run, as nodes of it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,14 @@ from orchestrator.plan.model import Agent, Spawn
 from orchestrator.plan.words import describe, did_you_mean, listed
 from orchestrator.prompts import asked_by
 from orchestrator.task import Result, Task
+from orchestrator.tools import NAME
 from workspaces import WorkspaceSpec
 
 
 def to_spawned_node(step: Ask, task: str, asked: Mapping[str, Any], needs: tuple[str, ...]) -> Node:
     """The node that the agent at work on `task`, which does `step`, wants. Raises UsageError for what it may not."""
+    if not re.fullmatch(NAME, asked["name"]):  # which the schema's pattern is not, where a line break follows
+        raise UsageError(f"name: found {describe(asked['name'])}, expected letters, digits, dashes and underscores")
     schema, _ = to_reading(asked.get("returns"), Path())
     child = replace(
         step,
@@ -84,12 +88,31 @@ def workspace_for(spec: WorkspaceSpec, kind: str | None) -> WorkspaceSpec:
             return replace(spec, kind=kind)
 
 
+READING = ("Glob", "Grep", "Read")
+"""Tools that change nothing, and reach nobody."""
+
+
+def reading_only(agent: Agent) -> Agent:
+    """The agent, which can do no more than look and speak."""
+    has = READING if agent.tools == "default" else agent.tools
+    keeps = {
+        "tools": tuple(tool for tool in has if tool in READING),
+        "allow": (),
+        "permission_mode": "dontAsk",
+        "mcp_servers": {},
+        "talk": False,
+        "spawn": None,
+    }
+    return agent.model_copy(update=keeps)
+
+
 def to_answering_node(asker: str, child: str, question: str, other: Ask, result: Result) -> Node:
     """The node in which a copy of another task's session answers. Raises UsageError when that has none.
 
-    The copy has none of the run's tools: it answers, and asks nobody in turn.
+    The copy has none of the run's tools: it answers, and asks nobody in turn. Of its other tools it has those that only
+    read: else whoever asks could have done what its own options do not allow, under the other's name.
     """
-    agent = other.agent.model_copy(update={"talk": False, "spawn": None})
+    agent = reading_only(other.agent)
     prompt, rehearsal = asked_by(asker, question), other.rehearsal
     task = Task(prompt, agent=agent, retries=other.retries, timeout=other.timeout, rehearsal=rehearsal)
     setting = Setting(agent=agent, workspace=other.workspace, directory=Path.cwd())

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Protocol
 
 import anyio
@@ -13,7 +14,7 @@ from orchestrator.engine.spawning import to_answering_node, to_spawned_node
 from orchestrator.engine.steps import Ask, Node
 from orchestrator.errors import UsageError
 from orchestrator.events import TaskSpawned
-from orchestrator.plan.words import did_you_mean, listed
+from orchestrator.plan.words import did_you_mean, listed, shorten
 from orchestrator.state import FINISHED
 from orchestrator.task import Result, plain
 
@@ -111,10 +112,10 @@ class Staff:
 
     def _check_bounds(self, task: str, step: Ask) -> None:
         assert step.agent.spawn is not None
-        most, count = step.agent.spawn.count, sum("question" not in each for each in self._known.get(task, {}).values())
-        if count >= most:
+        most, added = step.agent.spawn.count, sum("question" not in each for each in self._known.get(task, {}).values())
+        if added >= most:
             raise UsageError(
-                f"you have added {count} tasks, which is the most that you may (spawn.count): nothing was added; await "
+                f"you have added {added} tasks, which is the most that you may (spawn.count): nothing was added; await "
                 "those that you have, or do the rest yourself"
             )
         self._check_total()
@@ -137,7 +138,9 @@ class Staff:
         for name in names or ():
             if name not in own and name not in own.values():
                 there = f"you have added {listed(own)}" if own else "you have added none"
-                raise UsageError(f"{key}: found {name!r}{did_you_mean(name, own)}, expected tasks of yours: {there}")
+                raise UsageError(
+                    f"{key}: found {shorten(repr(name))}{did_you_mean(name, own)}, expected tasks of yours: {there}"
+                )
         return list(dict.fromkeys(own.get(name, name) for name in names)) if names is not None else list(own.values())
 
     def _spawned(self, task: str) -> Iterator[str]:
@@ -188,9 +191,9 @@ class Staff:
     def _other(self, task: str, to: str) -> str:
         """Who is asked. Raises UsageError that says who is there."""
         other, nodes = self.floor.named(task, to), self.floor.nodes
-        agents = [each for each, node in nodes.items() if node.kind == "agent" and each != task]
-        if other in agents:
+        if other != task and other in nodes and nodes[other].kind == "agent":
             return other
+        agents = [each for each, node in nodes.items() if node.kind == "agent" and each != task]
         if other == task:
             why = "that is you"
         elif other not in nodes:
@@ -226,8 +229,8 @@ class Staff:
         before = self._replays.take(caller.task, caller.attempt, (question["to"], question["question"]))
         if before < len(same):
             return same[before]
-        asked = sum("question" in each for each in known.values())
-        return f"{caller.task}.ask-{asked + 1}"
+        names = (f"{caller.task}.ask-{number}" for number in count(1))
+        return next(name for name in names if name not in known and name not in self.floor.nodes)
 
 
 def said(tasks: Sequence[str]) -> str:

@@ -37,7 +37,7 @@ async def test_the_author_answers(width: int) -> None:
     assert told(story, "reviewer") == "author: because"
     author, _, asked = story.executor.attempts
     assert (asked.task, asked.resume, asked.fork) == ("reviewer.ask-1", author.session_id, True)
-    assert asked.agent == Agent(model="m"), "it answers, and has no tools to ask others"
+    assert asked.agent == Agent(model="m", tools=("Glob", "Grep", "Read"), permission_mode="dontAsk")
     assert "by the agent of another task, reviewer." in asked.prompt
     assert question_of(asked.prompt) == "why?"
     assert story.state.tasks["reviewer.ask-1"].parent == "reviewer"
@@ -201,3 +201,26 @@ async def test_storm_of_questions() -> None:
         add(run, "a", TALKS, needs=["b"])
     assert told(story, "a").count("b: said") == 2
     assert "the agents of this run have added 2 tasks" in told(story, "a")
+
+
+async def test_what_waited_for_one_that_asked_is_not_paid_twice() -> None:
+    """When the run is gone on with, the answers that a task got are not needed to know what comes after it."""
+    script = lambda attempt: answer(attempt, {"asker": "author"}, last=last)  # noqa: E731 - told twice
+    last = Reply(seconds=1e6)
+    story = Stage(script)
+
+    async def tasks(run: Run) -> None:
+        add(run, "author")
+        add(run, "asker", needs=["author"])
+        add(run, "after", needs=["asker"])
+        add(run, "last", needs=["after"])
+
+    with anyio.move_on_after(100):
+        async with story.open() as run:
+            await tasks(run)
+    assert story.statuses["after"] == Status.DONE
+    last = Reply()
+    story.use(script)
+    async with story.open(run=run.id) as run:
+        await tasks(run)
+    assert [attempt.task for attempt in story.executor.attempts] == ["last"]
