@@ -57,7 +57,7 @@ async def main(folder: Path, count: int, offline: bool) -> None:
     print(f"{len(results.succeeded)} of {count} documents were read:")
     for result in results.succeeded[:3]:
         print(f"  {result.task}  {result.value.reference} from {result.value.city}")
-    print(f"  …\n{len(results.failed)} were not:")
+    print(f"  …\nNot read: {len(results.failed)}")
     for result in results.failed:
         print(f"  {result.task}  {result.outcome}: {result.error}")
 

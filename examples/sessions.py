@@ -37,7 +37,7 @@ async def main() -> None:
         tell(run, "at once")
         done, pending = await run.wait(first=2)  # the first two that end; the others go on
         print(f"ended first: {', '.join(result.task for result in done)}; at work: {', '.join(pending)}")
-        done, pending = await run.wait("parser", "linker", timeout="2m")
+        await run.wait("parser", "linker", timeout="2m")
         tell(run, "parser and linker have ended")
         await run.wait()
         tell(run, "in the end")

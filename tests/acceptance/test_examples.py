@@ -10,17 +10,34 @@ from command_line import Cli, wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TESTED = {
+    "batches.py",
     "doc_audit/audit.py",
+    "doc_audit/pipeline.yaml",
     "doc_audit/plan.yaml",
     "doc_audit/questions.schema.json",
     "doc_audit/verdict.schema.json",
     "feature_team.yaml",
     "five_agents.py",
+    "nested/component.yaml",
+    "nested/release.yaml",
+    "nested/review.yaml",
+    "patterns.py",
+    "research/documents/1-street-trees.md",
+    "research/documents/2-white-roofs.md",
+    "research/documents/3-water-squares.md",
+    "research/documents/4-budget.md",
+    "research/documents/5-letters.md",
+    "research/finding.schema.json",
+    "research/plan.yaml",
     "review.yaml",
+    "sectioning.yaml",
+    "sessions.py",
     "spawning.yaml",
     "specialists.py",
     "timing.py",
+    "voting.yaml",
 }
+"""Here and in test_pattern_examples.py."""
 
 SECTIONS = {
     "README.md": ("Kettle", "Installation", "First steps", "Upgrading"),
@@ -41,7 +58,7 @@ def docs(cli: Cli) -> Path:
 
 
 def test_no_example_is_untested() -> None:
-    """Every file in the folder has a test here, or belongs to an example that has one."""
+    """Every file in the folder has a test, or belongs to an example that has one."""
     found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*") if path.is_file()}
     assert {name for name in found if "__pycache__" not in name} == TESTED
 
@@ -49,7 +66,7 @@ def test_no_example_is_untested() -> None:
 def test_each_says_how_it_is_run() -> None:
     """A script and a plan name their own command near their top."""
     for name in TESTED:
-        if not name.endswith(".json"):
+        if name.endswith((".py", ".yaml")):
             head = "\n".join((EXAMPLES / name).read_text().splitlines()[:8])
             assert f"examples/{name}" in head, name
             assert "--offline" in head, name

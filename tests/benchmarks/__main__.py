@@ -1,14 +1,18 @@
-"""`python -m tests.benchmarks parallel`, `scale` or `makespan`."""
+"""`python -m tests.benchmarks parallel`, `audit`, `scale` or `makespan`."""
 
 import sys
 
-from tests.benchmarks import makespan, parallel, scale
+from tests.benchmarks import audit, makespan, parallel, scale
 
 match sys.argv[1:]:
     case ["parallel"]:
         parallel.main()
     case ["parallel", way]:
         parallel.child(way)
+    case ["audit"]:
+        audit.main()
+    case ["audit", way]:
+        audit.child(way)
     case ["scale"]:
         scale.main()
     case ["scale", way, shape, count]:
@@ -16,4 +20,4 @@ match sys.argv[1:]:
     case ["makespan"]:
         makespan.main()
     case _:
-        sys.exit("usage: python -m tests.benchmarks parallel|scale|makespan")
+        sys.exit("usage: python -m tests.benchmarks parallel|audit|scale|makespan")

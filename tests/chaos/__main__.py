@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.chaos import fifty, report
 from tests.chaos.faults import FAULTS, available
-from tests.chaos.plans import KINDS
+from tests.chaos.kinds import KINDS
+from tests.chaos.patterns import PATTERNS
 from tests.chaos.rounds import Round, play
 
 
@@ -52,13 +53,16 @@ def played(wanted: argparse.Namespace, folder: Path, baseline: Mapping[str, int]
 
 
 def calibrate(folder: Path) -> dict[str, int]:
-    """Requests of an undisturbed task, by its kind: counted in a run with one of each, and a loop."""
-    round = play("calibration", "none", folder, {}, ["say", "say", "say", *KINDS])
+    """Requests of an undisturbed task, by its kind: counted in a run with one of each, a loop, and all patterns."""
+    alone = [name for name, kind in KINDS.items() if kind.often]
+    round = play("calibration", "none", folder, {}, (["say", "say", "say", *alone], list(PATTERNS)))
     if round.violations:
         print(report.line(round))
         sys.exit("the undisturbed run is not as it should be; nothing can be compared with it")
     counts: dict[str, set[int]] = {kind: set() for kind in KINDS}
     for task in round.plan.tasks.values():
+        if round.plan.may_be_unneeded(task.name):
+            continue
         counts[task.kind].add(sum(asked.task == task.name for asked in round.model.asked))
     print("requests of an undisturbed task:", {kind: sorted(found) for kind, found in counts.items()}, flush=True)
     shutil.rmtree(folder)

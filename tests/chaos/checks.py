@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.state import TaskState
-from orchestrator.task import Status
+from orchestrator.task import Outcome, Status
 from tests.chaos.journals import Story, find_damage
-from tests.chaos.plans import KINDS, Expected
+from tests.chaos.kinds import KINDS, Expected
 from tests.chaos.server import Asked
 from workspaces.names import make_safe
 
@@ -44,8 +44,9 @@ def check_end(round: "Round", stories: list[Story]) -> None:
         round.violate(f"there are {len(stories)} runs, expected one")
     for story in stories:
         ended = story.state.finished
-        if ended is None or ended.status != "done":
-            round.violate(f"run {story.run} is {ended.status if ended else 'not ended'}, expected done")
+        expected = "failed" if round.plan.fails else "done"
+        if ended is None or ended.status != expected:
+            round.violate(f"run {story.run} is {ended.status if ended else 'not ended'}, expected {expected}")
 
 
 def share(asked: list[Asked], stories: list[Story]) -> list[list[Asked]]:
@@ -67,12 +68,40 @@ def check_story(round: "Round", story: Story, asked: list[Asked]) -> None:
     if odd := wanted ^ set(state.tasks):
         round.violate(f"run {story.run}: these tasks are in the plan or the run, and not in both: {sorted(odd)}")
     for name in sorted(wanted & set(state.tasks)):
-        if state.tasks[name].status is not Status.DONE:
-            round.violate(f"task {name} is {state.tasks[name].status.value}: {error_of(state.tasks[name])}")
+        check_status(round, state.tasks[name])
+    for vote, least in round.plan.votes.items():
+        check_vote(round, story, vote, least)
     for expected in round.plan.tasks.values():
         if expected.name in state.tasks:
             check_task(round, story, expected, state.tasks[expected.name])
             check_requests(round, story, expected, [each for each in asked if each.task == expected.name])
+
+
+def check_status(round: "Round", task: TaskState) -> None:
+    """It is done; what must fail has failed; and of a vote that was decided a voter may be unneeded."""
+    expected = Status.FAILED if task.id in round.plan.fails else Status.DONE
+    unneeded = is_unneeded(task) and round.plan.may_be_unneeded(task.id)
+    if task.status is not expected and not unneeded:
+        round.violate(f"task {task.id} is {task.status.value}, expected {expected.value}: {error_of(task)}")
+
+
+def is_unneeded(task: TaskState) -> bool:
+    """Whether a vote was decided without it."""
+    return task.status is Status.SKIPPED and task.result is not None and task.result["outcome"] == Outcome.UNNEEDED
+
+
+def check_vote(round: "Round", story: Story, vote: str, least: int) -> None:
+    """Enough voters were heard, and none was asked any more once it was decided."""
+    voters = [task for task in story.state.tasks.values() if round.plan.vote_of(task.id) == vote and task.id != vote]
+    heard = sum(task.status is Status.DONE for task in voters)
+    if heard < least:
+        round.violate(f"vote {vote}: {heard} voters were heard, expected {least} at least")
+    decided = story.finished(vote)
+    names = {task.id for task in voters}
+    late = [each for each in round.model.asked if decided and each.task in names and each.at > decided[0].at]
+    if late:
+        round.paid_twice |= {f"{story.run}/{each.task}" for each in late}
+        round.violate(f"vote {vote}: {len(late)} requests of {late[0].task} and others after it was decided")
 
 
 def check_sessions(round: "Round", story: Story, asked: list[Asked]) -> None:
@@ -102,8 +131,10 @@ def check_task(round: "Round", story: Story, expected: Expected, task: TaskState
         round.violate(f"task {task.id}: its result of {finished[0].at:.2f} was lost")
     if expected.text is not None and task.result["text"] != expected.text:
         round.violate(f"task {task.id} said {task.result['text']!r}, expected {expected.text!r}")
-    if expected.kind == "typed" and task.result["value"] != {"n": 7}:
-        round.violate(f"task {task.id} gave {task.result['value']!r}")
+    if expected.value is not None and task.result["value"] != expected.value:
+        round.violate(f"task {task.id} gave {task.result['value']!r}, expected {expected.value!r}")
+    if expected.holds not in task.result["text"]:
+        round.violate(f"task {task.id} said {task.result['text']!r}, expected {expected.holds!r} in it")
 
 
 def last_start(story: Story) -> int:
@@ -114,14 +145,15 @@ def check_requests(round: "Round", story: Story, expected: Expected, asked: list
     """Nothing was asked for a task that had its result; and for one that no fault hit, no more than ever."""
     normal = round.baseline.get(expected.kind)
     round.requests += len(asked)
-    round.undisturbed += normal or 0
+    if story.state.tasks[expected.name].status is Status.DONE:
+        round.undisturbed += normal or 0
     finished = story.finished(expected.name)
     late = [each for each in asked if finished and each.at > finished[0].at]
     if late:
         round.paid_twice.add(f"{story.run}/{expected.name}")
         after = late[0].at - finished[0].at
         round.violate(f"task {expected.name}: {len(late)} requests after its result, the first {after:.2f} s after it")
-    hit = story.attempts(expected.name) != 1 or any(each.trouble for each in asked)
+    hit = story.attempts(expected.name) != 1 or any(each.trouble for each in asked) or not finished
     if normal is not None and not hit and len(asked) != normal:
         round.violate(f"task {expected.name} ({expected.kind}): {len(asked)} requests, expected {normal}")
 
@@ -164,7 +196,8 @@ def check_leftovers(round: "Round") -> None:
         round.violate(f"{len(dens)} dens are left: {short(dens)}")
     if round.is_done:
         report = round.place.report.read_text("utf-8") if round.place.report.exists() else ""
-        lacking = [task.text for task in round.plan.tasks.values() if task.text and task.text not in report]
+        texts = [round.plan.tasks[name].text for name in round.plan.reported]
+        lacking = [text for text in texts if text and text not in report]
         if lacking:
             round.violate(f"the report lacks {lacking}")
 

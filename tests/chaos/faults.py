@@ -121,12 +121,13 @@ def two_at_once(round: "Round") -> None:
     """Goes on with the run by two commands that start at the same moment."""
     both = [round.start(*round.words()) for _ in range(2)]
     round.finish(*both)
-    both.sort(key=lambda command: command.code == 0)  # the last one is one that drove
+    good = 1 if round.plan.fails else 0
+    both.sort(key=lambda command: command.code == good)  # the last one is one that drove
     round.commands[-2:] = both
     refused = both[0]
     if refused.code == 2 and "driven by another process" not in refused.log.read_text():
         round.violate(f"`{refused}`, which came second, said {refused.log.read_text()[-300:]!r}")
-    elif refused.code not in (0, 2):
+    elif refused.code not in (good, 2):
         round.violate(f"`{refused}`, which came second, was neither refused nor done")
 
 

@@ -8,8 +8,9 @@ from random import Random
 
 from tests.chaos.checks import check
 from tests.chaos.journals import count_results
+from tests.chaos.kinds import KINDS
 from tests.chaos.places import make_place
-from tests.chaos.plans import KINDS, assemble
+from tests.chaos.plans import assemble
 from tests.chaos.processes import Watch, processes_of
 from tests.chaos.rounds import Round
 from tests.chaos.server import ScriptedModel, serving
@@ -23,8 +24,8 @@ def measure(seed: str, folder: Path, baseline: Mapping[str, int]) -> Round:
     """Plays it, and prints what was measured."""
     random = Random(f"{seed} fifty")
     round = Round(seed, "kill", make_place(folder), random, baseline)
-    kinds = random.choices([kind for kind in KINDS if kind != "tool"], k=TASKS)
-    round.plan = assemble(random, round.place, kinds, {})
+    kinds = random.choices([name for name, kind in KINDS.items() if kind.often and name != "tool"], k=TASKS)
+    round.plan = assemble(random, round.place, kinds, [], {})
     round.plan.write(round.place)
     round.model = ScriptedModel(Random(seed), round.plan.tasks)
     with serving(round.model) as env, Watch(round.place.home) as watch:

@@ -1,104 +1,66 @@
 """Random plans, and what each of their tasks must give."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 import yaml
 
+from tests.chaos.kinds import AGENTS, KINDS, Expected
+from tests.chaos.patterns import PATTERNS, Pattern, entry
 from tests.chaos.places import Place
 
-FEWEST, MOST = 6, 14
-"""Tasks of a plan."""
-MARKER = r"\[task ([\w-]+(?:\[\d+\])?)\]"
-"""How every prompt names its task."""
-SCHEMA = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
-AGENTS: Mapping[str, Mapping[str, Any]] = {
-    "talker": {"tools": []},
-    "reader": {"tools": ["Read"]},
-    "writer": {"tools": ["Read", "Write", "Bash"], "allow": ["Bash"]},
-}
-FAIL_ONCE = "test -e checked || { touch checked; echo not yet; exit 1; }"
-LEAVE_BEHIND = "setsid sleep 300 >/dev/null 2>&1 & sleep 0.7"
+FEWEST, MOST = 4, 8
+"""Tasks of a plan, beside its patterns."""
+MOST_PATTERNS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of task."""
-
-    agent: str
-    steps: Sequence[Mapping[str, Any]]
-    """What the model does, a step per reply; `NAME` stands for the task."""
-    spec: Mapping[str, Any] = field(default_factory=dict)
-    """What the plan says beside the prompt."""
-    often: int = 2
-    """How often it is taken, beside others."""
-
-    @property
-    def has_branch(self) -> bool:
-        return self.spec.get("workspace") == "worktree"
-
-
-WRITE = {"write": {"path": "written.txt", "text": "written by NAME\n"}}
-SAY = {"say": "NAME is done"}
-KINDS: Mapping[str, Kind] = {
-    "say": Kind("talker", [SAY], often=4),
-    "read": Kind("reader", [{"read": "a.md"}, SAY]),
-    "typed": Kind("reader", [{"answer": {"n": 7}}], {"returns": SCHEMA}, often=3),
-    "file": Kind("writer", [WRITE, SAY], {"workspace": "worktree"}, often=4),
-    "checked": Kind("writer", [WRITE, SAY], {"workspace": "worktree", "checks": ["test -s written.txt"]}),
-    "mended": Kind("writer", [WRITE, SAY], {"workspace": "worktree", "checks": [FAIL_ONCE, "test -s written.txt"]}, 1),
-    "tool": Kind("writer", [{"bash": LEAVE_BEHIND}, SAY], {"workspace": "worktree"}, often=1),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """A task that an agent does, and what it must give."""
-
-    name: str
-    kind: str
-
-    @property
-    def steps(self) -> list[Any]:
-        return [named(step, self.name) for step in KINDS[self.kind].steps]
-
-    @property
-    def text(self) -> str | None:
-        """Its last words; None when it gives a value."""
-        return None if self.kind == "typed" else f"{self.name} is done"
-
-    @property
-    def file(self) -> tuple[str, str] | None:
-        """The file that its branch must hold, and its text."""
-        return next(((s["write"]["path"], s["write"]["text"]) for s in self.steps if "write" in s), None)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """A plan, and what it must come to."""
 
     document: Mapping[str, Any]
-    tasks: Mapping[str, Expected]
-    """By id: all that agents do, the parts of loops too."""
-    others: frozenset[str]
-    """Loops, and what is done without an agent."""
+    tasks: dict[str, Expected] = field(default_factory=dict)
+    """By id: all that agents do, the parts of groups too."""
+    others: set[str] = field(default_factory=set)
+    """Groups, what fails at once, and what is done without an agent."""
+    fails: set[str] = field(default_factory=set)
+    """What fails, whatever is done."""
+    votes: dict[str, int] = field(default_factory=dict)
+    """Votes, and how many voters each must have heard."""
+    reported: set[str] = field(default_factory=set)
+    """Whose texts are in the report."""
+    plans: dict[str, Any] = field(default_factory=dict)
+    """Further plan files, by name; their agents are those of the plan."""
 
     def write(self, place: Place) -> None:
-        place.plan.write_text(yaml.safe_dump(dict(self.document), sort_keys=False), "utf-8")
+        for name, document in {place.plan.name: self.document, **self.plans}.items():
+            whole = {"agents": self.document["agents"], **document}
+            place.plan.with_name(name).write_text(yaml.safe_dump(whole, sort_keys=False), "utf-8")
 
+    def vote_of(self, task: str) -> str | None:
+        """The vote that the task is a voter of."""
+        vote = task.partition("[")[0]
+        return vote if vote in self.votes else None
 
-def named(value: Any, name: str) -> Any:
-    """The value with the task's name in place of `NAME`."""
-    match value:
-        case str():
-            return value.replace("NAME", name)
-        case Mapping():
-            return {key: named(item, name) for key, item in value.items()}
-        case list() | tuple():
-            return [named(item, name) for item in value]
-    return value
+    def may_be_unneeded(self, task: str) -> bool:
+        """Whether the task is a voter without which a vote can be decided."""
+        vote = self.vote_of(task)
+        return vote is not None and vote + f"[{self.votes[vote]}]" in self.tasks
+
+    def add(self, kinds: Mapping[str, str]) -> None:
+        """Expects these tasks, by id, of these kinds."""
+        self.tasks |= {name: Expected(name, kind) for name, kind in kinds.items()}
+
+    def take(self, pattern: Pattern) -> None:
+        """Expects what comes of the pattern."""
+        self.add(pattern.kinds)
+        self.others |= set(pattern.groups)
+        self.fails |= set(pattern.fails)
+        self.votes |= pattern.voters
+        self.reported |= set(pattern.reported)
+        self.plans |= pattern.plans
 
 
 def choose_kinds(random: Random) -> list[str]:
@@ -106,50 +68,83 @@ def choose_kinds(random: Random) -> list[str]:
     return random.choices(list(KINDS), [kind.often for kind in KINDS.values()], k=random.randint(FEWEST, MOST))
 
 
-def assemble(random: Random, place: Place, kinds: Sequence[str], options: Mapping[str, Any]) -> Plan:
-    """A plan with a task of each of the kinds, in this order; the first three of a longer one become a loop."""
+def choose_patterns(random: Random) -> list[str]:
+    return random.sample(list(PATTERNS), k=random.randint(1, MOST_PATTERNS))
+
+
+def assemble(
+    random: Random, place: Place, kinds: Sequence[str], patterns: Sequence[str], options: Mapping[str, Any]
+) -> Plan:
+    """A plan with a task of each of the kinds, in this order, and the patterns, somewhere between them.
+
+    The first three tasks of a longer plan become a loop.
+    """
     tasks: dict[str, Any] = {}
-    expected: dict[str, Expected] = {}
-    loop = len(kinds) >= FEWEST and kinds[0] not in ("mended", "tool")
-    if loop:
-        tasks["each"] = {"foreach": [1, 2, 3], **spec_of("each[{{ index }}]", kinds[0])}
-        expected |= {name: Expected(name, kinds[0]) for name in ("each[0]", "each[1]", "each[2]")}
-    for number, kind in enumerate(kinds[3 if loop else 0 :]):
-        name = f"w{number}"
-        tasks[name] = spec_of(name, kind) | after(random, name, kind, list(tasks))
-        expected[name] = Expected(name, kind)
-    tasks["report"] = {"needs": list(tasks), "write": {"path": str(place.report), "text": report_of(expected)}}
-    others = frozenset({"report", "each"} & set(tasks))
-    return Plan(
+    agents = {name: {**agent, **options} for name, agent in AGENTS.items()}
+    plan = Plan(
         {
             "name": "chaos",
             "limits": {"concurrent": random.randint(3, 5)},
             "defaults": {"retries": 5},
-            "agents": {name: {**agent, **options} for name, agent in AGENTS.items()},
+            "agents": agents,
             "tasks": tasks,
         },
-        expected,
-        others,
+        others={"report"},
     )
+    shown: list[str] = []
+    loop = len(kinds) >= FEWEST and kinds[0] not in ("mended", "tool")
+    if loop:
+        take_loop(plan, tasks, kinds[0], shown)
+    due = [*enumerate(kinds[3 if loop else 0 :]), *((None, name) for name in patterns)]
+    random.shuffle(due)
+    for number, what in due:
+        if number is None:
+            take_pattern(random, plan, tasks, PATTERNS[what](), shown)
+        else:
+            take_task(random, plan, tasks, f"w{number}", what, shown)
+    needs = [{"task": name, "allow": "failed"} if name in plan.fails else name for name in tasks]
+    tasks["report"] = {"needs": needs, "write": {"path": str(place.report), "text": "\n".join([*shown, ""])}}
+    return plan
 
 
-def spec_of(name: str, kind: str) -> dict[str, Any]:
-    """The task's entry. Its prompt begins with its marker."""
-    return {"prompt": f"[task {name}] Do what is due.", "agent": KINDS[kind].agent, **named(KINDS[kind].spec, name)}
+def take_loop(plan: Plan, tasks: dict[str, Any], kind: str, shown: list[str]) -> None:
+    """A loop of three tasks."""
+    names = [f"each[{index}]" for index in range(3)]
+    tasks["each"] = entry("each[{{ index }}]", kind, foreach=[1, 2, 3])
+    plan.add(dict.fromkeys(names, kind))
+    plan.others.add("each")
+    plan.reported |= set(names)
+    shown.append("{{ tasks.each.texts | join(' ') }}")
 
 
-def after(random: Random, name: str, kind: str, before: Sequence[str]) -> dict[str, Any]:
+def take_task(random: Random, plan: Plan, tasks: dict[str, Any], name: str, kind: str, shown: list[str]) -> None:
+    """A task that perhaps comes after others."""
+    tasks[name] = entry(name, kind) | after(random, name, plan, tasks)
+    plan.add({name: kind})
+    plan.reported.add(name)
+    shown.append(f"{{{{ tasks.{name}.text }}}}")
+
+
+def take_pattern(random: Random, plan: Plan, tasks: dict[str, Any], pattern: Pattern, shown: list[str]) -> None:
+    """A pattern that perhaps comes after other tasks."""
+    first, *_ = pattern.tasks
+    needs = choose_needs(random, plan, tasks)
+    tasks |= pattern.tasks
+    tasks[first] = {**tasks[first], **({"needs": needs} if needs else {})}
+    plan.take(pattern)
+    shown.append(pattern.report)
+
+
+def choose_needs(random: Random, plan: Plan, tasks: Iterable[str]) -> list[str]:
+    """What a task is to come after: one or two of those that there are and do not fail, or nothing."""
+    before = [name for name in tasks if name not in plan.fails]
+    return random.sample(before, k=min(len(before), random.randint(1, 2))) if random.random() < 0.4 else []
+
+
+def after(random: Random, name: str, plan: Plan, tasks: Iterable[str]) -> dict[str, Any]:
     """What an entry says when the task is to come after some of the others: it needs them, or asks about their text."""
-    if not before or random.random() > 0.4:
-        return {}
-    needs = random.sample(before, k=min(len(before), random.randint(1, 2)))
-    if "each" in needs or random.random() < 0.5:
-        return {"needs": needs}
+    needs = choose_needs(random, plan, tasks)
+    if not needs or set(needs) & plan.others or random.random() < 0.5:
+        return {"needs": needs} if needs else {}
     told = " ".join(f"{{{{ tasks.{need}.text }}}}" for need in needs)
     return {"prompt": f"[task {name}] Do what is due. You know: {told}"}
-
-
-def report_of(expected: Mapping[str, Expected]) -> str:
-    """The template of the report, which shows what all the others have given."""
-    singles = [f"{{{{ tasks.{name}.text }}}}" for name in expected if "[" not in name and expected[name].text]
-    return "\n".join([*singles, "{{ tasks.each.texts | join(' ') }}" if "each[0]" in expected else "", ""])

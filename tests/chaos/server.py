@@ -19,7 +19,7 @@ from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
 from orchestrator.plan.model import Agent
 from orchestrator.task import Attempt
-from tests.chaos.plans import MARKER, Expected
+from tests.chaos.kinds import MARKER, Expected
 from workspaces import WorkspaceSpec
 
 QUICKEST, SLOWEST = 0.05, 0.6
