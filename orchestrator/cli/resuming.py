@@ -1,7 +1,7 @@
 """`resume` and `continue`: a run, or one of its agents, goes on."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,9 +63,11 @@ def go_on(run: str, task: str, prompt: str, fork: bool, directory: str | None, o
     async def work(opened: Run) -> None:
         answers.append(await opened.resume(earlier, text, fork=fork, workspace=place, key=task))
 
+    agent, others = agent_of(task, begun, records)
     opening = open_run(
         f"{begun.name}-continued"[:64],
-        agent=agent_of(task, begun, records),
+        agent=agent,
+        agents=others,
         views=choose_views(options.view),
         upstream=begun.upstream,
         reuse="none",
@@ -104,10 +106,11 @@ def session_of(run: str, task: str, records: Sequence[Record]) -> Result:
     return result
 
 
-def agent_of(task: str, begun: RunStarted, records: Sequence[Record]) -> Agent:
+def agent_of(task: str, begun: RunStarted, records: Sequence[Record]) -> tuple[Agent, Mapping[str, Agent]]:
     """The agent that worked for the task: the plan's, where there is a plan still, else as it was written down.
 
-    Written down are neither its environment variables nor its MCP servers: they may hold secrets.
+    With it the agents that it may give tasks to: without a plan none is known any more. Written down are neither its
+    environment variables nor its MCP servers: they may hold secrets.
     """
     begun_with = [each.event for each in records if isinstance(each.event, AttemptStarted) and each.event.task == task]
     written = dict(begun_with[-1].agent) if begun_with else {}
@@ -120,5 +123,6 @@ def agent_of(task: str, begun: RunStarted, records: Sequence[Record]) -> Agent:
         name = spec.agent or loaded.plan.defaults.agent
         planned = planned_agent(loaded, name) if name else agent
     except (OrchestratorError, KeyError):
-        return agent
-    return agent.model_copy(update={"env": planned.env, "mcp_servers": planned.mcp_servers, "usd": planned.usd})
+        return agent.model_copy(update={"spawn": None}) if agent.spawn and agent.spawn.agents else agent, {}
+    agent = agent.model_copy(update={"env": planned.env, "mcp_servers": planned.mcp_servers, "usd": planned.usd})
+    return agent, {name: planned_agent(loaded, name) for name in loaded.plan.agents}

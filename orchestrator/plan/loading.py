@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.errors import Fault, PlanError
+from orchestrator.errors import Fault, PlanError, UsageError
 from orchestrator.plan import words
 from orchestrator.plan.checks import check_plan
 from orchestrator.plan.faults import explain
@@ -19,7 +20,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.plan.nesting import Nested, Way, load_nested
 from orchestrator.plan.overrides import override
 from orchestrator.plan.source import Source, read_source
-from orchestrator.plan.words import Finding, describe
+from orchestrator.plan.words import Finding, describe, did_you_mean, listed
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -46,8 +47,23 @@ def load_plan(path: str | os.PathLike[str], overrides: Mapping[str, str] = _NOTH
     Raises PlanError with all faults at once, also of the plans in it; UsageError for an override that leads nowhere.
     """
     file = Path(path)
-    source = override(read_source(file), overrides)
-    return _load(source, file, file.absolute().parent, (Path(os.path.realpath(file)),), {})
+    read = read_source(file)
+    source = override(read, overrides)
+    loaded = _load(source, file, file.absolute().parent, (Path(os.path.realpath(file)),), {})
+    _check_new_variables(file, read, overrides)
+    return loaded
+
+
+def _check_new_variables(file: Path, read: Source, overrides: Mapping[str, str]) -> None:
+    """Raises UsageError for a variable that the plan neither has nor speaks of: what is set there would do nothing."""
+    known = list((read.data.get("vars") or {}) if isinstance(read.data, dict) else {})
+    given = [path.split(".")[1] for path in overrides if path.startswith("vars.")]
+    for name in given:
+        if name not in known and not re.search(rf"\b{re.escape(name)}\b", file.read_text("utf-8", "replace")):
+            there = f"there is {listed(known)}" if known else "there is nothing under vars"
+            raise UsageError(
+                f"--set vars.{name}: the plan speaks of no such variable{did_you_mean(name, known)}; {there}"
+            )
 
 
 def parse_plan(plan: Plan | Mapping[str, Any], directory: str | os.PathLike[str] = "") -> LoadedPlan:

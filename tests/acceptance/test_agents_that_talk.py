@@ -168,3 +168,18 @@ def test_asking_and_being_refused(cli: Cli) -> None:
     talk = ("ask", "lookup", "publish", "read_messages", "send_message")
     assert tools_of(cli, "asker") == {"mcp__own__hello", *(f"mcp__run__{name}" for name in talk)}
     assert tools_of(cli, "author") == set()
+
+
+def test_a_planner_goes_on(cli: Cli) -> None:
+    """An agent that may give tasks to others of its plan can be told more, and still may."""
+    plan = """
+name: boss
+agents:
+  boss: {tools: [], spawn: {agents: [hand]}}
+  hand: {tools: []}
+tasks:
+  lead: {agent: boss, prompt: Lead, rehearsal: [{say: led}]}
+"""
+    assert cli("run", cli.plan(plan), "--offline").returncode == 0
+    done = cli("continue", "boss", "lead", "What is 3 * 4?")
+    assert (done.returncode, "12" in done.stdout) == (0, True), done.stdout + done.stderr

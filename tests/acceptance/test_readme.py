@@ -1,5 +1,6 @@
 """The README's own lines, run as they stand."""
 
+import json
 import re
 import subprocess
 import sys
@@ -56,12 +57,16 @@ def test_the_patterns_run(cli: Cli, tmp_path: Path) -> None:
     assert asked.startswith("done True ")
 
 
-def test_the_agents_that_talk_are_good(cli: Cli, tmp_path: Path) -> None:
-    """The agents of the README are such as a plan can have."""
+def test_the_agents_that_talk(cli: Cli, tmp_path: Path) -> None:
+    """The planner of the README adds its worker, and tells what that found."""
     plan = tmp_path / "talking.yaml"
-    plan.write_text(block("yaml", 2) + "tasks: {plan: {agent: planner, prompt: Plan.}}\n", "utf-8")
-    checked = cli("plan", "check", str(plan))
-    assert checked.returncode == 0, checked.stderr
+    plan.write_text(block("yaml", 2), "utf-8")
+    done = cli("run", str(plan), "--offline", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    texts = {task["id"]: task["text"] for task in json.loads(done.stdout)["tasks"]}
+    assert "plan.python" in texts
+    assert texts["plan"].startswith("They found: ")
+    assert "offline model" in texts["plan"]
 
 
 @pytest.mark.parametrize("end", ["orchestrator demo", "pytest -n 2"])

@@ -354,7 +354,7 @@ def test_schema_files_are_read_with_care(write):
 
 
 def test_overrides(write):
-    """Values set from outside take the place of the file's, and those under vars may be new."""
+    """Values set from outside take the place of the file's; under vars they may be new if the plan speaks of them."""
     values = {
         "limits.concurrent": "3",
         "vars.topics": "[a, 'b: c']",
@@ -366,7 +366,7 @@ def test_overrides(write):
         "name": '"quoted"',
         "vars.t": "{{ x }}",
     }
-    plan = load_plan(write(FULL), values).plan
+    plan = load_plan(write(f"{FULL}\n# {{{{ vars.new + vars.none + vars.list + vars.t }}}}\n"), values).plan
     assert (plan.limits.concurrent, plan.name, plan.tasks["ask"].timeout) == (3, "quoted", 600)
     assert plan.vars["topics"] == ["a", "b: c"]
     assert plan.vars["new"] == {"inner": "What: why? # all text"}
@@ -379,6 +379,7 @@ def test_overrides(write):
         ("limits.concurent", "3", "limits has no 'concurent' (did you mean concurrent?); there is concurrent, usd"),
         ("tasks.nope.prompt", "x", "tasks has no 'nope'; there is ask, check, size, fix"),
         ("nope", "x", "the plan has no 'nope'"),
+        ("vars.topicz", "x", "the plan speaks of no such variable (did you mean topics?); there is topics"),
         ("name.x", "x", "name is the text 'audit', which has nothing inside"),
         ("", "x", "the plan has no an empty text"),
         ("tasks.list.foreach.7", "x", "expected a number below 3"),
