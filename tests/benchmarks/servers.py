@@ -14,7 +14,7 @@ from orchestrator.protocols import Upstream
 
 REPLY_TIME = 2.0
 """Seconds before each reply begins."""
-QUICKEST, SLOWEST = 0.3, 1.7
+QUICKEST, SLOWEST = 0.5, 2.5
 """Seconds before a reply of the paced model."""
 
 
