@@ -85,7 +85,9 @@ def _check_circles(plan: Plan) -> Iterator[Finding]:
         names = listed((*circle, circle[0]), most=50).replace(", ", " -> ")
         what = f"{circle[0]} needs {circle[1]}" if len(circle) > 1 else "it needs itself"
         path = ("tasks", circle[0], "needs") if plan.tasks[circle[0]].needs else ("tasks", circle[0])
-        yield Finding(path, f"the tasks wait for each other in a circle: {names} ({what}), expected none")
+        yield Finding(
+            path, f"the tasks wait for each other in a circle: {names} ({what}): take one of these needs away"
+        )
 
 
 def _check_defaults(plan: Plan, dropped: AbstractSet[Path]) -> Iterator[Finding]:

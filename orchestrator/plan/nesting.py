@@ -76,7 +76,7 @@ def _refuse(name: str, path: Path, way: Way) -> str | None:
     file = Path(os.path.realpath(path))
     if file in way:
         circle = " -> ".join(each.name for each in (*way[way.index(file) :], file))
-        return f"the plans contain each other in a circle: {circle}, expected none"
+        return f"the plans contain each other in a circle: {circle}: take one of them out"
     if len(way) >= MOST_DEPTH:
         whole = " -> ".join(each.name for each in (*way, file))
         return f"the plans are more than {MOST_DEPTH} deep in each other: {whole}, expected fewer levels"

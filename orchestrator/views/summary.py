@@ -1,7 +1,7 @@
 """The summary at the end of a run."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
@@ -37,7 +37,7 @@ def summary(report: RunReport, width: int) -> RenderableType:
     if hidden := left_out(report, rows):
         parts.append(Text(hidden, style="dim"))
     parts += [Text(totals(report), style="bold"), Text(timing(report))]
-    parts.extend(Text(said) for said in (held_back(report), compared(report), *pilot_words(report)) if said)
+    parts.extend(Text(said) for said in verdicts(report) if said)
     if report.reused:
         parts.append(Text(taken(report), style="green"))
     if report.status in ENDINGS:
@@ -45,6 +45,14 @@ def summary(report: RunReport, width: int) -> RenderableType:
     parts.extend(Text(failure, style="red") for failure in failures(report))
     parts.extend(Text(note, style="dim") for note in notes(report))
     return Group(*parts)
+
+
+def verdicts(report: RunReport) -> Iterator[str | None]:
+    """What held the run back and how its forecast came out, if it came to something; what a pilot foretells."""
+    if report.succeeded and report.status != "running":
+        yield held_back(report)
+        yield compared(report)
+    yield from pilot_words(report)
 
 
 def task_table(report: RunReport, listed: Sequence[Listed], width: int) -> Table:

@@ -8,6 +8,7 @@ from drawing import Story, drawn, plain
 from orchestrator.bottleneck import Ran
 from orchestrator.events import RunForecast
 from orchestrator.report import Forecast, RunReport
+from orchestrator.task import Status
 from orchestrator.views.summary import summary
 from orchestrator.views.verdicts import chain, compared, forecast_words, held_back, pilot_words
 
@@ -57,7 +58,9 @@ def test_what_came_of_it(took: float, cost: float, words: str) -> None:
     """Both times with the difference, both costs."""
     report = report_with(forecast=Forecast(expected=EXPECTED, wall_s=took, cost_usd=cost))
     assert compared(report) == words
-    assert words in plain(drawn(summary(report, 100), 100))
+    assert words in plain(drawn(summary(replace(report, statuses={"a": Status.DONE}), 100), 100))
+    failed = replace(report, statuses={"a": Status.FAILED})
+    assert words not in plain(drawn(summary(failed, 100), 100)), "of a run that came to nothing"
 
 
 @pytest.mark.parametrize("given", [{"forecast": None}, {"status": "cancelled"}, {"complete": False}])
