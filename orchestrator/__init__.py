@@ -7,12 +7,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.engine.handles import Handle, Results
     from orchestrator.engine.opening import open_run
+    from orchestrator.engine.patterns.votes import Candidate, Vote, majority
     from orchestrator.engine.plans import resume_run, run_plan
-    from orchestrator.engine.questions import Waited
-    from orchestrator.engine.run import Run
-    from orchestrator.engine.votes import Candidate, Vote, majority
+    from orchestrator.engine.script.handles import Handle, Results
+    from orchestrator.engine.script.questions import Waited
+    from orchestrator.engine.script.run import Run
     from orchestrator.errors import (
         Fault,
         InternalError,
@@ -63,10 +63,10 @@ _HOMES = {
     "engine.opening": ("open_run",),
     "engine.plans": ("resume_run", "run_plan"),
     "report": ("RunReport",),
-    "engine.handles": ("Handle", "Results"),
-    "engine.questions": ("Waited",),
-    "engine.run": ("Run",),
-    "engine.votes": ("Candidate", "Vote", "majority"),
+    "engine.script.handles": ("Handle", "Results"),
+    "engine.script.questions": ("Waited",),
+    "engine.script.run": ("Run",),
+    "engine.patterns.votes": ("Candidate", "Vote", "majority"),
     "errors": ("Fault", "InternalError", "JournalError", "OrchestratorError", "PlanError", "TaskFailed", "UsageError"),
     "plan.model": ("Agent", "Limits", "Plan", "Spawn"),
     "task": ("Outcome", "Result", "Status", "Task", "Usage", "WorkspaceInfo", "WorkspaceSpec"),

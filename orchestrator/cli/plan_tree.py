@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from rich.text import Text
 from rich.tree import Tree
 
-from orchestrator.engine.pieces import kind_of
+from orchestrator.engine.planned.pieces import kind_of
 from orchestrator.plan.graph import Node, tree
 from orchestrator.plan.loading import LoadedPlan
 from orchestrator.plan.specs import StageSpec, TaskSpec

@@ -10,7 +10,7 @@ from orchestrator.cli.output import console, print_json
 from orchestrator.cli.plan_tree import has_limits, inside, picture, plans_below
 from orchestrator.cli.running import to_overrides
 from orchestrator.engine.foreseeing import foresee
-from orchestrator.engine.pieces import kind_of
+from orchestrator.engine.planned.pieces import kind_of
 from orchestrator.errors import PlanError
 from orchestrator.events import RunForecast
 from orchestrator.journal.sqlite import SqliteJournal

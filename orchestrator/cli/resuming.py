@@ -12,9 +12,9 @@ from orchestrator.cli.inspecting import find_run
 from orchestrator.cli.output import check_target
 from orchestrator.cli.running import Options, carry_out, choose_views, drive, to_overrides, told
 from orchestrator.engine.opening import open_run
-from orchestrator.engine.planned import planned_agent
+from orchestrator.engine.planned.nodes import planned_agent
 from orchestrator.engine.plans import agent_told, last_start, load_again, workspace_told
-from orchestrator.engine.run import Run
+from orchestrator.engine.script.run import Run
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.events import AttemptStarted, Record, RunStarted
 from orchestrator.journal.sqlite import SqliteJournal

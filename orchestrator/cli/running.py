@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from orchestrator.cli import exits
 from orchestrator.cli.output import check_target, console, write_json
-from orchestrator.engine.choosing import Reuse
 from orchestrator.engine.files import replace_file
+from orchestrator.engine.going_on.choosing import Reuse
 from orchestrator.engine.opening import open_run
-from orchestrator.engine.run import Run
+from orchestrator.engine.script.run import Run
 from orchestrator.errors import TaskFailed, UsageError, bare_errors
 from orchestrator.plan.loading import LoadedPlan, load_plan
 from orchestrator.plan.model import Agent

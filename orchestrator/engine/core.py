@@ -10,18 +10,18 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
-from orchestrator.engine.desk import Desk
-from orchestrator.engine.earlier import Earlier
-from orchestrator.engine.floor import Floor
-from orchestrator.engine.keys import Identity, digest
+from orchestrator.engine.going_on.earlier import Earlier
+from orchestrator.engine.going_on.keys import Identity, digest
+from orchestrator.engine.going_on.past import Past, is_there
 from orchestrator.engine.lending import Lending
-from orchestrator.engine.past import Past, is_there
-from orchestrator.engine.post import Post
-from orchestrator.engine.staff import Staff
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
+from orchestrator.engine.talking.desk import Desk
+from orchestrator.engine.talking.floor import Floor
+from orchestrator.engine.talking.post import Post
+from orchestrator.engine.talking.staff import Staff
+from orchestrator.engine.talking.waits import Waits
 from orchestrator.engine.telling import added_event, cancelled, lesson, told, unneeded
 from orchestrator.engine.tries import Tries
-from orchestrator.engine.waits import Waits
 from orchestrator.errors import JournalError, TaskFailed, UsageError
 from orchestrator.events import (
     AttemptFinished,

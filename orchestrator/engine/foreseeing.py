@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.opening import to_setting
-from orchestrator.engine.planned import plan_nodes
+from orchestrator.engine.planned.nodes import plan_nodes
 from orchestrator.engine.steps import Expand, Node, Omit
 from orchestrator.events import RunForecast
 from orchestrator.plan.loading import LoadedPlan

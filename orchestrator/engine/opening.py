@@ -13,11 +13,11 @@ import anyio
 import psutil
 from anyio import to_thread
 
-from orchestrator.engine.asking import Setting, to_workspace
-from orchestrator.engine.choosing import Reuse, choose, script
 from orchestrator.engine.core import Core
-from orchestrator.engine.past import Past
-from orchestrator.engine.run import Run
+from orchestrator.engine.going_on.choosing import Reuse, choose, script
+from orchestrator.engine.going_on.past import Past
+from orchestrator.engine.script.asking import Setting, to_workspace
+from orchestrator.engine.script.run import Run
 from orchestrator.errors import UsageError, bare_errors
 from orchestrator.events import Record, RunStarted
 from orchestrator.plan.model import Agent, Limits

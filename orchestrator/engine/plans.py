@@ -7,9 +7,9 @@ from typing import Any
 
 from anyio import to_thread
 
-from orchestrator.engine.choosing import Reuse
+from orchestrator.engine.going_on.choosing import Reuse
 from orchestrator.engine.opening import NOTHING, open_journal, open_run
-from orchestrator.engine.planned import as_loaded
+from orchestrator.engine.planned.nodes import as_loaded
 from orchestrator.errors import UsageError
 from orchestrator.events import Record, RunStarted
 from orchestrator.plan.loading import LoadedPlan, load_plan

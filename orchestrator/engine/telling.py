@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from orchestrator.engine.keys import Identity
+from orchestrator.engine.going_on.keys import Identity
 from orchestrator.engine.steps import Ask, Node
 from orchestrator.errors import OrchestratorError
 from orchestrator.events import AttemptFinished, AttemptStarted, TaskAdded

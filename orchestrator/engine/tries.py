@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import anyio
 
-from orchestrator.engine.keys import Identity
-from orchestrator.engine.past import Past, to_go_on
+from orchestrator.engine.going_on.keys import Identity
+from orchestrator.engine.going_on.past import Past, to_go_on
 from orchestrator.engine.steps import Ask
 from orchestrator.engine.telling import added, finished, live_usage, parsed, started, told
 from orchestrator.events import AttemptFinished

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.engine.core import Core
-from orchestrator.engine.earlier import names
+from orchestrator.engine.going_on.earlier import names
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
 from orchestrator.errors import TaskFailed, UsageError, bare_errors
 from orchestrator.events import AttemptFinished, AttemptStarted, TaskFinished, TaskWaits

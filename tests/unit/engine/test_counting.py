@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from orchestrator.engine.votes import count_votes, is_decided, is_tie, majority, normal
+from orchestrator.engine.patterns.votes import count_votes, is_decided, is_tie, majority, normal
 from orchestrator.task import Outcome, Result
 
 

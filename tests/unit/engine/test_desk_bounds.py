@@ -9,8 +9,8 @@ import pytest
 from colleagues import BOTH, SPAWNS, TALKS, add, stage, told
 
 from orchestrator import Agent, Status, UsageError, WorkspaceSpec
-from orchestrator.engine.spawning import to_spawned_node
 from orchestrator.engine.steps import Ask
+from orchestrator.engine.talking.spawning import to_spawned_node
 from orchestrator.plan.model import Spawn
 from orchestrator.protocols import CallTool
 from orchestrator.task import Attempt

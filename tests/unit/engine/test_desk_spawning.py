@@ -10,7 +10,7 @@ from colleagues import SPAWNS, Act, add, stage, told
 from running import Stage
 
 from orchestrator import Agent, Limits, Outcome, Run, Status, Task, UsageError, WorkspaceSpec
-from orchestrator.engine.keys import options
+from orchestrator.engine.going_on.keys import options
 from orchestrator.events import RunStarted, TaskFinished, TaskSpawned
 from orchestrator.plan.model import Spawn
 from orchestrator.protocols import CallTool

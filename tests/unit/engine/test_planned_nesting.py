@@ -7,7 +7,7 @@ import pytest
 from running import Stage
 
 from orchestrator import Outcome, PlanError, Status, UsageError
-from orchestrator.engine.planned import plan_nodes
+from orchestrator.engine.planned.nodes import plan_nodes
 from orchestrator.events import AttemptStarted, TaskAdded
 from orchestrator.plan.loading import load_plan, parse_plan
 from orchestrator.testing import Reply

@@ -7,8 +7,8 @@ from typing import Any
 
 import anyio
 
-from orchestrator.engine.floor import Caller, Floor
-from orchestrator.engine.mail import Mail, Replays, numbered
+from orchestrator.engine.talking.floor import Caller, Floor
+from orchestrator.engine.talking.mail import Mail, Replays, numbered
 from orchestrator.errors import UsageError
 from orchestrator.events import (
     AgentMessage,

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import anyio
 
-from orchestrator.engine.floor import Caller, Floor
-from orchestrator.engine.mail import Replays
-from orchestrator.engine.spawning import to_answering_node, to_spawned_node
 from orchestrator.engine.steps import Ask, Node
+from orchestrator.engine.talking.floor import Caller, Floor
+from orchestrator.engine.talking.mail import Replays
+from orchestrator.engine.talking.spawning import to_answering_node, to_spawned_node
 from orchestrator.errors import UsageError
 from orchestrator.events import TaskSpawned
 from orchestrator.plan.words import did_you_mean, listed, shorten

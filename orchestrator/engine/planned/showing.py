@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.engine.pieces import Piece, PlanInRun, Scope, is_passed_over, within
-from orchestrator.engine.votes import count_votes, is_tie
+from orchestrator.engine.patterns.votes import count_votes, is_tie
+from orchestrator.engine.planned.pieces import Piece, PlanInRun, Scope, is_passed_over, within
 from orchestrator.plan.expand import make_scope
 from orchestrator.plan.graph import order
 from orchestrator.plan.views import LoopView, PipelineView, PlanView, TaskView, View, VoteView

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.engine.asking import Setting, to_workspace
-from orchestrator.engine.scope import Scope
+from orchestrator.engine.script.asking import Setting, to_workspace
+from orchestrator.engine.script.scope import Scope
 from orchestrator.engine.steps import Expand, Node, sum_up
 from orchestrator.engine.telling import told
 from orchestrator.errors import UsageError

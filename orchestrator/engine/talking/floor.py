@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from orchestrator.engine.steps import Node
-from orchestrator.engine.waits import Waits
+from orchestrator.engine.talking.waits import Waits
 from orchestrator.events import Event, TaskWaits
 from orchestrator.state import RunState
 from orchestrator.task import Attempt, Result

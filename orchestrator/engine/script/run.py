@@ -13,15 +13,15 @@ import anyio
 from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from orchestrator.engine.asking import Setting, fill, to_items, to_node, to_resuming_node
 from orchestrator.engine.core import Core
-from orchestrator.engine.groups import open_group, setting_of
-from orchestrator.engine.handles import Forwarding, Handle, Results, results_of
-from orchestrator.engine.patterns import Patterns
-from orchestrator.engine.planned import as_loaded, plan_nodes
-from orchestrator.engine.questions import Questions
-from orchestrator.engine.returns import to_reading
-from orchestrator.engine.scope import Scope
+from orchestrator.engine.planned.nodes import as_loaded, plan_nodes
+from orchestrator.engine.script.asking import Setting, fill, to_items, to_node, to_resuming_node
+from orchestrator.engine.script.groups import open_group, setting_of
+from orchestrator.engine.script.handles import Forwarding, Handle, Results, results_of
+from orchestrator.engine.script.patterns import Patterns
+from orchestrator.engine.script.questions import Questions
+from orchestrator.engine.script.returns import to_reading
+from orchestrator.engine.script.scope import Scope
 from orchestrator.engine.steps import Call, Expand, Node
 from orchestrator.errors import UsageError, bare_errors
 from orchestrator.plan.loading import LoadedPlan

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.engine.asking import Setting, fill_in, once, title, to_node, wanted
-from orchestrator.engine.dividing import Dividing
+from orchestrator.engine.patterns.dividing import Dividing
+from orchestrator.engine.script.asking import Setting, fill_in, once, title, to_node, wanted
 from orchestrator.engine.steps import Ask, Expand, Node
 from orchestrator.engine.telling import told
 from orchestrator.errors import UsageError

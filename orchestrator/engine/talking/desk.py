@@ -8,10 +8,10 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 
-from orchestrator.engine.floor import Caller
-from orchestrator.engine.post import Post
-from orchestrator.engine.staff import Staff
 from orchestrator.engine.steps import Ask
+from orchestrator.engine.talking.floor import Caller
+from orchestrator.engine.talking.post import Post
+from orchestrator.engine.talking.staff import Staff
 from orchestrator.errors import UsageError
 from orchestrator.events import Event, TaskSpawned
 from orchestrator.plan.words import listed, shorten

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from anyio import CapacityLimiter
 
-from orchestrator.engine import keys
-from orchestrator.engine.earlier import Begun, Earlier, names
-from orchestrator.engine.keys import Identity
+from orchestrator.engine.going_on import keys
+from orchestrator.engine.going_on.earlier import Begun, Earlier, names
+from orchestrator.engine.going_on.keys import Identity
 from orchestrator.engine.steps import Ask, Node
 from orchestrator.engine.telling import parsed
 from orchestrator.events import TaskSpawned

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine import electing, filling, splitting, unfolding
-from orchestrator.engine.asking import Setting, title
-from orchestrator.engine.filling import agent_name, agent_of, planned_agent
-from orchestrator.engine.pieces import Piece, PlanInRun, Scope
-from orchestrator.engine.showing import scope_of
+from orchestrator.engine.planned import electing, filling, splitting, unfolding
+from orchestrator.engine.planned.filling import agent_name, agent_of, planned_agent
+from orchestrator.engine.planned.pieces import Piece, PlanInRun, Scope
+from orchestrator.engine.planned.showing import scope_of
+from orchestrator.engine.script.asking import Setting, title
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step, sum_up
 from orchestrator.errors import UsageError
 from orchestrator.plan.graph import order

@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from orchestrator.engine.filling import evaluated
-from orchestrator.engine.pieces import Piece, PlanInRun, Scope, barred, is_passed_over, loop_part, stage_of
-from orchestrator.engine.showing import has_failed, matrix_scope, scope_of
+from orchestrator.engine.planned.filling import evaluated
+from orchestrator.engine.planned.pieces import Piece, PlanInRun, Scope, barred, is_passed_over, loop_part, stage_of
+from orchestrator.engine.planned.showing import has_failed, matrix_scope, scope_of
 from orchestrator.engine.steps import carried, sum_up, sum_up_stages
 from orchestrator.plan.expand import combinations_of, items_of
 from orchestrator.plan.graph import needs_of, order

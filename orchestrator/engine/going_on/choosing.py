@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.engine.earlier import Earlier
+from orchestrator.engine.going_on.earlier import Earlier
 from orchestrator.errors import UsageError
 from orchestrator.events import Record, RunFinished, RunStarted
 from orchestrator.protocols import Journal

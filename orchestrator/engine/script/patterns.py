@@ -5,14 +5,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack, cast
 
-from orchestrator.engine.asking import title, to_items, to_needs, to_node
-from orchestrator.engine.fan_out import FanOut, Maker
-from orchestrator.engine.handles import Handle, Results, results_of
-from orchestrator.engine.scope import Scope
-from orchestrator.engine.stages import Pipeline, Stage
+from orchestrator.engine.patterns.votes import Rule, Ties, Vote, majority
+from orchestrator.engine.patterns.voting import MOST_VOTERS, JudgeMaker, Voting
+from orchestrator.engine.script.asking import title, to_items, to_needs, to_node
+from orchestrator.engine.script.fan_out import FanOut, Maker
+from orchestrator.engine.script.handles import Handle, Results, results_of
+from orchestrator.engine.script.scope import Scope
+from orchestrator.engine.script.stages import Pipeline, Stage
 from orchestrator.engine.steps import Ask, Expand, Node
-from orchestrator.engine.votes import Rule, Ties, Vote, majority
-from orchestrator.engine.voting import MOST_VOTERS, JudgeMaker, Voting
 from orchestrator.errors import UsageError
 from orchestrator.plan.model import Agent
 from orchestrator.plan.words import describe

@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from orchestrator.engine.filling import ask, based_on
-from orchestrator.engine.pieces import Piece, PlanInRun, Scope
+from orchestrator.engine.patterns.votes import Rule, majority
+from orchestrator.engine.patterns.voting import voting
+from orchestrator.engine.planned.filling import ask, based_on
+from orchestrator.engine.planned.pieces import Piece, PlanInRun, Scope
 from orchestrator.engine.steps import Ask, Expand, Node
-from orchestrator.engine.votes import Rule, majority
-from orchestrator.engine.voting import voting
 from orchestrator.plan.render import render
 from orchestrator.plan.specs import AskSpec, VoteSpec
 from orchestrator.settings import load

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import anyio
 
-from orchestrator.engine.asking import to_seconds
 from orchestrator.engine.core import Core
-from orchestrator.engine.scope import Scope
+from orchestrator.engine.script.asking import to_seconds
+from orchestrator.engine.script.scope import Scope
 from orchestrator.errors import UsageError
 from orchestrator.plan.words import describe
 from orchestrator.state import FINISHED

@@ -5,10 +5,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from orchestrator.engine.dividing import Dividing
-from orchestrator.engine.filling import based_on
-from orchestrator.engine.pieces import Piece, PlanInRun, Scope, stage_of
-from orchestrator.engine.unfolding import mentions
+from orchestrator.engine.patterns.dividing import Dividing
+from orchestrator.engine.planned.filling import based_on
+from orchestrator.engine.planned.pieces import Piece, PlanInRun, Scope, stage_of
+from orchestrator.engine.planned.unfolding import mentions
 from orchestrator.plan.render import TemplateError, render
 from orchestrator.plan.specs import FanOutSpec, NeedSpec, StageSpec
 from orchestrator.plan.spots import stages_of

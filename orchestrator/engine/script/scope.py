@@ -4,8 +4,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from orchestrator.engine.asking import KEY, Setting
 from orchestrator.engine.core import Core
+from orchestrator.engine.script.asking import KEY, Setting
 from orchestrator.engine.steps import Node
 from orchestrator.errors import UsageError
 from orchestrator.plan.words import describe

@@ -6,9 +6,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
+from orchestrator.engine.patterns.votes import (
+    Rule,
+    Ties,
+    Vote,
+    count_votes,
+    first_of,
+    is_decided,
+    is_tie,
+    lacks,
+    majority,
+)
 from orchestrator.engine.steps import Ask, Expand, Node, Omit, carried
 from orchestrator.engine.telling import told
-from orchestrator.engine.votes import Rule, Ties, Vote, count_votes, first_of, is_decided, is_tie, lacks, majority
 from orchestrator.errors import UsageError
 from orchestrator.plan.words import describe
 from orchestrator.prompts import choice_schema, judge_prompt

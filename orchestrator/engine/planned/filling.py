@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orchestrator.engine.asking import anchored
 from orchestrator.engine.files import replace_file
-from orchestrator.engine.pieces import PlanInRun, Scope
+from orchestrator.engine.planned.pieces import PlanInRun, Scope
+from orchestrator.engine.script.asking import anchored
 from orchestrator.engine.steps import Ask, Call
 from orchestrator.plan.loading import LoadedPlan
 from orchestrator.plan.model import Agent

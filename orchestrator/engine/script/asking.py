@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from orchestrator.engine.keys import digest
-from orchestrator.engine.returns import Reading, to_reading
+from orchestrator.engine.going_on.keys import digest
+from orchestrator.engine.script.returns import Reading, to_reading
 from orchestrator.engine.steps import Ask, Node, Step
 from orchestrator.errors import UsageError
 from orchestrator.plan.fields import read_duration

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from orchestrator.engine.mail import Mail
+from orchestrator.engine.talking.mail import Mail
 from orchestrator.events import (
     AgentMessage,
     AttemptFinished,

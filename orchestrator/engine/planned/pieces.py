@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from orchestrator.engine.asking import Setting
+from orchestrator.engine.script.asking import Setting
 from orchestrator.plan.graph import allows_of, needs_of
 from orchestrator.plan.loading import LoadedPlan
 from orchestrator.plan.specs import StageSpec, TaskSpec

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from orchestrator.engine.asking import Setting, fill, fill_in, once, title, to_node, wanted
+from orchestrator.engine.script.asking import Setting, fill, fill_in, once, title, to_node, wanted
 from orchestrator.engine.steps import Ask, Expand, Node, Omit, deciding, sum_up_stages
 from orchestrator.engine.telling import told
 from orchestrator.errors import UsageError

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine.asking import Setting, title, to_resuming_node
-from orchestrator.engine.returns import to_reading
+from orchestrator.engine.script.asking import Setting, title, to_resuming_node
+from orchestrator.engine.script.returns import to_reading
 from orchestrator.engine.steps import Ask, Node
 from orchestrator.errors import UsageError
 from orchestrator.plan.model import Agent, Spawn

@@ -1,0 +1,1 @@
+"""What a run takes from before, and how that is recognised."""

@@ -1,0 +1,1 @@
+"""What a script holds of its run: tasks, patterns, groups, questions."""

@@ -1,0 +1,1 @@
+"""What agents at work do in their run: messages, a blackboard, questions, tasks of their own."""
