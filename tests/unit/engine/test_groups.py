@@ -136,7 +136,9 @@ async def test_a_need_that_may_fail() -> None:
     assert stage.statuses == {"bad": Status.FAILED, "strict": Status.SKIPPED, "lenient": Status.DONE}
 
 
-@pytest.mark.parametrize("need", [{"allow": "failed"}, {"task": "a", "allow": "all"}, {"task": 1, "allow": "failed"}, 3])
+@pytest.mark.parametrize(
+    "need", [{"allow": "failed"}, {"task": "a", "allow": "all"}, {"task": 1, "allow": "failed"}, 3]
+)
 async def test_a_need_that_is_none(need: Any) -> None:
     """What is no need is refused at once, with what was found."""
     async with Stage().open() as run:
