@@ -106,11 +106,6 @@ class Evidence:
         front = PurePosixPath(passage.best.file).name.lower().startswith(("readme", "index"))
         return 0.4 * self.share + 0.3 * passage.headed + 0.15 * early + 0.15 * front
 
-    def rank_files(self) -> list[str]:
-        """The files, those first that say most of the topic."""
-        ranked = list(dict.fromkeys(passage.best.file for passage in self.passages))
-        return [*ranked, *(file for file in self.listed if file not in ranked)]
-
     def _all_lines(self) -> Iterable[Line]:
         return (line for lines in self.files.values() for line in lines)
 

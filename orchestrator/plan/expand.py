@@ -46,8 +46,3 @@ def _extended(
 def make_scope(variables: Mapping[str, Any], tasks: Views, run: str, **local: Any) -> dict[str, Any]:
     """What a template sees; `local` are the names of its place, as `item` and `index` in the part of a loop."""
     return {"vars": variables, "tasks": tasks, "run": RunView(run)} | local
-
-
-def part_name(task: str, index: int) -> str:
-    """`check[3]`: the fourth part of the loop `check`."""
-    return f"{task}[{index}]"

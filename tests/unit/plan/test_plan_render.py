@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.plan.expand import items_of, make_scope, part_name
+from orchestrator.plan.expand import items_of, make_scope
 from orchestrator.plan.references import read_references
 from orchestrator.plan.render import TemplateError, evaluate, render
 from orchestrator.plan.views import LoopView, TaskView
@@ -109,11 +109,6 @@ def test_items_that_are_no_list(foreach, found):
     """Anything but a list is refused, text and mappings too."""
     with pytest.raises(TemplateError, match=f"tasks.a.foreach: found {found}, expected a list"):
         items_of(foreach, SCOPE, "tasks.a.foreach")
-
-
-def test_part_names():
-    """The parts of a loop are counted from 0."""
-    assert part_name("check", 3) == "check[3]"
 
 
 def test_references_know_their_lines():
