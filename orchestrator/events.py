@@ -20,6 +20,7 @@ class Event:
 class RunStarted(Event):
     name: str
     concurrent: int
+    """How many agents may be at work at once at the beginning."""
     usd: float | None
     upstream: str | None
     plan: str | None
@@ -35,6 +36,11 @@ class RunStarted(Event):
     """How often the run had been gone on with before. Each time its tasks are added anew."""
     spent_usd: float = 0.0
     """What the run had cost by then, in US dollars."""
+    spent_tokens: int = 0
+    """Input, cached or not, and output."""
+    spent_turns: int = 0
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """All limits of the run, as a plan file has them."""
     known: int = 0
     """How many finished results it had by then."""
     rerun: list[str] = field(default_factory=list)
@@ -155,6 +161,108 @@ class RunForecast(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WidthChanged(Event):
+    """From now on so many agents may be at work at once."""
+
+    width: int
+    reason: str
+    """In a few words: `the API answers 429`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegimeChanged(Event):
+    """How the run starts agents from now on."""
+
+    regime: str
+    """`go`; `hold`: none is started until then; `canary`: one is, to see whether the limit is gone; `stop`: none any
+    more."""
+    reason: str
+    until: float | None = None
+    """Unix time, s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetReached(Event):
+    """A budget of the run has come to a line."""
+
+    budget: str
+    """`usd`, `tokens`, `turns` or `time` (s)."""
+    line: str
+    """`soft`: nothing new is started; `hard`: agents at work are interrupted."""
+    spent: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSignal(Event):
+    """The API, or the account, said something about how much it takes: what the governor goes by."""
+
+    task: str
+    attempt: int
+    signal: str
+    """`rate_limit` (429), `overloaded` (529), `server_error` (other 5xx), `warning` (near the usage limit), `quota`
+    (the usage limit is reached), `auth`, `billing`."""
+    source: str
+    """Who heard it: `cli` (it retries by itself), `result` (the attempt has ended by it), `gateway`."""
+    status: int | None = None
+    """HTTP."""
+    retry_after: float | None = None
+    """Seconds."""
+    resets_at: float | None = None
+    """Unix time, s."""
+    reason: str = ""
+    own_account: bool = False
+    """Whether the agent has credentials of its own, so that it says nothing about the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAnswered(Event):
+    """The gateway's meter: one request of an agent has been answered."""
+
+    task: str
+    attempt: int
+    model: str
+    status: int
+    """HTTP."""
+    input_tokens: int = 0
+    """Not read from, nor written to, the prompt cache."""
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    queued_s: float = 0.0
+    """Seconds in the gateway's queue."""
+    first_token_s: float | None = None
+    """Seconds from its sending to the first piece of content."""
+    seconds: float = 0.0
+    """From its sending to its end."""
+    retries: int = 0
+    """How often the gateway had to send it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiPaused(Event):
+    """The gateway sends no request until then."""
+
+    until: float
+    """Unix time, s."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessesMeasured(Event):
+    """What an attempt's processes use; told when it has grown, and at the attempt's end."""
+
+    task: str
+    attempt: int
+    memory: int
+    """Bytes now: proportional set size, summed over the CLI and all beneath it."""
+    peak: int
+    """The most so far."""
+    cpu_s: float = 0.0
+    """Seconds of processor time so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted(Event):
     task: str
     attempt: int
@@ -260,6 +368,8 @@ class AttemptFinished(Event):
     duration: float = 0.0
     retry_in: float | None = None
     """Seconds until the next attempt; None when there is none."""
+    models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By model `usd`, `input_tokens`, `output_tokens`, `cache_read_tokens`, `cache_write_tokens`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +413,13 @@ KINDS: Mapping[str, type[Event]] = {
         MessagesRead,
         Published,
         RunForecast,
+        WidthChanged,
+        RegimeChanged,
+        BudgetReached,
+        ApiSignal,
+        RequestAnswered,
+        ApiPaused,
+        ProcessesMeasured,
         AttemptStarted,
         WorkspaceOpened,
         WorkspaceClosed,

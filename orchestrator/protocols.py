@@ -1,11 +1,14 @@
 """The seams, on one screen. Each has a fake and a contract suite in `orchestrator.testing`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.errors import UsageError
 from orchestrator.events import Event, Record
+from orchestrator.plan.model import Limits
 from orchestrator.task import Attempt, Result
 from workspaces import Workspace
 
@@ -142,14 +145,46 @@ class View(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What is to be done with the agents' API requests on their way."""
+
+    limits: Limits = field(default_factory=Limits)
+    """How fast they may go."""
+    record: Path | None = None
+    """The file to keep them in."""
+    texts: bool = True
+    """Whether what is asked and answered is kept there too, and not only what it is known by."""
+    replay: Path | None = None
+    """The recording to answer from."""
+    faults: Sequence[str] = ()
+    """Rules by which requests fail, as `429:at=3`."""
+
+
+OpenUpstream = Callable[[Traffic], AbstractAsyncContextManager["Upstream"]]
+"""What a name of an upstream stands for. Raises UsageError for traffic that it cannot do."""
+
+
+def ignore(event: Event) -> None:
+    """The `Emit` of nobody."""
+
+
 class Upstream(Protocol):
-    """Answers the agents' API requests in place of the Anthropic API."""
+    """Answers the agents' API requests in place of the Anthropic API, or stands between them and it."""
+
+    @property
+    def account(self) -> bool:
+        """Whether requests get to the API with the user's account: agents keep it then, and else see nothing of it."""
+        ...
 
     @property
     def env(self) -> Mapping[str, str]:
         """Environment variables that point a CLI at it."""
         ...
 
-    def announce(self, attempt: Attempt) -> None:
-        """Tells it which attempt the session `attempt.session_id` belongs to, before its first request."""
+    def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
+        """Tells it which attempt the session `attempt.session_id` belongs to, before its first request.
+
+        `emit` takes what it has to tell of the attempt's requests, in the run's own thread.
+        """
         ...

@@ -7,14 +7,20 @@ from typing import Any
 
 from orchestrator.events import (
     AgentMessage,
+    ApiPaused,
+    ApiSignal,
     AttemptFinished,
     AttemptStarted,
+    BudgetReached,
     CheckFinished,
     Event,
     MessageSent,
     MessagesRead,
+    ProcessesMeasured,
     Published,
     Record,
+    RegimeChanged,
+    RequestAnswered,
     RunFinished,
     RunForecast,
     RunStarted,
@@ -24,6 +30,7 @@ from orchestrator.events import (
     TaskFinished,
     TaskSpawned,
     TaskWaits,
+    WidthChanged,
     WorkspaceClosed,
     WorkspaceOpened,
 )
@@ -32,6 +39,8 @@ from orchestrator.task import Status, WorkspaceInfo
 FINISHED = frozenset({Status.DONE, Status.FAILED, Status.SKIPPED, Status.CANCELLED})
 GROUPS = frozenset({"loop", "pipeline", "vote", "plan", "group"})
 """Kinds of task that stand for others, their parts."""
+TOO_MANY = 429
+"""The HTTP status of a request that is over the API's limits."""
 FREE_KINDS = GROUPS | {"write", "call"}
 """Kinds of task that run no agent, and so take none of the run's places."""
 
@@ -74,6 +83,9 @@ class TaskState:
     told_usd: float = 0.0
     """What the attempt at work has cost, as far as its messages have told."""
     workspace: WorkspaceInfo | None = None
+    memory: int = 0
+    """Bytes that its processes use now."""
+    peak_memory: int = 0
     session_id: str | None = None
     in_session: bool = False
     """Whether the attempt's session has begun."""
@@ -138,6 +150,26 @@ class RunState:
     """Seconds of work, summed over the attempts that have ended."""
     reused: int = 0
     """Tasks whose result was there before."""
+    turns: int = 0
+    """Model replies."""
+    width: int = 1
+    """How many agents may be at work at once now."""
+    widest: int = 1
+    """The most that could be."""
+    regime: RegimeChanged | None = None
+    """The last change; None: agents are started as they always were."""
+    budget: BudgetReached | None = None
+    """The last line that was reached."""
+    paused_until: float = 0.0
+    """Until when the gateway sends nothing (Unix time, s)."""
+    signals: Counter[str] = field(default_factory=Counter)
+    """What the API said about how much it takes, by kind."""
+    requests: int = 0
+    """Requests that the gateway has passed on."""
+    refused_requests: int = 0
+    """How many of them were answered by 429."""
+    queued_s: float = 0.0
+    """Seconds that requests waited in the gateway's queue, summed."""
     forecast: RunForecast | None = None
     """The last one."""
     forecast_at: float = 0.0
@@ -183,6 +215,8 @@ class RunState:
     def _run_started(self, event: RunStarted, at: float) -> None:
         """A run that is gone on with begins anew; what had finished is added, and found, once more."""
         RunState.__init__(self, started=event, started_at=at, last_at=at, cost_usd=event.spent_usd)
+        self.turns = event.spent_turns
+        self.width = self.widest = event.concurrent
 
     def _task_added(self, event: TaskAdded, at: float) -> None:
         task = TaskState(
@@ -246,6 +280,30 @@ class RunState:
     def _run_forecast(self, event: RunForecast, at: float) -> None:
         self.forecast, self.forecast_at, self.forecast_usd = event, at, self.cost_usd
 
+    def _width_changed(self, event: WidthChanged, at: float) -> None:
+        self.width, self.widest = event.width, max(self.widest, event.width)
+
+    def _regime_changed(self, event: RegimeChanged, at: float) -> None:
+        self.regime = event
+
+    def _budget_reached(self, event: BudgetReached, at: float) -> None:
+        self.budget = event
+
+    def _api_signal(self, event: ApiSignal, at: float) -> None:
+        self.signals[event.signal] += 1
+
+    def _request_answered(self, event: RequestAnswered, at: float) -> None:
+        self.requests += 1 + event.retries
+        self.refused_requests += event.retries + (event.status == TOO_MANY)
+        self.queued_s += event.queued_s
+
+    def _api_paused(self, event: ApiPaused, at: float) -> None:
+        self.paused_until = event.until
+
+    def _processes_measured(self, event: ProcessesMeasured, at: float) -> None:
+        task = self.tasks[event.task]
+        task.memory, task.peak_memory = event.memory, max(task.peak_memory, event.peak)
+
     def _attempt_started(self, event: AttemptStarted, at: float) -> None:
         task = self.tasks[event.task]
         task.attempts, task.doing = event.attempt, "starting"
@@ -287,6 +345,7 @@ class RunState:
         task.told_usd = event.cost_usd or task.told_usd
         task.doing = event.doing or task.doing
         task.turns += event.turns
+        self.turns += event.turns
         task.input_tokens += event.input_tokens
         task.output_tokens += event.output_tokens
         self.input_tokens += event.input_tokens
@@ -305,7 +364,7 @@ class RunState:
         if self.running.pop(task.id, None):
             self.places -= task.runs_agent
         self._count(task, Status(event.status))
-        task.finished, task.result, task.doing = at, event.result, None
+        task.finished, task.result, task.doing, task.memory = at, event.result, None, 0
         task.reused = event.result.get("reused") is not None
         self.reused += task.reused
         if not event.loop and not task.reused:
@@ -355,6 +414,13 @@ _FOLDS: dict[type[Event], Callable[[RunState, Any, float], None]] = {
     MessagesRead: RunState._messages_read,
     Published: RunState._published,
     RunForecast: RunState._run_forecast,
+    WidthChanged: RunState._width_changed,
+    RegimeChanged: RunState._regime_changed,
+    BudgetReached: RunState._budget_reached,
+    ApiSignal: RunState._api_signal,
+    RequestAnswered: RunState._request_answered,
+    ApiPaused: RunState._api_paused,
+    ProcessesMeasured: RunState._processes_measured,
     AttemptStarted: RunState._attempt_started,
     WorkspaceOpened: RunState._workspace_opened,
     WorkspaceClosed: RunState._workspace_closed,

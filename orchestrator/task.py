@@ -64,6 +64,8 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
     BUDGET = "budget"
+    STOPPED = "stopped"
+    PUT_OFF = "put_off"
     UNNEEDED = "unneeded"
     UNDECIDED = "undecided"
     WORKSPACE = "workspace"
@@ -88,6 +90,8 @@ _STATUSES = {
     Outcome.UNNEEDED: Status.SKIPPED,
     Outcome.CANCELLED: Status.CANCELLED,
     Outcome.BUDGET: Status.CANCELLED,
+    Outcome.STOPPED: Status.CANCELLED,
+    Outcome.PUT_OFF: Status.CANCELLED,
 }
 
 

@@ -65,7 +65,8 @@ class ClaudeRunner:
         self, attempt: Attempt, opening: Opening, workspace: Workspace, emit: Emit, config: Config, call: CallTool
     ) -> Result:
         if self._upstream:
-            self._upstream.announce(replace(attempt, session_id=opening.session_id, prompt=opening.prompt))
+            announced = replace(attempt, session_id=opening.session_id, prompt=opening.prompt)
+            self._upstream.announce(announced, emit)
         lock = self._lock(opening.session_id)
         env = {**config.env, **({"ORCHESTRATOR_SESSION_LOCK": str(lock)} if lock else {})}
         exchange = Exchange(attempt, opening, workspace.path, emit)

@@ -52,24 +52,25 @@ class Config:
 async def open_config(attempt: Attempt, den: Den, upstream: Upstream | None) -> AsyncIterator[Config]:
     """The attempt's own, gone with it; or the one that the agent's `env` names. Raises OSError.
 
-    With an upstream nothing of the user's is in it, and the transcripts of all attempts are in the den.
+    With an upstream that has no account nothing of the user's is in it, and all attempts' transcripts are in the den.
     """
-    if upstream is None and (named := attempt.agent.env.get("CLAUDE_CONFIG_DIR")):
+    account = upstream is None or upstream.account
+    if account and (named := attempt.agent.env.get("CLAUDE_CONFIG_DIR")):
         yield Config(Path(named), {})
         return
-    source = None if upstream else user_config()
+    source = user_config() if account else None
     path = await in_thread(furnish, den.config, source, "user" in attempt.agent.settings)
     try:
-        yield Config(path, config_environment(path, upstream))
+        yield Config(path, config_environment(path, account=account))
     finally:
         with anyio.CancelScope(shield=True):
             await in_thread(shutil.rmtree, path, True)
 
 
-def config_environment(path: Path, upstream: Upstream | None) -> dict[str, str]:
+def config_environment(path: Path, *, account: bool) -> dict[str, str]:
     """The variables that lead a CLI to its own state, and with an account to the user's login."""
     place = {"CLAUDE_CONFIG_DIR": str(path)}
-    return place if upstream else place | {"CLAUDE_SECURESTORAGE_CONFIG_DIR": secure_storage()}
+    return place if not account else place | {"CLAUDE_SECURESTORAGE_CONFIG_DIR": secure_storage()}
 
 
 def secure_storage() -> str:

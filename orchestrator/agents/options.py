@@ -135,7 +135,7 @@ def environment(attempt: Attempt, den: Den, config: Mapping[str, str], upstream:
         **config,
         **(upstream.env if upstream else {}),
     }
-    dropped = foreign_variables() if upstream else []
+    dropped = foreign_variables() if upstream and not upstream.account else []
     drop = [name for name in dropped if name not in ours | QUIET | attempt.agent.env]
     return {**QUIET, **shown_tools(attempt), **attempt.agent.env, **ours, "ORCHESTRATOR_DROP": " ".join(drop)}
 

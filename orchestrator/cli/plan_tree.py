@@ -8,6 +8,7 @@ from rich.tree import Tree
 from orchestrator.engine.planned.pieces import kind_of
 from orchestrator.plan.graph import Node, tree
 from orchestrator.plan.loading import LoadedPlan
+from orchestrator.plan.model import Limits
 from orchestrator.plan.specs import StageSpec, TaskSpec
 from orchestrator.plan.spots import FOR_PARTS, stages_of
 from orchestrator.views.words import plural
@@ -16,11 +17,14 @@ from orchestrator.views.words import plural
 def picture(loaded: LoadedPlan) -> Tree:
     """The graph as a tree."""
     limits, nodes = loaded.plan.limits, tree(loaded.plan)
-    root = Tree(
-        Text.assemble((loaded.plan.name, "bold"), f" · {plural(len(nodes), 'task')} · {limits.concurrent} at once")
-    )
+    root = Tree(Text.assemble((loaded.plan.name, "bold"), f" · {plural(len(nodes), 'task')} · {at_once(limits)}"))
     add_tasks(root, loaded, nodes, "")
     return root
+
+
+def at_once(limits: Limits) -> str:
+    """How many agents are at work at once, in words."""
+    return f"{limits.width} at once" + (" to begin with" if limits.concurrent == "auto" else "")
 
 
 def add_tasks(root: Tree, loaded: LoadedPlan, nodes: Mapping[str, Node], prefix: str) -> None:

@@ -59,7 +59,7 @@ def show(path: str, settings: Sequence[str], as_json: bool, with_forecast: bool 
         return 0
     console().print(picture(loaded))
     if expected:
-        print(forecast_words(expected, loaded.plan.limits.concurrent))
+        print(forecast_words(expected, loaded.plan.limits.width))
     elif with_forecast:
         print(f"forecast: none: no earlier run of {loaded.plan.name!r} tells anything; a first run may be a --pilot 1")
     return 0

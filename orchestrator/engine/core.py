@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 from orchestrator.engine.going_on.earlier import Earlier
 from orchestrator.engine.going_on.keys import Identity, digest
 from orchestrator.engine.going_on.past import Past, is_there
+from orchestrator.engine.governing import Governing
 from orchestrator.engine.lending import Lending
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
 from orchestrator.engine.talking.desk import Desk
@@ -35,6 +36,7 @@ from orchestrator.events import (
 from orchestrator.plan.model import Limits
 from orchestrator.protocols import Executor, Journal
 from orchestrator.schedule.estimate import Estimates
+from orchestrator.schedule.governor import Governor
 from orchestrator.schedule.order import Order
 from orchestrator.schedule.outlook import Foreseen, outlook, told_basis
 from orchestrator.schedule.piloting import Whole, outlook_of_pilot
@@ -49,7 +51,7 @@ LAST_LOOK = 5.0
 """Seconds to look what an agent has made of its inputs."""
 LOOKERS = 4
 """How many threads look into files for what tasks depend on."""
-REFUSALS = (Outcome.AUTH, Outcome.BILLING, Outcome.BUDGET, Outcome.QUOTA)
+REFUSALS = (Outcome.AUTH, Outcome.BILLING, Outcome.BUDGET, Outcome.QUOTA, Outcome.STOPPED)
 """What ends a run's work from outside: what has not been done is still to be done."""
 
 
@@ -77,19 +79,28 @@ class Core:
         self._group = group
         self._fail_fast = fail_fast
         self._past = past or Past(earlier=Earlier(run))
-        self.lending = Lending(self.state, limits.concurrent, self.pump)
+        self._estimates = estimates or Estimates()
+        self.lending = Lending(self.state, limits.width, self.pump)
+        self.governing = Governing(
+            governor=Governor(limits, self.state, self._estimates.expect_usd),
+            state=self.state,
+            lending=self.lending,
+            emit=self.emit,
+            pump=self.pump,
+            break_off=self._break_off,
+        )
         self._tries = Tries(
             run=run,
             state=self.state,
-            limits=limits,
             past=self._past,
             executor=executor,
             emit=self.emit,
             flush=journal.flush,
             call=self._call_tool,
+            governing=self.governing,
             take_place=self.lending.take_back,
+            lend=self.lending.lent,
         )
-        self._estimates = estimates or Estimates()
         self._order: Order[TaskState] = Order(self._estimates.expect)
         self._answers: set[str] = set()
         """Tasks that answered the questions of another's agent."""
@@ -133,10 +144,13 @@ class Core:
         return Desk(Post(floor, self._past.earlier.mail), Staff(floor, self.spawn, self._limits.spawned))
 
     def emit(self, event: Event) -> None:
-        """Writes the event down and folds it in."""
+        """Writes the event down and folds it in; of a run that is over nothing more is written."""
+        if self.state.finished:
+            return
         self._journal.append(self.run, event)
         self.state.apply(event, time.time())
         self._desk.heed(event)
+        self.governing.heed(event)
 
     def add(self, nodes: Sequence[Node], *, later: bool = False) -> None:
         """Takes tasks, all or none, which start as soon as they can; with `later` once there is a decision to be made.
@@ -163,7 +177,7 @@ class Core:
         basis = told_basis(len(runs - {self.run}), own=self.run in runs)
         done = self._past.done | {task for task, result in self._ending.items() if result.reused}
         # In a thread: of 100,000 tasks it takes seconds, in which agents would have to wait.
-        foresee = partial(outlook, tasks, self._estimates, self._limits.concurrent, basis, done)
+        foresee = partial(outlook, tasks, self._estimates, self.state.width, basis, done)
         if runs and (expected := await to_thread.run_sync(foresee)) and not self._stopped:
             self.emit(expected)
 
@@ -223,6 +237,9 @@ class Core:
         elif not parts:
             self._end(self._nodes[task], unneeded(cancelled(task)))
 
+    def _break_off(self, task: str, outcome: Outcome, why: str) -> None:
+        self._tries.break_off(task, outcome, why)
+
     def _drop_unneeded(self, part: Node) -> None:
         """Ends the rest of a group's parts once it has enough of them."""
         group = self._groups.get(part.parent or "")
@@ -252,16 +269,18 @@ class Core:
         self.lending.give_back()
         if self._is_stopped():
             return None
-        return next_decision(self.state, self._order, self.lending.width, self._limits.usd)
+        return next_decision(self.state, self._order, self.lending.width, self.governing.governor.rule)
 
     def _carry_out(self, decision: Decision) -> None:
         node = self._nodes[decision.task.id]
         if node.id in self._ending:
             return
         match decision:
-            case Start():
+            case Start(task=task):
+                if task.runs_agent:
+                    self.governing.reserve(node.id)
                 self._start(node)
-            case Skip(outcome=Outcome.BUDGET as outcome, reason=reason):
+            case Skip(outcome=outcome, reason=reason) if outcome is not Outcome.SKIPPED:
                 self._start(node, Result(task=node.id, outcome=outcome, error=reason))
             case Skip(outcome=outcome, reason=reason):
                 self._end(node, Result(task=node.id, outcome=outcome, error=reason))
@@ -484,6 +503,7 @@ class Core:
         """Takes a task's result; from now on nothing else can be its end."""
         if node.id not in self._ending:
             self._ending[node.id] = result
+            self.governing.release(node.id)
             self._drop_unneeded(node)
             self._group.start_soon(self._finish, node, result)
 
@@ -532,7 +552,7 @@ class Core:
 
     async def _forecast_whole(self) -> None:
         """Writes down what the run would take as a whole, of which it has done the first items of each loop."""
-        foresee = partial(outlook_of_pilot, self._whole(), self._limits.concurrent)
+        foresee = partial(outlook_of_pilot, self._whole(), self.state.widest)
         if expected := await to_thread.run_sync(foresee):
             self.emit(expected)
 

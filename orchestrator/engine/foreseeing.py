@@ -28,7 +28,7 @@ async def foresee(loaded: LoadedPlan, history: History) -> RunForecast | None:
     for upstream in (None, "offline"):
         estimates = Estimates.of(await history(loaded.plan.name, upstream))
         basis = told_basis(len(estimates.runs)) + (f" with the {upstream} model" if upstream else "")
-        if found := outlook(nodes, estimates, loaded.plan.limits.concurrent, basis):
+        if found := outlook(nodes, estimates, loaded.plan.limits.width, basis):
             return found
     return None
 

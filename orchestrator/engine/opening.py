@@ -12,6 +12,7 @@ from typing import Any, cast, get_args
 import anyio
 import psutil
 from anyio import to_thread
+from anyio.abc import TaskGroup
 
 from orchestrator.engine.core import Core
 from orchestrator.engine.going_on.choosing import Reuse, choose, script
@@ -21,7 +22,7 @@ from orchestrator.engine.script.run import Run
 from orchestrator.errors import UsageError, bare_errors
 from orchestrator.events import Record, RunStarted
 from orchestrator.plan.model import Agent, Limits
-from orchestrator.protocols import Executor, Journal, View
+from orchestrator.protocols import Executor, Journal, Traffic, View
 from orchestrator.schedule.estimate import Estimates
 from orchestrator.settings import home, load
 from workspaces import WorkspaceSpec, providers
@@ -51,6 +52,7 @@ async def open_run(
     directory: Path | None = None,
     arguments: Mapping[str, Any] = NOTHING,
     pilot: int | None = None,
+    traffic: Traffic | None = None,
 ) -> AsyncIterator[Run]:
     """A run: give it tasks inside the block; leaving the block waits for them all.
 
@@ -90,12 +92,13 @@ async def open_run(
         chosen = await choose(opened_journal, stack.enter_context(ExitStack()), started, run, reuse)
         estimates = Estimates.of(await opened_journal.history(started.name, upstream))
         past = Past(earlier=chosen.earlier, anywhere=reuse == "any", rerun=rerun, upstream=upstream)
-        opened_executor = executor or await open_executor(stack, upstream, opened_journal)
+        asked = replace(traffic or Traffic(), limits=limits)
+        opened_executor = executor or await open_executor(stack, upstream, opened_journal, asked)
         watching = await stack.enter_async_context(watched(opened_journal, chosen.run, shown, chosen.after))
         clock, status = anyio.current_time(), "crashed"
         try:
             with bare_errors():
-                async with kept(opened_journal), anyio.create_task_group() as group:
+                async with kept(opened_journal), beside() as aside, anyio.create_task_group() as group:
                     core = Core(
                         chosen.run,
                         opened_journal,
@@ -106,6 +109,7 @@ async def open_run(
                         past=past,
                         estimates=estimates,
                     )
+                    aside.start_soon(core.governing.run)
                     core.emit(going_on(started, past, chosen.beside))
                     yield Run(started.name, core, setting)
             status = "done"
@@ -132,6 +136,15 @@ async def kept(journal: Journal) -> AsyncIterator[None]:
         async with anyio.create_task_group() as group:
             group.start_soon(journal.watch)
             yield
+            group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def beside() -> AsyncIterator[TaskGroup]:
+    """A group for what goes on as long as the block lasts, and ends with it."""
+    with bare_errors():
+        async with anyio.create_task_group() as group:
+            yield group
             group.cancel_scope.cancel()
 
 
@@ -169,8 +182,9 @@ def begin(
 ) -> RunStarted:
     return RunStarted(
         name=name,
-        concurrent=limits.concurrent,
+        concurrent=limits.width,
         usd=limits.usd,
+        limits=limits.model_dump(mode="json", exclude_defaults=True),
         upstream=upstream,
         plan=plan,
         pid=os.getpid(),
@@ -205,10 +219,10 @@ async def open_journal(stack: AsyncExitStack, journal: Journal | str | Path | No
     return journal
 
 
-async def open_executor(stack: AsyncExitStack, upstream: str | None, journal: Journal) -> Executor:
+async def open_executor(stack: AsyncExitStack, upstream: str | None, journal: Journal, traffic: Traffic) -> Executor:
     """Claude CLI processes on this machine, asking the API that the environment names, or the upstream of that name."""
     open_claude = await to_thread.run_sync(load, "agents", "claude")  # the SDK takes over half a second to import
-    answering = await stack.enter_async_context(load("upstreams", upstream)()) if upstream else None
+    answering = await stack.enter_async_context(load("upstreams", upstream)(traffic)) if upstream else None
     runner = await stack.enter_async_context(open_claude(answering, journal.sessions, home().locks))
     executor: Executor = load("executors", "local")(runner, providers(home().workspaces))
     return executor

@@ -1,6 +1,7 @@
 """The attempts at a task, from the first to the one that succeeds or that no other can mend."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -10,15 +11,19 @@ import anyio
 
 from orchestrator.engine.going_on.keys import Identity
 from orchestrator.engine.going_on.past import Past, to_go_on
+from orchestrator.engine.governing import Governing
 from orchestrator.engine.steps import Ask
 from orchestrator.engine.telling import added, finished, live_usage, parsed, started, told
 from orchestrator.events import AttemptFinished
-from orchestrator.plan.model import Agent, Limits
 from orchestrator.prompts import interrupted, repair
 from orchestrator.protocols import Emit, Executor
 from orchestrator.schedule.retry import How, Retry, next_try
+from orchestrator.schedule.ruling import Go
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Usage
+
+EXCUSED = Retry(0.0, How.CONTINUE)
+"""What follows an attempt that others' trouble has ended: it goes on where it was, as soon as the governor lets it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,21 +32,27 @@ class Tries:
 
     run: str
     state: RunState
-    limits: Limits
     past: Past
     executor: Executor
     emit: Emit
     flush: Callable[[], Awaitable[None]]
     call: Callable[[Attempt, str, Mapping[str, Any]], Awaitable[Any]]
     """Does what an attempt's agent asks of its run."""
+    governing: Governing
     take_place: Callable[[str], Awaitable[None]]
     """Waits for the place of a task whose agent was broken off while it had lent it."""
+    lend: Callable[[str], AbstractAsyncContextManager[None]]
+    """A block in which another works in the task's place."""
     totals: dict[str, Result] = field(default_factory=dict)
     """What the attempts at a task have come to so far."""
     before: dict[str, Usage] = field(default_factory=dict)
     """Tokens that attempts at a task had used before the run was gone on with."""
     begun: dict[str, float] = field(default_factory=dict)
     """When the attempt that is at work began, by task, on the event loop's clock."""
+    scopes: dict[str, anyio.CancelScope] = field(default_factory=dict)
+    """Of the attempts at work, by task."""
+    broken: dict[str, Result] = field(default_factory=dict)
+    """What attempts that were broken off come to, by task."""
 
     def first(self, task: str, step: Ask, identity: Identity) -> Attempt:
         """The first attempt, written down; it goes on where an earlier one was cut off, if one was."""
@@ -51,7 +62,7 @@ class Tries:
             task=task,
             number=begun.attempts + 1 if begun else 1,
             prompt=step.prompt,
-            agent=self.clamped(step.agent),
+            agent=self.governing.governor.clamp(task, step.agent),
             workspace=identity.workspace,
             session_id=str(uuid4()),
             resume=step.resume,
@@ -75,21 +86,23 @@ class Tries:
     async def make(self, step: Ask, attempt: Attempt, identity: Identity) -> Result:
         """Attempts until one succeeds or another cannot help; the result has the sums over all of them."""
         task = self.state.tasks[attempt.task]
-        before_this_time, repairs = attempt.number - 1, 0
+        uncounted, repairs = attempt.number - 1, 0  # attempts that were none of this time's tries
         while True:
             last = await self._make_one(step, attempt, task)
             total = self.totals[task.id] = added(self.totals[task.id], last, attempt.number)
-            retry = next_try(last.outcome, attempt.number - before_this_time - repairs, step.retries, repairs)
-            spent = self.limits.usd is not None and self.state.cost_usd + last.cost_usd >= self.limits.usd
+            uncounted += (excused := self.governing.excuses(last.outcome))
+            retry = EXCUSED if excused else next_try(last.outcome, attempt.number - uncounted, step.retries, repairs)
+            spent = self.governing.governor.budget.is_spent(last.cost_usd)
             if spent or (last.outcome is Outcome.TOO_LONG and step.resume and not step.fork):
                 retry = None  # to go on with a session that is too long is to meet the same end
             self.emit(finished(attempt, last, retry.wait if retry else None))
             del self.begun[task.id]
             if retry is None:
                 return total
-            repairs += retry.how is How.REPAIR
-            await anyio.sleep(retry.wait)
-            await self.take_place(task.id)
+            repaired = retry.how is How.REPAIR
+            repairs, uncounted = repairs + repaired, uncounted + repaired
+            if not await self._wait(task.id, retry.wait):
+                return total
             attempt = self._next(step, attempt, last, retry)
             self.emit(started(attempt, identity))
 
@@ -108,11 +121,31 @@ class Tries:
             duration=last.duration or anyio.current_time() - begun,
         )
 
+    async def _wait(self, task: str, seconds: float) -> bool:
+        """Lets the time pass, while another works in the task's place; gives whether another attempt may be made."""
+        self.governing.release(task)
+        async with self.lend(task):
+            await anyio.sleep(seconds)
+        await self.take_place(task)
+        return isinstance(await self.governing.admit(task), Go)
+
     async def _execute(self, attempt: Attempt) -> Result:
+        scope = self.scopes[attempt.task] = anyio.CancelScope()
         try:
-            return await self.executor.run(attempt, self.emit, partial(self.call, attempt))
+            with scope:
+                return await self.executor.run(attempt, self.emit, partial(self.call, attempt))
+            return replace(self.broken[attempt.task], workspace=self.state.tasks[attempt.task].workspace)
         except Exception as error:
             return Result(task=attempt.task, outcome=Outcome.CRASHED, error=told(error))
+        finally:
+            del self.scopes[attempt.task]
+            self.broken.pop(attempt.task, None)
+
+    def break_off(self, task: str, outcome: Outcome, why: str) -> None:
+        """Ends the attempt at work, with what it has so far; a task that has none at work goes on as it is."""
+        if (scope := self.scopes.get(task)) and not scope.cancel_called:
+            self.broken[task] = Result(task=task, outcome=outcome, error=why)
+            scope.cancel()
 
     def _next(self, step: Ask, attempt: Attempt, last: Result, retry: Retry) -> Attempt:
         """The attempt after one that failed: in the same session where that can help, else from the start."""
@@ -120,7 +153,7 @@ class Tries:
             attempt,
             number=attempt.number + 1,
             session_id=str(uuid4()),
-            agent=self.clamped(step.agent),
+            agent=self.governing.governor.clamp(attempt.task, step.agent),
             prompt=step.prompt,
             resume=step.resume,
             fork=step.fork,
@@ -134,13 +167,6 @@ class Tries:
         if retry.how is How.REPAIR:
             return continued(again, last.session_id, step, repair(last.error or "", step.schema))
         return continued(again, last.session_id, step)
-
-    def clamped(self, agent: Agent) -> Agent:
-        """The agent, allowed to spend no more than the run has left."""
-        if self.limits.usd is None:
-            return agent
-        left = max(self.limits.usd - self.state.cost_usd, 0.0001)
-        return agent.model_copy(update={"usd": min(left, agent.usd or left)})
 
     def cut_short(self, task: str) -> Result:
         """The result of a task that is cancelled at work, with what its attempts and their messages have told."""

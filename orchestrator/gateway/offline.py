@@ -16,20 +16,20 @@ from orchestrator.gateway.looking import choose_look
 from orchestrator.gateway.meaning import Hints
 from orchestrator.gateway.rehearsal import Move, Spend, play
 from orchestrator.gateway.seam import ApiEvent, Call
-from orchestrator.gateway.server import open_gateway
+from orchestrator.gateway.server import NOTHING_SPECIAL, open_gateway
 from orchestrator.gateway.steps import Answer, End, Fail, Step, parse_steps
 from orchestrator.gateway.sums import find_sum
 from orchestrator.gateway.wire import Block, estimate_tokens, stream, text_block, tool_block
 from orchestrator.gateway.wishes import find_target, without_target
 from orchestrator.gateway.words import find_topic
 from orchestrator.prompts import question_of, task_of
-from orchestrator.protocols import Upstream
+from orchestrator.protocols import Traffic, Upstream
 from orchestrator.task import Attempt
 
 
-def open_offline() -> AbstractAsyncContextManager[Upstream]:
+def open_offline(traffic: Traffic = NOTHING_SPECIAL) -> AbstractAsyncContextManager[Upstream]:
     """A gateway whose answers come from the offline model. Raises InternalError when it does not start."""
-    return open_gateway(OfflineModel())
+    return open_gateway(OfflineModel(), traffic)
 
 
 class OfflineModel:

@@ -17,19 +17,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orchestrator.errors import InternalError
 from orchestrator.gateway.app import build_app
 from orchestrator.gateway.seam import Source
-from orchestrator.protocols import Upstream
+from orchestrator.protocols import Emit, Traffic, Upstream, ignore
 from orchestrator.task import Attempt
 
 _START = 30.0  # seconds until a server that does not start is given up
 _STOP = 5.0  # seconds until a thread that does not end is left to the process's end
 _KEEP = 600  # seconds a connection may rest: agents think longer between requests than uvicorn's 5 s
 
+NOTHING_SPECIAL = Traffic()
+
 # Without a handler Python prints the server's errors to stderr, across the views.
 logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 
 
 @asynccontextmanager
-async def open_gateway(source: Source) -> AsyncIterator[Upstream]:
+async def open_gateway(source: Source, traffic: Traffic = NOTHING_SPECIAL) -> AsyncIterator[Upstream]:
     """A server on 127.0.0.1 that answers from `source`; gone when the block is left. Raises InternalError."""
     threads = anyio.CapacityLimiter(2)
     server = _Server(source)
@@ -53,7 +55,9 @@ class Gateway:
         """Environment variables that point a CLI at the server."""
         return self._env
 
-    def announce(self, attempt: Attempt) -> None:
+    account = False
+
+    def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
         """Tells the source of an attempt."""
         self._source.announce(attempt)
 

@@ -4,16 +4,21 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from orchestrator.plan.amounts import Concurrent, Count, Memory, MemoryLimit, Patience, Share
 from orchestrator.plan.base import Model
 from orchestrator.plan.fields import TASK_NAME, Argument, Duration, Environment, Servers, ToolList, Workspace
 from orchestrator.plan.specs import TaskSpec, Write
+from orchestrator.plan.words import describe
 
 __all__ = ["Agent", "Defaults", "Limits", "Model", "Plan", "Spawn", "TaskSpec", "Write", "default_concurrent"]
 
 DEFAULT_TOOLS = ("Bash", "Edit", "Glob", "Grep", "Read", "WebFetch", "WebSearch", "Write")
 """What an agent has when it names no tools: work on files, commands and the web; nothing that starts further agents."""
+
+MOST_AT_ONCE = 1000
+"""Agents at work."""
 
 
 def default_concurrent() -> int:
@@ -87,13 +92,52 @@ class Agent(Model):
 class Limits(Model):
     """How wide a run may be and what it may cost."""
 
-    concurrent: int = Field(default_factory=default_concurrent, ge=1, le=1000, strict=True)
-    """How many attempts run at once."""
+    concurrent: Concurrent = "auto"
+    """How many agents are at work at once, at most 1000. `auto`: as many as the API, the memory and the processors
+    allow, found while the run goes on."""
     usd: float | None = Field(default=None, gt=0, strict=True, allow_inf_nan=False)
-    """US dollars for the whole run. Once they are spent nothing new starts.
-    An attempt may spend only what is left when it starts."""
+    """US dollars for the whole run. An attempt may spend only what is left when it starts and nobody else is expected
+    to need; once all is spent, agents at work are interrupted."""
+    tokens: Count | None = None
+    """Tokens for the whole run, input (cached or not) and output together, as `2M`."""
+    turns: Count | None = None
+    """Model replies for the whole run."""
+    time: Duration | None = None
+    """Seconds that the run may take, each time that it is started."""
+    soft: Share = 1.0
+    """The share of `usd`, `tokens`, `turns` and `time` from which on nothing new is started."""
+    memory: MemoryLimit = Memory(share=0.8)
+    """How much of the machine's memory (or its container's) may be in use for another agent to be started: a share, as
+    `80%`; or how much the run's agents may use together, as `4GB`."""
+    requests_per_minute: Count | None = None
+    """API requests of all agents together. This and the next two put the gateway between the agents and the API."""
+    input_tokens_per_minute: Count | None = None
+    """Input tokens of all agents together, without what is read from the prompt cache."""
+    output_tokens_per_minute: Count | None = None
+    headroom: Share = 0.8
+    """The share of the API's own limits, where it tells them, that the gateway uses."""
+    wait_for_reset: Patience = True
+    """Whether to wait, when the account's usage limit is reached, until it is reset; or the longest time to wait."""
     spawned: int = Field(default=100, ge=0, le=100_000, strict=True)
     """How many tasks agents may add, all together."""
+
+    @field_validator("concurrent", mode="before")
+    @classmethod
+    def _read_concurrent(cls, value: Any) -> Any:
+        if value == "auto" or (type(value) is int and 1 <= value <= MOST_AT_ONCE):
+            return value
+        raise ValueError(f"found {describe(value)}, expected a whole number from 1 to {MOST_AT_ONCE}, or auto")
+
+    @property
+    def width(self) -> int:
+        """How many agents are at work at once at the beginning."""
+        return self.concurrent if isinstance(self.concurrent, int) else default_concurrent()
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether the gateway is to pace the agents' requests."""
+        paces = (self.requests_per_minute, self.input_tokens_per_minute, self.output_tokens_per_minute)
+        return any(pace is not None for pace in paces)
 
 
 class Defaults(Model):

@@ -123,6 +123,11 @@ class Estimates:
         """Seconds that the task is expected to take."""
         return self.seconds(task.id, task.agent, task.kind).value
 
+    def expect_usd(self, task: Expected) -> float | None:
+        """US dollars that the task is expected to cost; None when nothing is known of any."""
+        found = self.usd(task.id, task.agent, task.kind)
+        return None if found.basis is Basis.GUESS else found.value
+
     def parts(self, group: str) -> list[Earlier] | None:
         """What came of the newest group alike, as parts of `group`, with the parts of groups among them.
 

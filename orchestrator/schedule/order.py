@@ -80,14 +80,21 @@ class Order(Generic[Kind]):
 
     def pop(self) -> str | None:
         """Takes out the ready task that is next; None when none is ready."""
+        first = self._first()
+        return self._take(first) if first else None
+
+    def peek(self) -> str | None:
+        """The ready task that is next; None when none is ready."""
+        first = self._first()
+        return first.id if first else None
+
+    def _first(self) -> _Spot | None:
         if self._ready == 1 and self._arrived:
-            return self._take(self._arrived.pop())  # no choice, so the ranks can wait
+            return self._arrived[0]  # no choice, so the ranks can wait
         self._rank_batch()
-        while self._heap:
-            spot = heappop(self._heap)[2]
-            if not spot.popped:
-                return self._take(spot)
-        return None
+        while self._heap and self._heap[0][2].popped:
+            heappop(self._heap)
+        return self._heap[0][2] if self._heap else None
 
     def rank(self, task: str) -> float:
         """Seconds of the longest path from its start on; of one that has been popped, as it was then."""
@@ -97,6 +104,8 @@ class Order(Generic[Kind]):
     def _take(self, spot: _Spot) -> str:
         spot.popped = True
         self._ready -= 1
+        if self._arrived:
+            self._arrived.clear()  # it was the only one
         return spot.id
 
     def _rank_batch(self) -> None:

@@ -69,6 +69,9 @@ FINAL = frozenset(
         Outcome.MAX_USD,
         Outcome.MAX_OUTPUT,
         Outcome.BUDGET,
+        # What others' trouble has ended; the governor knows whether and when it goes on.
+        Outcome.STOPPED,
+        Outcome.PUT_OFF,
         # The account, the key, the model's name, the request or the set-up: a person has to change it.
         Outcome.AUTH,
         Outcome.BILLING,

@@ -1,8 +1,10 @@
 """What is to be done next: a pure function of a run's state."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.schedule.order import Order
+from orchestrator.schedule.ruling import GO, Go, Refuse, Ruling
 from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Outcome
 
@@ -34,12 +36,13 @@ Decision = Start | Skip | Close
 
 
 def next_decision(
-    state: RunState, order: Order[TaskState], concurrent: int, usd: float | None = None
+    state: RunState, order: Order[TaskState], concurrent: int, rule: Callable[[TaskState], Ruling] = lambda task: GO
 ) -> Decision | None:
     """The next thing to do, or None while there is nothing but to wait. Takes it off the queues.
 
     `order` has all tasks of the state; those of agents that have become ready are put into it. `concurrent` is the
-    number of agents that may run at once; `usd` what the run may cost, in US dollars.
+    number of agents that may run at once; `rule` says whether an agent's task may start, were there a place for it.
+    While the one that is next must wait, the others wait too: those that need little would overtake it for ever.
     """
     while state.doomed:
         task, need = state.doomed.popleft()
@@ -52,11 +55,20 @@ def next_decision(
             return Start(task)
     while state.ready:
         order.push(state.ready.popleft().id)
-    is_spent = usd is not None and state.cost_usd >= usd
-    while is_spent or state.places < concurrent:
-        if (first := order.pop()) is None:
-            break
+    while (first := order.peek()) is not None:
         if (task := state.tasks[first]).status in FINISHED:
-            continue  # cancelled while it waited
-        return Skip(task, f"the run's budget of {usd:g} USD is spent", Outcome.BUDGET) if is_spent else Start(task)
+            order.pop()  # cancelled while it waited
+            continue
+        return _choose(task, order, rule(task), has_place=state.places < concurrent)
+    return None
+
+
+def _choose(task: TaskState, order: Order[TaskState], ruling: Ruling, *, has_place: bool) -> Decision | None:
+    match ruling:
+        case Refuse(outcome, reason):
+            order.pop()
+            return Skip(task, reason, outcome)
+        case Go() if has_place:
+            order.pop()
+            return Start(task)
     return None

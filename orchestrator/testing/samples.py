@@ -5,14 +5,20 @@ from collections.abc import Iterator
 
 from orchestrator.events import (
     AgentMessage,
+    ApiPaused,
+    ApiSignal,
     AttemptFinished,
     AttemptStarted,
+    BudgetReached,
     CheckFinished,
     Event,
     MessageSent,
     MessagesRead,
+    ProcessesMeasured,
     Published,
     Record,
+    RegimeChanged,
+    RequestAnswered,
     RunFinished,
     RunForecast,
     RunStarted,
@@ -22,6 +28,7 @@ from orchestrator.events import (
     TaskFinished,
     TaskSpawned,
     TaskWaits,
+    WidthChanged,
     WorkspaceClosed,
     WorkspaceOpened,
 )
@@ -121,6 +128,7 @@ def _tried_twice(task: str) -> Iterator[Event]:
         input_tokens=7,
         data={"content": content},
     )
+    yield from _governed(task)
     yield MessageSent(task=task, to="each[0]", number=1, text=HARD)
     yield MessagesRead(task=task, session_id="1", up_to=1)
     yield Published(task=task, key=HARD, value={"found": [HARD]})
@@ -132,6 +140,16 @@ def _tried_twice(task: str) -> Iterator[Event]:
     yield CheckFinished(task=task, attempt=2, command="make test", exit_code=1, output=HARD, duration=0.5)
     yield CheckFinished(task=task, attempt=2, command="sleep 60", exit_code=None, output="", duration=60.0)
     yield from _ended(task, Outcome.OK, "done", number=2, text=HARD)
+
+
+def _governed(task: str) -> Iterator[Event]:
+    yield ApiSignal(task=task, attempt=2, signal="rate_limit", source="cli", status=429, retry_after=2.0, reason=HARD)
+    yield WidthChanged(width=3, reason="the API answers 429")
+    yield ApiPaused(until=BEGUN + 60, reason=HARD)
+    yield RequestAnswered(task=task, attempt=2, model="sonnet", status=200, input_tokens=7, queued_s=0.5, retries=1)
+    yield ProcessesMeasured(task=task, attempt=2, memory=200_000_000, peak=300_000_000, cpu_s=1.5)
+    yield RegimeChanged(regime="hold", reason=HARD, until=BEGUN + 3600)
+    yield BudgetReached(budget="usd", line="soft", spent=1.4, limit=1.5)
 
 
 def _ended(

@@ -57,7 +57,7 @@ def header(state: RunState, run: str, now: float) -> RenderableType:
     line.add_column(no_wrap=True, overflow="ellipsis")
     line.add_column(justify="right", no_wrap=True)
     about = f" · {begun.upstream} model" if begun and begun.upstream else ""
-    width = f" · {begun.concurrent} at once" if begun else ""
+    width = f" · {state.width} at once" if begun else ""
     again = f" · {words}" if begun and (words := going_on(begun)) else ""
     expected = f" · forecast {clock(state.forecast.wall_s)}" if state.forecast else ""
     line.add_row(Text.assemble((run, "bold"), about, width, again, expected), clock(now - state.started_at))

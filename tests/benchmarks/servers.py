@@ -10,7 +10,7 @@ from orchestrator.gateway.conversation import read_conversation
 from orchestrator.gateway.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
-from orchestrator.protocols import Upstream
+from orchestrator.protocols import Traffic, Upstream
 
 REPLY_TIME = 2.0
 """Seconds before each reply begins."""
@@ -41,11 +41,11 @@ def pace(prompt: str) -> float:
     return QUICKEST + part * (SLOWEST - QUICKEST)
 
 
-def open_slow() -> AbstractAsyncContextManager[Upstream]:
+def open_slow(traffic: Traffic) -> AbstractAsyncContextManager[Upstream]:
     """For `open_run(upstream="tests.benchmarks.servers:open_slow")`."""
-    return open_gateway(SlowModel())
+    return open_gateway(SlowModel(), traffic)
 
 
-def open_paced() -> AbstractAsyncContextManager[Upstream]:
+def open_paced(traffic: Traffic) -> AbstractAsyncContextManager[Upstream]:
     """For `open_run(upstream="tests.benchmarks.servers:open_paced")`."""
-    return open_gateway(PacedModel())
+    return open_gateway(PacedModel(), traffic)

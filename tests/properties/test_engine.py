@@ -244,14 +244,14 @@ def check_needs(ran: Ran) -> None:
 
 
 def check_width(ran: Ran) -> None:
-    """No more agents at once than allowed, those left out that wait for something of the run."""
+    """No more agents at once than allowed, those left out that wait for something of the run, or to try again."""
     at_work: set[str] = set()
     for event in (record.event for record in ran.journal.records):
         match event:
             case AttemptStarted(task=task) | TaskWaits(task=task, waits_for=None):
                 at_work |= {task} if ran.state.tasks[task].kind == "agent" else set()
                 assert len(at_work) <= ran.width, f"{at_work} at once"
-            case TaskFinished(task=task) | TaskWaits(task=task):
+            case AttemptFinished(task=task) | TaskFinished(task=task) | TaskWaits(task=task):
                 at_work.discard(task)
 
 

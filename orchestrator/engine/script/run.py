@@ -25,7 +25,7 @@ from orchestrator.engine.script.scope import Scope
 from orchestrator.engine.steps import Call, Expand, Node
 from orchestrator.errors import UsageError, bare_errors
 from orchestrator.plan.loading import LoadedPlan
-from orchestrator.plan.model import Agent, Plan
+from orchestrator.plan.model import MOST_AT_ONCE, Agent, Plan
 from orchestrator.report import RunReport, report_of
 from orchestrator.task import Result, Task, TaskOptions
 from workspaces import WorkspaceSpec
@@ -209,6 +209,15 @@ class Run(Patterns, Questions):
         self._scope.add([node])
         (result,) = await results_of([Handle(name, self._core)])
         return result
+
+    def resize(self, concurrent: int) -> None:
+        """From now on so many agents may be at work at once, whatever the run's limits said; those at work go on.
+
+        Raises UsageError for anything but 1 to 1000.
+        """
+        if type(concurrent) is not int or not 1 <= concurrent <= MOST_AT_ONCE:
+            raise UsageError(f"resize: found {concurrent!r}, expected a whole number from 1 to {MOST_AT_ONCE}")
+        self._core.governing.resize(concurrent)
 
     def report(self) -> RunReport:
         """The run so far."""

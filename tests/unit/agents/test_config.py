@@ -9,6 +9,7 @@ import pytest
 from orchestrator.agents.config import furnish, open_config, secure_storage, user_config, user_state
 from orchestrator.plan.model import Agent
 from orchestrator.processes.den import Den
+from orchestrator.protocols import Emit, ignore
 from orchestrator.task import Attempt
 from workspaces import WorkspaceSpec
 
@@ -20,7 +21,9 @@ class Upstream:
 
     env = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:1"}  # noqa: RUF012
 
-    def announce(self, attempt: Attempt) -> None:
+    account = False
+
+    def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
         """Nobody listens."""
 
 

@@ -13,6 +13,7 @@ from orchestrator.agents.tools import to_sdk_tool
 from orchestrator.errors import UsageError
 from orchestrator.plan.model import Agent, Spawn
 from orchestrator.processes.den import Den
+from orchestrator.protocols import Emit, ignore
 from orchestrator.task import Attempt
 from orchestrator.tools import SPAWN, TALK
 from workspaces import WorkspaceSpec
@@ -25,7 +26,9 @@ class Upstream:
 
     env = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:1", "ANTHROPIC_API_KEY": "none"}  # noqa: RUF012
 
-    def announce(self, attempt: Attempt) -> None:
+    account = False
+
+    def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
         """Nobody listens."""
 
 

@@ -201,7 +201,10 @@ def test_a_byte_order_mark_is_no_fault(write):
             "limits: {concurrent: true}\ntasks: {a: {prompt: x}}",
             "limits.concurrent: found true, expected a whole number",
         ),
-        ("limits: {concurrent: 0}\ntasks: {a: {prompt: x}}", "found the number 0, expected 1 or more"),
+        (
+            "limits: {concurrent: 0}\ntasks: {a: {prompt: x}}",
+            "found the number 0, expected a whole number from 1 to 1000, or auto",
+        ),
         ("tasks: {a: {prompt: x, allow_failure: yes}}", "found the text 'yes', expected true or false"),
         (
             "tasks: {a: {prompt: x, rehearsal: [{sya: x}]}}",
@@ -398,7 +401,8 @@ def test_overrides_that_lead_nowhere(write, path, value, said):
 def test_a_wrong_override_is_named(write):
     """A fault in a value from outside points to the option, not to a line of the file."""
     assert faults(write(FULL), {"limits.concurrent": "many"}) == [
-        "--set limits.concurrent: limits.concurrent: found the text 'many', expected a whole number"
+        "--set limits.concurrent: limits.concurrent: found the text 'many', expected a whole number from 1 to 1000, "
+        "or auto"
     ]
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import pytest
 
 from orchestrator.events import AttemptFinished, AttemptStarted, Event, TaskAdded, TaskExpanded
+from orchestrator.plan.model import Limits
+from orchestrator.schedule.budget import Budget
 from orchestrator.schedule.order import Order
 from orchestrator.schedule.scheduler import Close, Decision, Skip, Start, next_decision
 from orchestrator.state import RunState, TaskState
@@ -50,7 +52,8 @@ def decisions(
     """All that can be decided now, what is started counted as started."""
     made: list[Decision] = []
     order = order_of(state) if order is None else order
-    while decision := next_decision(state, order, concurrent, usd):
+    budget = Budget(Limits(usd=usd), state, lambda task: None)
+    while decision := next_decision(state, order, concurrent, budget.rule):
         made.append(decision)
         if isinstance(decision, Start):
             state.apply(started(decision.task.id), 1.0)

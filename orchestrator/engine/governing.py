@@ -1,0 +1,100 @@
+"""Carries out what the governor says: writes it down, wakes who waits for it, and breaks off what must end."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+
+from orchestrator.engine.lending import Lending
+from orchestrator.events import Event
+from orchestrator.protocols import Emit
+from orchestrator.schedule.governor import Governor
+from orchestrator.schedule.ruling import Go, Refuse, Ruling, Wait
+from orchestrator.state import RunState
+from orchestrator.task import Outcome
+
+
+@dataclass(slots=True)
+class Governing:
+    """The governor of a run at work."""
+
+    governor: Governor
+    state: RunState
+    lending: Lending
+    emit: Emit
+    pump: Callable[[], None]
+    """Makes the run's decisions."""
+    break_off: Callable[[str, Outcome, str], None]
+    """Ends a task's attempt, with what it has so far."""
+    _woken: anyio.Event = field(default_factory=anyio.Event)
+    _changed: anyio.Event = field(default_factory=anyio.Event)
+
+    async def run(self) -> None:
+        """Heeds the time until it is cancelled."""
+        while True:
+            with anyio.CancelScope(deadline=self.governor.due(anyio.current_time())):
+                await self._woken.wait()
+            self._woken = anyio.Event()
+            for event in self.governor.tick(anyio.current_time(), time.time()):
+                self.emit(event)
+            self._press()
+            self._tell()
+            self.pump()
+
+    def heed(self, event: Event) -> None:
+        """Told of every event of the run, after it is folded in."""
+        followed = list(self.governor.heed(event, anyio.current_time(), time.time()))
+        for each in followed:
+            self.emit(each)
+        if followed or self.governor.presses:
+            self._wake()
+
+    def resize(self, concurrent: int) -> None:
+        """Fixes how many agents may be at work at once. Those at work go on."""
+        self.emit(self.governor.resize(concurrent))
+        self._wake()
+
+    def reserve(self, task: str) -> None:
+        """Sets aside what a task that is starting is expected to need."""
+        self.governor.reserve(self.state.tasks[task])
+
+    def release(self, task: str) -> None:
+        """Gives back what was set aside for it: it has ended, or waits for its next attempt."""
+        self.governor.release(task)
+        self._tell()
+
+    async def admit(self, task: str) -> Ruling:
+        """Returns once the task may make another attempt (what that needs is reserved then), or may not any more.
+
+        It lends its place as long as it waits.
+        """
+        while not isinstance(ruling := self._rule(task), Go | Refuse):
+            async with self.lending.lent(task):
+                while isinstance(self._rule(task), Wait):
+                    changed = self._changed
+                    self._wake()  # the governor may have to look again at a time of its own
+                    await changed.wait()
+        if isinstance(ruling, Go):
+            self.reserve(task)
+        return ruling
+
+    def excuses(self, outcome: Outcome) -> bool:
+        """Whether an attempt that ended so is none of the task's own, and is made once more when that can help."""
+        return outcome is Outcome.PUT_OFF or self.governor.regime.waits_after(outcome)
+
+    def _rule(self, task: str) -> Ruling:
+        return self.governor.rule(self.state.tasks[task])
+
+    def _press(self) -> None:
+        """Breaks off what the governor wants ended."""
+        for task, outcome, why in self.governor.to_end():
+            self.break_off(task, outcome, why)
+
+    def _wake(self) -> None:
+        self._woken.set()
+
+    def _tell(self) -> None:
+        self.lending.concurrent = self.governor.width.places
+        self._changed.set()
+        self._changed = anyio.Event()

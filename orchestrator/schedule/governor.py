@@ -1,0 +1,82 @@
+"""The governor: how many agents may be at work, which task may start, and what each may spend.
+
+Pure: it is told of every event and of the time, and never waits. The engine carries out what it says.
+"""
+
+from collections.abc import Callable, Iterator
+
+from orchestrator.events import Event, WidthChanged
+from orchestrator.plan.model import Agent, Limits
+from orchestrator.schedule.budget import Budget
+from orchestrator.schedule.memory import MemoryRoom
+from orchestrator.schedule.regime import Regime
+from orchestrator.schedule.ruling import GO, Go, Ruling
+from orchestrator.schedule.width import Width
+from orchestrator.state import RunState, TaskState
+from orchestrator.task import Outcome
+
+
+class Governor:
+    """Of one run. Times are seconds on the event loop's clock, `clock` is the Unix time."""
+
+    def __init__(
+        self, limits: Limits, state: RunState, expect: Callable[[TaskState], float | None] = lambda task: None
+    ) -> None:
+        self.width = Width(limits, state)
+        self.regime = Regime(limits, state)
+        self.memory = MemoryRoom(limits, state)
+        self.budget = Budget(limits, state, expect)
+        self._state = state
+
+    def heed(self, event: Event, now: float, clock: float) -> Iterator[Event]:
+        """What follows from the event, to be written down."""
+        if reason := self.width.heed(event, now):
+            yield WidthChanged(width=self.width.places, reason=reason)
+        yield from self.regime.heed(event, now, clock)
+        self.memory.heed(event)
+        yield from self.budget.heed(event, now)
+
+    def tick(self, now: float, clock: float) -> Iterator[Event]:
+        """What follows from the time, to be written down."""
+        yield from self.regime.tick(now, clock)
+        yield from self.budget.tick(now)
+
+    def due(self, now: float) -> float:
+        """When the time changes something next; infinity: never, unless something happens."""
+        return min(self.regime.due, self.budget.due, self.memory.due(now))
+
+    @property
+    def presses(self) -> bool:
+        """Whether something at work is to be ended."""
+        return self.budget.overdrawn is not None or self.memory.victim() is not None
+
+    def to_end(self) -> Iterator[tuple[str, Outcome, str]]:
+        """The tasks whose attempts are to be broken off, with the outcome of these, and why."""
+        if reason := self.budget.overdrawn:
+            yield from ((task.id, Outcome.BUDGET, reason) for task in self._state.running.values() if task.runs_agent)
+        elif victim := self.memory.victim():
+            yield victim, Outcome.PUT_OFF, "the machine's memory has all but run out"
+
+    def resize(self, concurrent: int) -> Event:
+        """Fixes the number of places."""
+        self.width.resize(concurrent)
+        return WidthChanged(width=concurrent, reason="somebody asked for it")
+
+    def rule(self, task: TaskState) -> Ruling:
+        """Whether the task may start now. There need not be a place for it."""
+        rulings = (self.regime.rule(), self.budget.rule(task), self.memory.rule(task))
+        return next((ruling for ruling in rulings if not isinstance(ruling, Go)), GO)
+
+    def reserve(self, task: TaskState) -> None:
+        """Sets aside what the task, which is starting, is expected to need."""
+        self.memory.reserve(task)
+        self.budget.reserve(task)
+
+    def release(self, task: str) -> None:
+        """The task has ended."""
+        self.memory.release(task)
+        self.budget.release(task)
+
+    def clamp(self, task: str, agent: Agent) -> Agent:
+        """The agent of a task, allowed to spend no more than is left for it."""
+        return self.budget.clamp(task, agent)
