@@ -1,7 +1,6 @@
 """The agent runner for the real thing: one Claude CLI process per attempt, through the SDK."""
 
 import logging
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,7 +17,10 @@ from orchestrator.agents.options import to_options, write_settings
 from orchestrator.agents.outcome import Ending, judge
 from orchestrator.agents.transcripts import is_session_id, mirror
 from orchestrator.agents.translate import cost_of, describe_denial, to_usage
+from orchestrator.events import ProcessesMeasured
+from orchestrator.machine import cores
 from orchestrator.processes.den import Den, open_den
+from orchestrator.processes.measuring import Measuring, Tell, open_measuring
 from orchestrator.processes.turns import Turns, borrow
 from orchestrator.protocols import CallTool, Emit, Sessions, Upstream, no_tools
 from orchestrator.task import Attempt, Outcome, Result
@@ -34,14 +36,22 @@ logging.getLogger("claude_agent_sdk").addHandler(logging.NullHandler())
 class ClaudeRunner:
     """Runs attempts in CLI processes of their own; make one with `open_claude`."""
 
-    def __init__(self, den: Den, upstream: Upstream | None, sessions: Sessions | None, locks: Path | None) -> None:
+    def __init__(
+        self,
+        den: Den,
+        measuring: Measuring,
+        upstream: Upstream | None,
+        sessions: Sessions | None,
+        locks: Path | None,
+    ) -> None:
         self._den = den
+        self._measuring = measuring
         self._upstream = upstream
         self._sessions = sessions
         self._locks = locks
         self._turns = Turns()
         # Twenty starting at once on 2 cores do their first work after 8 to 12 s, two at a time after 0.7 s.
-        self._start_gate = anyio.CapacityLimiter(os.cpu_count() or 2)
+        self._start_gate = anyio.CapacityLimiter(cores())
 
     async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
         """Starts the CLI, reads its stream to the end, and says what came of it."""
@@ -74,9 +84,11 @@ class ClaudeRunner:
         options = to_options(attempt, opening, workspace.path, self._den, env, self._upstream, heard)
         if self._sessions:
             options.session_store, options.session_store_flush = mirror(self._sessions), "eager"
+        lease = self._den.lease(attempt.session_id)
         async with anyio.create_task_group() as group:
             await group.start(self._hold_place, exchange.started)
-            ending = await exchange.run(options, self._den.lease(attempt.session_id))
+            with self._measuring.measured(lease, telling(attempt, emit)):
+                ending = await exchange.run(options, lease)
         with borrow(lock):
             pass  # nobody drives it any more: so that no file is left for each session there ever was
         try:
@@ -96,6 +108,19 @@ class ClaudeRunner:
             task_status.started()
             with anyio.move_on_after(LONGEST_START):
                 await started.wait()
+
+
+def telling(attempt: Attempt, emit: Emit) -> Tell:
+    """Writes down what the attempt's processes use."""
+
+    def tell(memory: int, peak: int, cpu_s: float) -> None:
+        emit(
+            ProcessesMeasured(
+                task=attempt.task, attempt=attempt.number, memory=memory, peak=peak, cpu_s=round(cpu_s, 2)
+            )
+        )
+
+    return tell
 
 
 def gone(attempt: Attempt) -> Result:
@@ -138,6 +163,6 @@ async def open_claude(
     """
     if locks:
         locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-    async with open_den(find_claude()) as den:
+    async with open_den(find_claude()) as den, open_measuring() as measuring:
         write_settings(den, upstream)
-        yield ClaudeRunner(den, upstream, sessions, locks)
+        yield ClaudeRunner(den, measuring, upstream, sessions, locks)

@@ -1,11 +1,11 @@
 """What a plan can say: the models behind plan files, and behind `Agent` and `Limits` in Python."""
 
-import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from orchestrator.machine import cores
 from orchestrator.plan.amounts import Concurrent, Count, Memory, MemoryLimit, Patience, Share
 from orchestrator.plan.base import Model
 from orchestrator.plan.fields import TASK_NAME, Argument, Duration, Environment, Servers, ToolList, Workspace
@@ -23,7 +23,7 @@ MOST_AT_ONCE = 1000
 
 def default_concurrent() -> int:
     """Two agents a core, at least 4 and at most 16: an agent waits for the API most of its time."""
-    return min(16, max(4, 2 * (os.cpu_count() or 2)))
+    return min(16, max(4, 2 * cores()))
 
 
 class Spawn(Model):

@@ -28,6 +28,10 @@
     recall               says what it was asked in its session so far, as a JSON list
     family               the same, with a grandchild in a session of its own: says its process id
     orphan               such a grandchild, then a good result
+    use MB [GROW [HOLD]] grows to so many megabytes within GROW seconds (0), keeps them for HOLD seconds (1), then a
+                         good result
+    brood MB [GROW [HOLD]]
+                         the same, in a child process
 
 Named by ORCHESTRATOR_CLAUDE, it is run through the launcher and the SDK in place of the CLI. It writes a transcript
 where the real one does, mirrors it with `--session-mirror`, and goes on with one that is there. With FAKE_CLAUDE=CODE
@@ -277,6 +281,33 @@ def family(_: str) -> None:
     hang()
 
 
+def fill(words: str) -> None:
+    """`MB [GROW [HOLD]]`: writes to memory, a piece after the other; what is only asked for is not there yet."""
+    given = [float(word) for word in words.split()]
+    size, grow, hold = given + [0.0, 0.0, 1.0][len(given) :]
+    pieces, taken = max(1, int(size / 5)), []
+    for _ in range(pieces):
+        taken.append(b"\1" * int(size * 1e6 / pieces))
+        time.sleep(grow / pieces)
+    time.sleep(hold)
+
+
+def use(words: str) -> None:
+    assistant("uses memory")
+    fill(words)
+    turn(f"used {words}")
+
+
+def brood(words: str) -> None:
+    assistant("uses memory")
+    child = os.fork()
+    if child == 0:
+        fill(words)
+        os._exit(0)
+    os.waitpid(child, 0)
+    turn(f"used {words}")
+
+
 def kill(number: str) -> None:
     os.kill(os.getpid(), int(number))
     time.sleep(60)
@@ -320,6 +351,8 @@ BEHAVIOURS: "dict[str, Callable[[str], None]]" = {
     "recall": recall,
     "stubborn": stubborn,
     "family": family,
+    "use": use,
+    "brood": brood,
     "orphan": lambda _: turn(f"grandchild {grandchild()}"),
 }
 
