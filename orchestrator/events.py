@@ -167,6 +167,8 @@ class WidthChanged(Event):
     width: int
     reason: str
     """In a few words: `the API answers 429`."""
+    episode: bool = False
+    """Whether an episode of 429 answers has begun; a fixed width stays as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +283,8 @@ class AttemptStarted(Event):
     """The session that the attempt is to go on with, if that is still there; None: a new one."""
     fork: bool = False
     """Whether a copy of that session is to go on, under `session_id`."""
+    own_account: bool = False
+    """Whether its agent has credentials of its own."""
     place: str | None = None
     """What its workspace is called: `<run>/<task>`, and `<run>/<task>.2` for the second edition of the task."""
 

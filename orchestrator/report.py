@@ -81,7 +81,19 @@ class RunReport:
     tree: Mapping[str, Standing] = field(default_factory=dict)
     """By task id, groups and all; what is below a task comes right behind it."""
     concurrent: int = 1
-    """How many agents could be at work at once."""
+    """How many agents could be at work at once, at most."""
+    began_with: int = 1
+    """How many could be at the beginning."""
+    width: int = 1
+    """How many could be in the end."""
+    episodes: int = 0
+    """How often the API began to answer 429."""
+    signals: Mapping[str, int] = field(default_factory=dict)
+    """What the API said about how much it takes, by kind: how often."""
+    held_s: float = 0.0
+    """Seconds in which no agents were started since the usage limit was reached."""
+    stopped: str | None = None
+    """Why nothing more was started; None where nothing of that kind happened."""
     complete: bool = True
     """Whether all was tried that was to be done; of a run that has not ended, so far."""
     pilot: int | None = None
@@ -207,6 +219,11 @@ class RunReport:
                 "critical_path": list(self.critical_path),
                 "bound_s": round(self.bound_s, 3),
                 "held_back": self.held_back,
+                "width": self.width,
+                "widest": self.concurrent,
+                "rate_limit_episodes": self.episodes,
+                "signals": dict(self.signals),
+                "held_s": round(self.held_s, 3),
             },
         }
 
@@ -265,6 +282,12 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         spent_usd=state.cost_usd,
         beside=begun.beside if begun else None,
         concurrent=state.widest,
+        began_with=begun.concurrent if begun else 1,
+        width=state.width,
+        episodes=state.episodes,
+        signals=dict(state.signals),
+        held_s=state.held(now if alive and not ended else state.last_at),
+        stopped=state.regime.reason if state.regime and state.regime.regime == "stop" else None,
         complete=ended.complete if ended else True,
         pilot=begun.pilot if begun else None,
         forecast=_forecast(state, now if alive and not ended else state.last_at),

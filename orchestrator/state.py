@@ -34,7 +34,7 @@ from orchestrator.events import (
     WorkspaceClosed,
     WorkspaceOpened,
 )
-from orchestrator.task import Status, WorkspaceInfo
+from orchestrator.task import Outcome, Status, WorkspaceInfo
 
 FINISHED = frozenset({Status.DONE, Status.FAILED, Status.SKIPPED, Status.CANCELLED})
 GROUPS = frozenset({"loop", "pipeline", "vote", "plan", "group"})
@@ -158,6 +158,12 @@ class RunState:
     """The most that could be."""
     regime: RegimeChanged | None = None
     """The last change; None: agents are started as they always were."""
+    held_s: float = 0.0
+    """Seconds in which no agents were started since the usage limit was reached, without a hold that goes on."""
+    held_since: float | None = None
+    """When the hold that goes on began (Unix time, s)."""
+    episodes: int = 0
+    """How often the API began to answer 429."""
     budget: BudgetReached | None = None
     """The last line that was reached."""
     paused_until: float = 0.0
@@ -282,9 +288,14 @@ class RunState:
 
     def _width_changed(self, event: WidthChanged, at: float) -> None:
         self.width, self.widest = event.width, max(self.widest, event.width)
+        self.episodes += event.episode
 
     def _regime_changed(self, event: RegimeChanged, at: float) -> None:
         self.regime = event
+        if event.regime in ("hold", "canary"):
+            self.held_since = self.held_since or at
+        elif self.held_since is not None:
+            self.held_s, self.held_since = self.held_s + at - self.held_since, None
 
     def _budget_reached(self, event: BudgetReached, at: float) -> None:
         self.budget = event
@@ -355,7 +366,7 @@ class RunState:
         task = self.tasks[event.task]
         task.cost_usd += event.cost_usd
         task.worked_s += event.duration
-        task.doing = f"again in {event.retry_in:.0f} s ({event.outcome})" if event.retry_in is not None else None
+        task.doing = again(event)
         self.cost_usd += event.cost_usd
         self.sum_s += event.duration
 
@@ -400,8 +411,21 @@ class RunState:
         self.output_tokens += usage["output_tokens"] - task.output_tokens
         task.input_tokens, task.output_tokens = spent, usage["output_tokens"]
 
+    def held(self, now: float) -> float:
+        """Seconds in which no agents were started since the usage limit was reached, so far."""
+        return self.held_s + (now - self.held_since if self.held_since is not None else 0.0)
+
     def _run_finished(self, event: RunFinished, at: float) -> None:
         self.finished = event
+        self.held_s, self.held_since = self.held(at), None
+
+
+def again(event: AttemptFinished) -> str | None:
+    """When another attempt follows, in a few words; None when none does."""
+    if event.retry_in is None:
+        return None
+    when = "when the usage limit is reset" if event.outcome == Outcome.QUOTA else f"in {event.retry_in:.0f} s"
+    return f"again {when} ({event.outcome})"
 
 
 _FOLDS: dict[type[Event], Callable[[RunState, Any, float], None]] = {

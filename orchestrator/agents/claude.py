@@ -15,6 +15,7 @@ from orchestrator.agents.exchange import Exchange
 from orchestrator.agents.opening import Opening, driven, find_opening, fresh
 from orchestrator.agents.options import to_options, write_settings
 from orchestrator.agents.outcome import Ending, judge
+from orchestrator.agents.signals import concluded
 from orchestrator.agents.transcripts import is_session_id, mirror
 from orchestrator.agents.translate import cost_of, describe_denial, to_usage
 from orchestrator.events import ProcessesMeasured
@@ -92,9 +93,12 @@ class ClaudeRunner:
         with borrow(lock):
             pass  # nobody drives it any more: so that no file is left for each session there ever was
         try:
-            return to_result(attempt, ending)
+            result = to_result(attempt, ending)
         except Exception as error:
             return to_result(attempt, Ending(error=error, session_id=opening.session_id))
+        if signal := concluded(attempt, result.outcome, result.error, ending):
+            emit(signal)
+        return result
 
     def _lock(self, session_id: str | None) -> Path | None:
         """The file that is locked as long as the session is driven."""

@@ -21,6 +21,7 @@ from orchestrator.agents.clock import Clock
 from orchestrator.agents.conversation import Conversation, open_conversation
 from orchestrator.agents.opening import Opening
 from orchestrator.agents.outcome import Ending
+from orchestrator.agents.signals import heard
 from orchestrator.agents.translate import Message, to_event
 from orchestrator.events import SessionStarted
 from orchestrator.processes.den import OwnedProcess, owned_process
@@ -96,6 +97,8 @@ class Exchange:
             self._named = True
             self._emit(self._session_started(message))
         self._emit(to_event(self._attempt, message, self._seen, self._opening.cost_usd))
+        if signal := heard(self._attempt, message):
+            self._emit(signal)
         note(self._ending, message)
         if isinstance(message, ResultMessage):
             self._told.set()
@@ -155,6 +158,9 @@ def note(ending: Ending, message: Message) -> None:
     match message:
         case AssistantMessage(parent_tool_use_id=None):
             ending.api_error = message.error or (None if message.content else ending.api_error)
+            ending.retry = None if message.error is None else ending.retry
+        case SystemMessage(subtype="api_retry", data=data):
+            ending.retry = data
         case SystemMessage(subtype="model_refusal_no_fallback"):
             ending.refused = True
         case RateLimitEvent(rate_limit_info=info):

@@ -49,6 +49,8 @@ class Ending:
     """Whether any message came."""
     hopeless: Mapping[str, Any] | None = None
     """The `api_retry` message after which the attempt was given up."""
+    retry: Mapping[str, Any] | None = None
+    """The last `api_retry` message since the model's last reply: how often the CLI has tried before it gave up."""
     stderr: list[str] = field(default_factory=list)
     """The CLI's last lines on stderr."""
     given_up: Verdict | None = None
@@ -140,10 +142,18 @@ STATUSES: Mapping[int, Outcome] = {
 }
 
 
+TOO_MANY = 429
+
 TEXTS: Mapping[str, Outcome] = {
     "No conversation found": Outcome.UNKNOWN_SESSION,
     "exceeded the maximum output": Outcome.MAX_OUTPUT,
     "exceeded the output token maximum": Outcome.MAX_OUTPUT,
+    # The CLI's words where money has run out, though the status is a 429 too: "You've hit your org's monthly
+    # spend limit", "You're out of usage credits", "Your org is out of usage", "Your group's usage limit is set to $0".
+    "spend limit": Outcome.BILLING,
+    "out of usage": Outcome.BILLING,
+    "out of extra usage": Outcome.BILLING,
+    "limit is set to $0": Outcome.BILLING,
     "hit your": Outcome.QUOTA,
     "limit reached": Outcome.QUOTA,
     "verloaded": Outcome.OVERLOADED,
@@ -161,12 +171,30 @@ def _judge_bad_result(message: ResultMessage, ending: Ending) -> Verdict:
         return Outcome.HOOK_STOPPED, f"a hook of the workspace ended it ({message.terminal_reason})"
     if message.stop_reason == "refusal" or ending.refused:
         return Outcome.REFUSED, _quote("the model refused", said)
-    outcome = _find_cause(message, ending.api_error, said)
-    if ending.limit and outcome in (Outcome.RATE_LIMITED, Outcome.API_ERROR):
-        outcome = Outcome.QUOTA
-    if outcome is Outcome.QUOTA:
-        return outcome, said + _when(ending.limit)
-    return outcome, f"{said} ({LOG_IN})" if outcome is Outcome.AUTH else said
+    return _explain(_find_quota(_find_cause(message, ending.api_error, said), message, ending), said, ending)
+
+
+def _find_quota(outcome: Outcome, message: ResultMessage, ending: Ending) -> Outcome:
+    """The outcome, or QUOTA where that is the cause behind it: nothing helps but to wait for a reset."""
+    limit, too_many = ending.limit, message.api_error_status == TOO_MANY
+    if limit and outcome in (Outcome.RATE_LIMITED, Outcome.API_ERROR):
+        return Outcome.QUOTA
+    if limit and limit.resets_at and too_many and outcome is Outcome.BILLING:
+        return Outcome.QUOTA  # no more can be bought, but what is paid for comes back
+    if too_many and outcome is Outcome.RATE_LIMITED and _gave_up_early(ending.retry):
+        return Outcome.QUOTA
+    return outcome
+
+
+def _explain(outcome: Outcome, said: str, ending: Ending) -> Verdict:
+    match outcome:
+        case Outcome.QUOTA if ending.limit is None and "hit your" not in said:
+            return outcome, f"{said} (the CLI did not wait for it: the API wants more than a minute)"
+        case Outcome.QUOTA:
+            return outcome, said + _when(ending.limit)
+        case Outcome.AUTH:
+            return outcome, f"{said} ({LOG_IN})"
+    return outcome, said
 
 
 def _find_cause(message: ResultMessage, api_error: str | None, said: str) -> Outcome:
@@ -180,6 +208,11 @@ def _find_cause(message: ResultMessage, api_error: str | None, said: str) -> Out
     if outcome in (None, Outcome.RATE_LIMITED) and message.api_error_status in (None, 429):
         outcome = next((meant for text, meant in TEXTS.items() if text in said), outcome)
     return outcome or Outcome.API_ERROR
+
+
+def _gave_up_early(retry: Mapping[str, Any] | None) -> bool:
+    """Whether the CLI had tries left. It takes none when Retry-After is above 60 s, and does not tell what that was."""
+    return retry is None or retry.get("attempt", 0) < retry.get("max_retries", 0)
 
 
 def _when(limit: RateLimitInfo | None) -> str:

@@ -27,10 +27,11 @@ SUBJECTS = ("file_path", "path", "pattern", "command", "url", "query", "descript
 def to_event(attempt: Attempt, message: Message, seen: set[str], cost_before: float = 0.0) -> AgentMessage:
     """The message, whole, with what the views need of it.
 
-    `seen` holds the ids of the replies so far: the CLI sends a reply block by block, each time with the same usage.
+    `seen` holds the ids of the replies so far: the CLI sends a reply block by block, each time with the same usage. A
+    reply that stands for an error of the API is the CLI's own, and none of the model's.
     `cost_before` (US dollars) is what its session had cost before the attempt: the CLI counts on from there.
     """
-    new = isinstance(message, AssistantMessage) and message.message_id not in seen
+    new = isinstance(message, AssistantMessage) and message.error is None and message.message_id not in seen
     if new and message.message_id:
         seen.add(message.message_id)
     usage = to_usage(message.usage) if new else Usage()

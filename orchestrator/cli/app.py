@@ -40,7 +40,21 @@ ViewName = Annotated[
 Rerun = Annotated[
     list[str] | None, typer.Option(metavar="TASK", help="Do this task or loop again; may be given again.")
 ]
-Concurrent = Annotated[int | None, typer.Option(min=1, max=1000, help="How many agents run at once.")]
+
+
+def read_concurrent(given: Any) -> Any:
+    """`auto`, or a number. Raises BadParameter."""
+    if given == "auto" or (str(given).isdecimal() and 1 <= int(given) <= 1000):
+        return given if given == "auto" else int(given)
+    raise typer.BadParameter(f"found {given!r}, expected a whole number from 1 to 1000, or auto")
+
+
+Concurrent = Annotated[
+    Any,
+    typer.Option(
+        metavar="auto|N", parser=read_concurrent, help="How many agents run at once; auto: as many as the API takes."
+    ),
+]
 
 
 def version(wanted: bool) -> None:

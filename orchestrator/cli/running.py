@@ -22,6 +22,7 @@ from orchestrator.engine.going_on.choosing import Reuse
 from orchestrator.engine.opening import open_run
 from orchestrator.engine.script.run import Run
 from orchestrator.errors import TaskFailed, UsageError, bare_errors
+from orchestrator.plan.amounts import Concurrent
 from orchestrator.plan.loading import LoadedPlan, load_plan
 from orchestrator.plan.model import Agent
 from orchestrator.plan.words import did_you_mean, listed
@@ -44,7 +45,7 @@ class Options:
     """What the command line says besides the plan."""
 
     offline: bool = False
-    concurrent: int | None = None
+    concurrent: Concurrent | None = None
     usd: float | None = None
     fail_fast: bool = False
     reuse: bool = False

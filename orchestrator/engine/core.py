@@ -69,7 +69,9 @@ class Core:
         fail_fast: bool,
         past: Past | None = None,
         estimates: Estimates | None = None,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`busy` tells whether the processors have no time left."""
         self.run = run
         self.state = RunState()
         self.results: dict[str, Result] = {}
@@ -82,7 +84,9 @@ class Core:
         self._estimates = estimates or Estimates()
         self.lending = Lending(self.state, limits.width, self.pump)
         self.governing = Governing(
-            governor=Governor(limits, self.state, self._estimates.expect_usd),
+            governor=Governor(
+                limits, self.state, self._estimates.expect_usd, busy=busy, at_work=lambda: self.lending.at_work
+            ),
             state=self.state,
             lending=self.lending,
             emit=self.emit,

@@ -1,5 +1,6 @@
 """Carries out what the governor says: writes it down, wakes who waits for it, and breaks off what must end."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,12 +29,15 @@ class Governing:
     break_off: Callable[[str, Outcome, str], None]
     """Ends a task's attempt, with what it has so far."""
     _woken: anyio.Event = field(default_factory=anyio.Event)
+    _deadline: float = math.inf
+    """When `run` looks at the time next, on the event loop's clock."""
     _changed: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self) -> None:
         """Heeds the time until it is cancelled."""
         while True:
-            with anyio.CancelScope(deadline=self.governor.due(anyio.current_time())):
+            self._deadline = self.governor.due(anyio.current_time())
+            with anyio.CancelScope(deadline=self._deadline):
                 await self._woken.wait()
             self._woken = anyio.Event()
             for event in self.governor.tick(anyio.current_time(), time.time()):
@@ -44,10 +48,11 @@ class Governing:
 
     def heed(self, event: Event) -> None:
         """Told of every event of the run, after it is folded in."""
-        followed = list(self.governor.heed(event, anyio.current_time(), time.time()))
+        now = anyio.current_time()
+        followed = list(self.governor.heed(event, now, time.time()))
         for each in followed:
             self.emit(each)
-        if followed or self.governor.presses:
+        if followed or self.governor.presses or self.governor.due(now) < self._deadline:
             self._wake()
 
     def resize(self, concurrent: int) -> None:
@@ -79,9 +84,9 @@ class Governing:
             self.reserve(task)
         return ruling
 
-    def excuses(self, outcome: Outcome) -> bool:
+    def excuses(self, task: str, outcome: Outcome) -> bool:
         """Whether an attempt that ended so is none of the task's own, and is made once more when that can help."""
-        return outcome is Outcome.PUT_OFF or self.governor.regime.waits_after(outcome)
+        return outcome is Outcome.PUT_OFF or self.governor.regime.waits_after(task, outcome)
 
     def _rule(self, task: str) -> Ruling:
         return self.governor.rule(self.state.tasks[task])

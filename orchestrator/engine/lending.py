@@ -29,9 +29,14 @@ class Lending:
     """Of those that want their places back, in that order."""
 
     @property
+    def at_work(self) -> int:
+        """Agents that hold a place now."""
+        return self.state.places - len(self._lent)
+
+    @property
     def free(self) -> int:
         """Places that nobody has; fewer than none while a task that lent its place is being broken off."""
-        return self.concurrent - self.looking - (self.state.places - len(self._lent))
+        return self.concurrent - self.looking - self.at_work
 
     @property
     def width(self) -> int:

@@ -22,6 +22,7 @@ from orchestrator.engine.script.run import Run
 from orchestrator.errors import UsageError, bare_errors
 from orchestrator.events import Record, RunStarted
 from orchestrator.plan.model import Agent, Limits
+from orchestrator.processes.processors import Processors
 from orchestrator.protocols import Executor, Journal, Traffic, View
 from orchestrator.schedule.estimate import Estimates
 from orchestrator.settings import home, load
@@ -108,6 +109,7 @@ async def open_run(
                         fail_fast=fail_fast,
                         past=past,
                         estimates=estimates,
+                        busy=Processors().are_busy,
                     )
                     aside.start_soon(core.governing.run)
                     core.emit(going_on(started, past, chosen.beside))

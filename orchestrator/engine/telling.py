@@ -41,6 +41,7 @@ def started(attempt: Attempt, identity: Identity) -> AttemptStarted:
         resume=attempt.resume,
         fork=attempt.fork,
         place=attempt.place,
+        own_account=attempt.agent.own_account,
     )
 
 

@@ -17,13 +17,10 @@ from orchestrator.engine.telling import added, finished, live_usage, parsed, sta
 from orchestrator.events import AttemptFinished
 from orchestrator.prompts import interrupted, repair
 from orchestrator.protocols import Emit, Executor
-from orchestrator.schedule.retry import How, Retry, next_try
+from orchestrator.schedule.retry import How, Retry, Tally
 from orchestrator.schedule.ruling import Go
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Usage
-
-EXCUSED = Retry(0.0, How.CONTINUE)
-"""What follows an attempt that others' trouble has ended: it goes on where it was, as soon as the governor lets it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +83,12 @@ class Tries:
     async def make(self, step: Ask, attempt: Attempt, identity: Identity) -> Result:
         """Attempts until one succeeds or another cannot help; the result has the sums over all of them."""
         task = self.state.tasks[attempt.task]
-        uncounted, repairs = attempt.number - 1, 0  # attempts that were none of this time's tries
+        tally = Tally(uncounted=attempt.number - 1)
         while True:
             last = await self._make_one(step, attempt, task)
             total = self.totals[task.id] = added(self.totals[task.id], last, attempt.number)
-            uncounted += (excused := self.governing.excuses(last.outcome))
-            retry = EXCUSED if excused else next_try(last.outcome, attempt.number - uncounted, step.retries, repairs)
+            excused = self.governing.excuses(task.id, last.outcome)
+            retry = tally.decide(last.outcome, attempt.number, step.retries, excused=excused)
             spent = self.governing.governor.budget.is_spent(last.cost_usd)
             if spent or (last.outcome is Outcome.TOO_LONG and step.resume and not step.fork):
                 retry = None  # to go on with a session that is too long is to meet the same end
@@ -99,8 +96,6 @@ class Tries:
             del self.begun[task.id]
             if retry is None:
                 return total
-            repaired = retry.how is How.REPAIR
-            repairs, uncounted = repairs + repaired, uncounted + repaired
             if not await self._wait(task.id, retry.wait):
                 return total
             attempt = self._next(step, attempt, last, retry)

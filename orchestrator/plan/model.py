@@ -17,6 +17,15 @@ __all__ = ["Agent", "Defaults", "Limits", "Model", "Plan", "Spawn", "TaskSpec", 
 DEFAULT_TOOLS = ("Bash", "Edit", "Glob", "Grep", "Read", "WebFetch", "WebSearch", "Write")
 """What an agent has when it names no tools: work on files, commands and the web; nothing that starts further agents."""
 
+CREDENTIALS = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CONFIG_DIR",
+)
+"""Variables that lead a CLI to an account, or to another API."""
+
 MOST_AT_ONCE = 1000
 """Agents at work."""
 
@@ -81,6 +90,11 @@ class Agent(Model):
     """Give the agent a tool to add tasks to the run, spawn_task, and one to wait for them, await_tasks."""
     sandbox: bool = Field(default=False, strict=True)
     """Run the agent's commands in Claude Code's sandbox; refused where the machine cannot do it."""
+
+    @property
+    def own_account(self) -> bool:
+        """Whether it has credentials of its own: what its API says then tells nothing of the others."""
+        return any(name in self.env for name in CREDENTIALS)
 
     @model_validator(mode="after")
     def _no_other_server_of_that_name(self) -> "Agent":

@@ -20,9 +20,16 @@ class Governor:
     """Of one run. Times are seconds on the event loop's clock, `clock` is the Unix time."""
 
     def __init__(
-        self, limits: Limits, state: RunState, expect: Callable[[TaskState], float | None] = lambda task: None
+        self,
+        limits: Limits,
+        state: RunState,
+        expect: Callable[[TaskState], float | None] = lambda task: None,
+        *,
+        busy: Callable[[], bool] = lambda: False,
+        at_work: Callable[[], int] | None = None,
     ) -> None:
-        self.width = Width(limits, state)
+        """`expect`: see `Budget`; `busy` and `at_work`: see `Width`."""
+        self.width = Width(limits, state, busy, at_work)
         self.regime = Regime(limits, state)
         self.memory = MemoryRoom(limits, state)
         self.budget = Budget(limits, state, expect)
@@ -30,8 +37,7 @@ class Governor:
 
     def heed(self, event: Event, now: float, clock: float) -> Iterator[Event]:
         """What follows from the event, to be written down."""
-        if reason := self.width.heed(event, now):
-            yield WidthChanged(width=self.width.places, reason=reason)
+        yield from self.width.heed(event, now, clock)
         yield from self.regime.heed(event, now, clock)
         self.memory.heed(event)
         yield from self.budget.heed(event, now)
@@ -69,11 +75,13 @@ class Governor:
 
     def reserve(self, task: TaskState) -> None:
         """Sets aside what the task, which is starting, is expected to need."""
+        self.regime.reserve(task.id)
         self.memory.reserve(task)
         self.budget.reserve(task)
 
     def release(self, task: str) -> None:
         """The task has ended."""
+        self.regime.release(task)
         self.memory.release(task)
         self.budget.release(task)
 

@@ -8,6 +8,8 @@ from orchestrator.task import Outcome
 
 MOST_REPAIRS = 2
 """How often an agent is told that its output is wrong: the CLI has by then asked for it several times by itself."""
+MOST_WAITS = 8
+"""How often a task waits for the API to take what it asks: about 20 minutes in all."""
 LONGEST_WAIT = 300.0
 """Seconds."""
 
@@ -98,15 +100,22 @@ FINAL = frozenset(
 """Outcomes that no other attempt can mend. Each outcome is here or in RETRIES."""
 
 
-def next_try(outcome: Outcome, attempts: int, retries: int, repairs: int) -> Retry | None:
+SHARED = frozenset({Outcome.OVERLOADED, Outcome.RATE_LIMITED})
+"""The fleet's trouble, not the task's: attempts that end so use up none of its retries."""
+
+
+def next_try(outcome: Outcome, attempts: int, retries: int, repairs: int, waits: int = 0) -> Retry | None:
     """The attempt that follows; None when there must be none.
 
-    `attempts` counts those already made, without the `repairs` among them; `retries` those that the task allows beyond
-    the first. Repairs do not count as retries: when they have not helped, a new session may.
+    `attempts` counts those already made, without the `repairs` and `waits` among them; `retries` those that the task
+    allows beyond the first. Repairs do not count as retries: when they have not helped, a new session may. Nor do
+    waits, which are attempts that ended by what all agents share, the API's limits.
     """
     retry = RETRIES.get(outcome)
     if retry is None:
         return None
+    if outcome in SHARED:
+        return Retry(float(min(LONGEST_WAIT, retry.wait * 2**waits)), retry.how) if waits < MOST_WAITS else None
     if retry.how is How.REPAIR:
         if repairs < MOST_REPAIRS:
             return retry
@@ -114,3 +123,29 @@ def next_try(outcome: Outcome, attempts: int, retries: int, repairs: int) -> Ret
     if attempts > retries:
         return None
     return Retry(float(min(LONGEST_WAIT, retry.wait * 2 ** (attempts - 1))), retry.how)
+
+
+EXCUSED = Retry(0.0, How.CONTINUE)
+"""What follows an attempt that others' trouble has ended: it goes on where it was, as soon as the governor lets it."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """A task's attempts, by what they count as."""
+
+    uncounted: int = 0
+    """Those that use up none of its retries."""
+    repairs: int = 0
+    waits: int = 0
+
+    def decide(self, outcome: Outcome, number: int, retries: int, *, excused: bool) -> Retry | None:
+        """What follows attempt `number`, which ended so; `excused`: it was none of the task's own."""
+        if excused:
+            self.uncounted += 1
+            return EXCUSED
+        retry = next_try(outcome, number - self.uncounted, retries, self.repairs, self.waits)
+        if retry:
+            repaired, waited = retry.how is How.REPAIR, outcome in SHARED
+            self.repairs, self.waits = self.repairs + repaired, self.waits + waited
+            self.uncounted += repaired or waited
+        return retry

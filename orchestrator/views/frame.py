@@ -13,10 +13,13 @@ from orchestrator.state import RunState, TaskState
 from orchestrator.task import Status
 from orchestrator.tree import NONE, Tally, is_nested, tallies
 from orchestrator.views.outline import Line, flat, outline
+from orchestrator.views.regimes import regime_line
 from orchestrator.views.words import SIGNS, clean, clock, dollars, going_on, one_line, plural, tokens
 
 WIDE = 80
 """Columns from which turns, tokens and cost have room."""
+LOW = 8
+"""Lines of a terminal that has room for counts and tasks alone."""
 FAILURES = 3
 """How many of the last failures stay in sight."""
 ECHO = 3
@@ -40,9 +43,10 @@ def picture(state: RunState, run: str, now: float, room: Room) -> RenderableType
     failed = [task for task in state.leaves() if task.status is Status.FAILED] if state.counts[Status.FAILED] else []
     failed = failed[len(failed) - min(len(failed), FAILURES, max(room.height - 5, 0)) :]
     nested = is_nested(state)
-    lines = (outline if nested else flat)(state, max(room.height - 5 - len(failed), 1))
+    held = [line] if room.height > LOW and (line := regime_line(state, now)) else []
+    lines = (outline if nested else flat)(state, max(room.height - 5 - len(failed) - len(held), 1))
     hidden = lines.pop().folded if lines and lines[-1].task is None and not lines[-1].depth else 0
-    parts: list[RenderableType] = [header(state, run, now)]
+    parts: list[RenderableType] = [header(state, run, now), *held]
     parts.append(running_table(lines, tallies(state) if nested else {}, now, room.width))
     if hidden:
         parts.append(Text(f"  … and {hidden} more at work", style="dim"))

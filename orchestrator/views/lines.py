@@ -13,6 +13,7 @@ from orchestrator.events import (
     MessageSent,
     Published,
     Record,
+    RegimeChanged,
     RunFinished,
     RunForecast,
     RunStarted,
@@ -20,9 +21,11 @@ from orchestrator.events import (
     TaskFinished,
     TaskSpawned,
     TaskWaits,
+    WidthChanged,
 )
 from orchestrator.state import RunState
-from orchestrator.task import Status
+from orchestrator.task import Outcome, Status
+from orchestrator.views.regimes import governed_words
 from orchestrator.views.verdicts import forecast_words
 from orchestrator.views.words import dollars, going_on, one_line, plural, span, spoken, verdict
 from orchestrator.views.writing import LineWriter
@@ -63,7 +66,8 @@ def line(event: Event, state: RunState, run: str) -> str | None:
         case CheckFinished(exit_code=code):
             text = f"{event.task}: {verdict(code)}: {event.command} ({span(event.duration)})"
         case AttemptFinished(retry_in=float() as wait):
-            text = f"{event.task}: {event.outcome}: {event.error}; again in {span(wait)}"
+            when = "when the limit is reset" if event.outcome == Outcome.QUOTA else f"in {span(wait)}"
+            text = f"{event.task}: {event.outcome}: {event.error}; again {when}"
         case TaskFinished(loop=False):
             text = _task_line(event, state, run)
         case TaskFinished():
@@ -73,6 +77,8 @@ def line(event: Event, state: RunState, run: str) -> str | None:
             text = forecast_words(event, begun.concurrent if begun else 1, begun.pilot if begun else None)
         case TaskSpawned() | TaskWaits() | MessageSent() | Published():
             text = f"{event.task}: {spoken(event)}"
+        case WidthChanged() | RegimeChanged():
+            text = governed_words(event, state.last_at)
         case RunFinished():
             text = f"run {run}: {event.status} after {span(event.wall)}"
         case _:

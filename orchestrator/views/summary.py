@@ -10,6 +10,7 @@ from rich.text import Text
 from orchestrator.report import RunReport
 from orchestrator.task import Outcome, Result, Status
 from orchestrator.views.listing import Listed, left_out, listed
+from orchestrator.views.regimes import governed, stopped
 from orchestrator.views.verdicts import compared, held_back, pilot_words
 from orchestrator.views.words import SIGNS, clean, dollars, one_line, plural, shortened, span, tokens, upstream_note
 
@@ -38,6 +39,7 @@ def summary(report: RunReport, width: int) -> RenderableType:
         parts.append(Text(hidden, style="dim"))
     parts += [Text(totals(report), style="bold"), Text(timing(report))]
     parts.extend(Text(said) for said in verdicts(report) if said)
+    parts.extend(Text(said, style="yellow") for said in (governed(report), stopped(report)) if said)
     if report.reused:
         parts.append(Text(taken(report), style="green"))
     if report.status in ENDINGS:

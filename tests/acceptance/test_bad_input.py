@@ -81,7 +81,7 @@ BAD: dict[str, Bad] = {
     ),
     "too few at once": Bad(
         "limits: {concurrent: 0}\ntasks: {a: {prompt: x}}\n",
-        [r"1: limits\.concurrent: found the number 0, expected 1 or more"],
+        [r"1: limits\.concurrent: found the number 0, expected a whole number from 1 to 1000, or auto"],
     ),
     "neither prompt nor write": Bad("tasks:\n  a: {}\n", [r"2: tasks\.a: .*prompt.*write.*"]),
     "no tasks": Bad("name: x\n", [r"tasks: found nothing, expected a mapping.*"]),

@@ -52,7 +52,7 @@ async def run(attempt: Attempt, workspace: Workspace) -> Result:
         ("error error_max_structured_output_retries", Outcome.MISSING_OUTPUT, "failed several times"),
         ("error prompt_too_long", Outcome.TOO_LONG, "API Error"),
         ("error aborted_streaming", Outcome.INTERRUPTED, "interrupted"),
-        ("error rate_limit 429 Slow down.", Outcome.RATE_LIMITED, "Slow down."),
+        ("error rate_limit 429 Slow down.", Outcome.QUOTA, "Slow down."),  # it has not tried again by itself
         ("error overloaded 529", Outcome.OVERLOADED, "API Error: overloaded"),
         ("error unknown 500", Outcome.API_ERROR, "API Error"),
         ("error unknown 400", Outcome.BAD_REQUEST, "API Error"),

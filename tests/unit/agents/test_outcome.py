@@ -47,6 +47,12 @@ def says(text: str) -> AssistantMessage:
     return AssistantMessage(content=[TextBlock(text=text)], model="m")
 
 
+RETRIED = [
+    SystemMessage(subtype="api_retry", data={"attempt": n, "max_retries": 10, "error_status": 429}) for n in (1, 10)
+]
+"""A CLI that has tried as often as it does."""
+
+
 def bad(**other: Any) -> ResultMessage:
     return message(is_error=True, **({"result": "API Error", "terminal_reason": "api_error"} | other))
 
@@ -138,7 +144,7 @@ def test_structured_output(output: Any, outcome: Outcome) -> None:
 def test_bad_results(result: ResultMessage, api_error: str | None, outcome: Outcome) -> None:
     """Each error that the CLI reports has its outcome, with words; what is raised after it changes nothing."""
     raised = ResultError("Claude Code returned an error result", data={}, exit_code=1)
-    verdict, why = judge(Ending(message=result, api_error=api_error, error=raised))
+    verdict, why = judge(Ending(message=result, api_error=api_error, error=raised, retry=RETRIED[-1].data))
     assert verdict is outcome
     assert why
 
@@ -189,6 +195,7 @@ def synthetic(kind: Any, **other: Any) -> AssistantMessage:
 
 
 LIMITED = bad(api_error_status=429)
+SPENT = "You've hit your org's monthly spend limit"
 
 
 @pytest.mark.parametrize(
@@ -200,8 +207,21 @@ LIMITED = bad(api_error_status=429)
             "2027-01-15 08:00",
         ),
         ([limit("rejected"), synthetic("rate_limit"), LIMITED], Outcome.QUOTA, "API Error"),
-        ([limit("rejected"), limit("allowed"), synthetic("rate_limit"), LIMITED], Outcome.RATE_LIMITED, "API Error"),
-        ([limit("allowed_warning"), synthetic("rate_limit"), LIMITED], Outcome.RATE_LIMITED, "API Error"),
+        (
+            [limit("rejected"), limit("allowed"), *RETRIED, synthetic("rate_limit"), LIMITED],
+            Outcome.RATE_LIMITED,
+            "API Error",
+        ),
+        ([limit("allowed_warning"), *RETRIED, synthetic("rate_limit"), LIMITED], Outcome.RATE_LIMITED, "API Error"),
+        ([synthetic("rate_limit"), LIMITED], Outcome.QUOTA, "more than a minute"),
+        ([RETRIED[0], synthetic("rate_limit"), LIMITED], Outcome.QUOTA, "more than a minute"),
+        ([*RETRIED, says("one"), synthetic("rate_limit"), LIMITED], Outcome.QUOTA, "more than a minute"),
+        ([synthetic("rate_limit"), bad(api_error_status=429, result=SPENT)], Outcome.BILLING, SPENT),
+        (
+            [limit("rejected", resets_at=1_800_000_000), bad(api_error_status=429, result=SPENT)],
+            Outcome.QUOTA,
+            "2027-01-15 08:00",
+        ),
         ([limit("rejected"), message()], Outcome.OK, None),
         ([limit("rejected"), bad(api_error_status=400)], Outcome.BAD_REQUEST, "API Error"),
         ([SystemMessage(subtype="model_refusal_no_fallback", data={}), bad()], Outcome.REFUSED, "refused"),

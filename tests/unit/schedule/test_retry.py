@@ -2,7 +2,19 @@
 
 import pytest
 
-from orchestrator.schedule.retry import FINAL, LONGEST_WAIT, MOST_REPAIRS, RETRIES, How, Retry, next_try
+from orchestrator.schedule.retry import (
+    EXCUSED,
+    FINAL,
+    LONGEST_WAIT,
+    MOST_REPAIRS,
+    MOST_WAITS,
+    RETRIES,
+    SHARED,
+    How,
+    Retry,
+    Tally,
+    next_try,
+)
 from orchestrator.task import Outcome
 
 CONTINUED = {
@@ -30,7 +42,7 @@ EXPECTED = (
     | {outcome: Retry(wait, How.FRESH) for outcome, wait in BEGUN_ANEW.items()}
     | {outcome: Retry(0.0, How.REPAIR) for outcome in REPAIRED}
 )
-COUNTED = sorted(CONTINUED | BEGUN_ANEW)
+COUNTED = sorted({*CONTINUED, *BEGUN_ANEW} - SHARED)
 
 
 def test_every_outcome_is_decided() -> None:
@@ -63,7 +75,7 @@ def test_repairs_do_not_count_as_retries(outcome: Outcome) -> None:
 
 def test_waits_double() -> None:
     """Each wait is twice the one before it."""
-    retries = [next_try(Outcome.OVERLOADED, number, 20, 0) for number in (1, 2, 3, 4)]
+    retries = [next_try(Outcome.API_ERROR, number, 20, 0) for number in (1, 2, 3, 4)]
     assert [retry and retry.wait for retry in retries] == [5, 10, 20, 40]
 
 
@@ -77,4 +89,25 @@ def test_waits_are_bounded(outcome: Outcome) -> None:
 
 def test_the_longest_wait() -> None:
     """A wait that doubles on and on comes to the longest."""
-    assert next_try(Outcome.RATE_LIMITED, 20, 20, 0) == Retry(LONGEST_WAIT, How.CONTINUE)
+    assert next_try(Outcome.API_ERROR, 20, 20, 0) == Retry(LONGEST_WAIT, How.CONTINUE)
+
+
+@pytest.mark.parametrize("outcome", sorted(SHARED))
+def test_the_fleet_s_trouble_has_waits_of_its_own(outcome: Outcome) -> None:
+    """A rate limit or an overload is waited for, longer each time, also by a task without retries; but not for ever."""
+    waits = [next_try(outcome, 1, 0, 0, number) for number in range(MOST_WAITS)]
+    told = [retry.wait for retry in waits if retry]
+    assert told == sorted(told)
+    assert (told[0], told[1], told[-1]) == (RETRIES[outcome].wait, 2 * RETRIES[outcome].wait, LONGEST_WAIT)
+    assert next_try(outcome, 1, 20, 0, MOST_WAITS) is None
+
+
+def test_only_the_task_s_own_attempts_use_up_its_retries() -> None:
+    """Waits, repairs and excused attempts leave a task the one retry that it has, and that one is then used up."""
+    tally = Tally()
+    assert tally.decide(Outcome.RATE_LIMITED, 1, 1, excused=False) == Retry(30.0, How.CONTINUE)
+    assert tally.decide(Outcome.QUOTA, 2, 1, excused=True) == EXCUSED
+    assert tally.decide(Outcome.RATE_LIMITED, 3, 1, excused=False) == Retry(60.0, How.CONTINUE)
+    assert tally.decide(Outcome.INVALID_OUTPUT, 4, 1, excused=False) == Retry(0.0, How.REPAIR)
+    assert tally.decide(Outcome.CRASHED, 5, 1, excused=False) == Retry(1.0, How.CONTINUE)
+    assert tally.decide(Outcome.CRASHED, 6, 1, excused=False) is None
