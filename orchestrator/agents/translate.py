@@ -51,7 +51,7 @@ def to_event(
         doing=doing(message),
         turns=int(new and message.parent_tool_use_id is None),
         input_tokens=usage.all_input_tokens,
-        output_tokens=max(usage.output_tokens, estimated_output(message)),
+        output_tokens=usage.output_tokens + untold_output(message),
         cache_read_tokens=usage.cache_read_tokens,
         cache_write_tokens=usage.cache_write_tokens,
         model=message.model if new and message.model != SYNTHETIC else None,
@@ -94,14 +94,14 @@ def to_spent(usage: Mapping[str, Any]) -> Spent:
     )
 
 
-def estimated_output(message: Message) -> int:
-    """About how many tokens the message has that the model wrote, by its letters; 0 for what is none of its own.
+def untold_output(message: Message) -> int:
+    """About how many tokens the model has written beyond those that the message's usage tells, by its letters.
 
-    The CLI sends each block of a reply as soon as that is complete, with the count of the reply's very beginning.
+    The CLI sends each block of a reply as soon as that is complete, with the usage of the reply's very beginning.
     """
     if not isinstance(message, AssistantMessage) or message.model == SYNTHETIC:
         return 0
-    return sum(map(_letters, message.content)) // LETTERS
+    return max(sum(map(_letters, message.content)) // LETTERS - to_usage(message.usage).output_tokens, 0)
 
 
 def _letters(block: object) -> int:
