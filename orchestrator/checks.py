@@ -14,7 +14,7 @@ from orchestrator.events import AgentMessage, CheckFinished, Event
 from orchestrator.processes.command import Command, run_command
 from orchestrator.prompts import MOST_OUTPUT, failed_check
 from orchestrator.protocols import CallTool, Emit
-from orchestrator.task import Attempt, Outcome, Result
+from orchestrator.task import Attempt, Outcome, Result, to_models, together
 
 LONGEST = 600.0
 """Seconds that a check may take, if the attempt has as many left."""
@@ -125,7 +125,7 @@ async def ask_until_checked(
             if not fixes or result.session_id is None:
                 return refused(result, failure)
             fixes -= 1
-            last = await ask(to_fix(attempt, result, failure, time.left()), counting_on(emit, result.cost_usd))
+            last = await ask(to_fix(attempt, result, failure, time.left()), counting_on(emit, result))
             if last.outcome is Outcome.UNKNOWN_SESSION:
                 return refused(result, failure, "its session is gone")
             result = summed(result, with_whole_time(last, attempt))
@@ -186,12 +186,14 @@ def to_fix(attempt: Attempt, result: Result, failure: Failure, seconds: float) -
     )
 
 
-def counting_on(emit: Emit, usd: float) -> Emit:
-    """An `emit` for a later round: what a message tells of the cost includes the `usd` of those before."""
+def counting_on(emit: Emit, before: Result) -> Emit:
+    """An `emit` for a later round: what a message tells of the cost includes that of the rounds before."""
 
     def emit_on(event: Event) -> None:
         if isinstance(event, AgentMessage) and event.cost_usd is not None:
-            event = replace(event, cost_usd=usd + event.cost_usd)
+            models = together(before.models, to_models(event.models))
+            told = {model: spent.to_json() for model, spent in models.items()}
+            event = replace(event, cost_usd=before.cost_usd + event.cost_usd, models=told)
         emit(event)
 
     return emit_on
@@ -207,6 +209,7 @@ def summed(before: Result, last: Result) -> Result:
         message=before.message if last.message is None else last.message,
         usage=before.usage + last.usage,
         cost_usd=before.cost_usd + last.cost_usd,
+        models=together(before.models, last.models),
         turns=before.turns + last.turns,
         denials=(*before.denials, *last.denials),
     )

@@ -39,6 +39,8 @@ class RunStarted(Event):
     spent_tokens: int = 0
     """Input, cached or not, and output."""
     spent_turns: int = 0
+    spent_by: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    """What the run had cost by then, by agent (empty: the run's own) and model, as `AttemptFinished.models` has it."""
     limits: Mapping[str, Any] = field(default_factory=dict)
     """All limits of the run, as a plan file has them."""
     known: int = 0
@@ -340,9 +342,18 @@ class AgentMessage(Event):
     turns: int = 0
     """Model replies so far, added by this message."""
     output_tokens: int = 0
+    """About: the CLI tells of a reply before that is complete."""
     input_tokens: int = 0
+    """Cached or not."""
+    cache_read_tokens: int = 0
+    """Of the input tokens."""
+    cache_write_tokens: int = 0
+    model: str | None = None
+    """Which gave the reply."""
     cost_usd: float | None = None
     """What the attempt has cost, in US dollars, where the message tells."""
+    models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The same by model, as `AttemptFinished.models` has it."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """The message, whole."""
 
@@ -372,6 +383,10 @@ class AttemptFinished(Event):
     duration: float = 0.0
     retry_in: float | None = None
     """Seconds until the next attempt; None when there is none."""
+    tokens: int = 0
+    """Input, cached or not, and output."""
+    turns: int = 0
+    """Model replies."""
     models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By model `usd`, `input_tokens`, `output_tokens`, `cache_read_tokens`, `cache_write_tokens`."""
 

@@ -34,7 +34,7 @@ from orchestrator.events import (
     WorkspaceClosed,
     WorkspaceOpened,
 )
-from orchestrator.task import Outcome, Status, WorkspaceInfo
+from orchestrator.task import Outcome, Spent, Status, WorkspaceInfo
 
 FINISHED = frozenset({Status.DONE, Status.FAILED, Status.SKIPPED, Status.CANCELLED})
 GROUPS = frozenset({"loop", "pipeline", "vote", "plan", "group"})
@@ -77,11 +77,18 @@ class TaskState:
     turns: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cache_read_tokens: int = 0
+    """Of the input tokens."""
+    cache_write_tokens: int = 0
+    live_tokens: int = 0
+    """What the attempt at work has used, as far as its messages have told."""
     cost_usd: float = 0.0
     worked_s: float = 0.0
     """Seconds of work, summed over the attempts that have ended."""
     told_usd: float = 0.0
     """What the attempt at work has cost, as far as its messages have told."""
+    told_models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The same by model."""
     workspace: WorkspaceInfo | None = None
     memory: int = 0
     """Bytes that its processes use now."""
@@ -151,7 +158,11 @@ class RunState:
     reused: int = 0
     """Tasks whose result was there before."""
     turns: int = 0
-    """Model replies."""
+    """Model replies, those before the run was gone on with counted."""
+    tokens: int = 0
+    """Input, cached or not, and output; the same."""
+    spent_by: dict[tuple[str, str], Spent] = field(default_factory=dict)
+    """What attempts that have ended have cost, by agent (empty: the run's own) and model (empty: not told)."""
     width: int = 1
     """How many agents may be at work at once now."""
     widest: int = 1
@@ -221,7 +232,9 @@ class RunState:
     def _run_started(self, event: RunStarted, at: float) -> None:
         """A run that is gone on with begins anew; what had finished is added, and found, once more."""
         RunState.__init__(self, started=event, started_at=at, last_at=at, cost_usd=event.spent_usd)
-        self.turns = event.spent_turns
+        self.turns, self.tokens = event.spent_turns, event.spent_tokens
+        for agent, models in event.spent_by.items():
+            self._count_models(agent, models)
         self.width = self.widest = event.concurrent
 
     def _task_added(self, event: TaskAdded, at: float) -> None:
@@ -319,7 +332,7 @@ class RunState:
         task = self.tasks[event.task]
         task.attempts, task.doing = event.attempt, "starting"
         task.session_id = event.session_id if event.fork else event.resume or event.session_id
-        task.told_usd, task.in_session = 0.0, False
+        task.told_usd, task.told_models, task.live_tokens, task.in_session = 0.0, {}, 0, False
         task.started = task.started or at
         if task.status is not Status.RUNNING:
             self._count(task, Status.RUNNING)
@@ -353,12 +366,16 @@ class RunState:
 
     def _agent_message(self, event: AgentMessage, at: float) -> None:
         task = self.tasks[event.task]
-        task.told_usd = event.cost_usd or task.told_usd
+        task.told_usd, task.told_models = event.cost_usd or task.told_usd, event.models or task.told_models
         task.doing = event.doing or task.doing
         task.turns += event.turns
         self.turns += event.turns
         task.input_tokens += event.input_tokens
         task.output_tokens += event.output_tokens
+        task.cache_read_tokens += event.cache_read_tokens
+        task.cache_write_tokens += event.cache_write_tokens
+        task.live_tokens += event.input_tokens + event.output_tokens
+        self.tokens += event.input_tokens + event.output_tokens
         self.input_tokens += event.input_tokens
         self.output_tokens += event.output_tokens
 
@@ -369,6 +386,15 @@ class RunState:
         task.doing = again(event)
         self.cost_usd += event.cost_usd
         self.sum_s += event.duration
+        if event.tokens:  # the whole count, in place of what the messages told
+            self.tokens += event.tokens - task.live_tokens
+        task.live_tokens = 0
+        told = event.models or ({"": {"usd": event.cost_usd}} if event.cost_usd else {})
+        self._count_models(task.agent or "", told)
+
+    def _count_models(self, agent: str, models: Mapping[str, Mapping[str, Any]]) -> None:
+        for model, spent in models.items():
+            self.spent_by[agent, model] = self.spent_by.get((agent, model), Spent()) + Spent(**spent)
 
     def _task_finished(self, event: TaskFinished, at: float) -> None:
         task = self.tasks[event.task]

@@ -128,6 +128,50 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What something has cost, as the CLI reckons it: a model's part of a task, or an agent's of a run."""
+
+    usd: float = 0.0
+    """US dollars."""
+    input_tokens: int = 0
+    """Not read from, nor written to, the prompt cache."""
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(**{name: getattr(self, name) + getattr(other, name) for name in _SPENT_FIELDS})
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(**{name: getattr(self, name) - getattr(other, name) for name in _SPENT_FIELDS})
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens alone."""
+        return Usage(**{name: getattr(self, name) for name in _SPENT_FIELDS if name != "usd"})
+
+    def to_json(self) -> dict[str, float]:
+        """Plain data, as events have it; `Spent(**data)` is the inverse."""
+        return {name: getattr(self, name) for name in _SPENT_FIELDS}
+
+
+_SPENT_FIELDS = tuple(Spent.__dataclass_fields__)
+
+Models = Mapping[str, Spent]
+"""By model. The name that the CLI gives it, as `claude-sonnet-5-5`; empty where no model was told."""
+
+
+def together(one: Models, other: Models) -> dict[str, Spent]:
+    """The sums, model by model."""
+    return {model: one.get(model, Spent()) + other.get(model, Spent()) for model in {**one, **other}}
+
+
+def to_models(data: Mapping[str, Mapping[str, Any]]) -> dict[str, Spent]:
+    """What an event or a result in JSON says by model."""
+    return {model: Spent(**spent) for model, spent in data.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspaceInfo:
     """Where a task worked and what it left there."""
 
@@ -158,6 +202,8 @@ class Result:
     """Summed over the attempts."""
     cost_usd: float = 0.0
     """US dollars, summed over the attempts, as the CLI reckons them."""
+    models: Models = field(default_factory=dict)
+    """Cost and tokens by model, summed over the attempts, as far as the CLI told them."""
     turns: int = 0
     duration: float = 0.0
     """Seconds of work, summed over the attempts, without the waits between them."""
@@ -190,6 +236,7 @@ class Result:
         known = dict(data)
         known["outcome"] = Outcome(known["outcome"])
         known["usage"] = Usage(**known["usage"])
+        known["models"] = to_models(known.get("models", {}))
         if known.get("workspace"):
             known["workspace"] = WorkspaceInfo(**known["workspace"] | {"changed": tuple(known["workspace"]["changed"])})
         known["denials"] = tuple(known.get("denials", ()))

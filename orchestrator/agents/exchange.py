@@ -43,7 +43,7 @@ class Exchange:
         self.started = anyio.Event()
         """Set once the CLI has begun, or ended."""
         self._attempt, self._opening, self._place, self._emit = attempt, opening, place, emit
-        self._ending = Ending(session_id=opening.session_id, cost_before=opening.cost_usd)
+        self._ending = Ending(session_id=opening.session_id, cost_before=opening.cost_usd, models_before=opening.models)
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self._seen: set[str] = set()
         self._named = False
@@ -96,7 +96,7 @@ class Exchange:
         if is_start(message) and not self._named:
             self._named = True
             self._emit(self._session_started(message))
-        self._emit(to_event(self._attempt, message, self._seen, self._opening.cost_usd))
+        self._emit(to_event(self._attempt, message, self._seen, self._opening.cost_usd, self._opening.models))
         if signal := heard(self._attempt, message):
             self._emit(signal)
         note(self._ending, message)

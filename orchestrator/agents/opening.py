@@ -1,11 +1,12 @@
 """How an attempt's session begins: as a new one, or by going on with another."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.agents.transcripts import Transcript, provide
+from orchestrator.agents.translate import to_spent
 from orchestrator.protocols import Sessions
-from orchestrator.task import Attempt
+from orchestrator.task import Attempt, Models
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,8 @@ class Opening:
     """The session to go on with."""
     cost_usd: float = 0.0
     """What that one had cost: the CLI counts on from there."""
+    models: Models = field(default_factory=dict)
+    """The same by model."""
 
 
 def driven(attempt: Attempt) -> str:
@@ -52,6 +55,7 @@ async def find_opening(
         prompt=prompt_for(attempt, transcript),
         resume=attempt.resume,
         cost_usd=transcript.cost_usd,
+        models={model: to_spent(usage) for model, usage in transcript.models.items()},
     )
 
 

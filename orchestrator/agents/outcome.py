@@ -15,7 +15,7 @@ from claude_agent_sdk import (
 )
 
 from orchestrator.plan.schema_checks import find_misfit
-from orchestrator.task import Outcome
+from orchestrator.task import Models, Outcome
 
 Verdict = tuple[Outcome, str | None]
 """The outcome, and why in a sentence (None when it is ok)."""
@@ -59,6 +59,8 @@ class Ending:
     """The session that was driven."""
     cost_before: float = 0.0
     """What it had cost before (US dollars): the CLI counts on from there."""
+    models_before: Models = field(default_factory=dict)
+    """The same by model."""
 
 
 def judge(ending: Ending, schema: Mapping[str, Any] | None = None) -> Verdict:

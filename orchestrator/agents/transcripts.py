@@ -63,6 +63,12 @@ class Transcript:
         told = [entry.get("totalCostUSD") for entry in self.entries if entry.get("type") == "cost-state"]
         return float(told[-1]) if told and isinstance(told[-1], int | float) else 0.0
 
+    @property
+    def models(self) -> Mapping[str, Mapping[str, Any]]:
+        """The same by model, as the CLI has it."""
+        told = [entry.get("modelUsage") for entry in self.entries if entry.get("type") == "cost-state"]
+        return told[-1] if told and isinstance(told[-1], Mapping) else {}
+
 
 def text_of(message: Any) -> str:
     """The text of a message, whose content is a text or a list of blocks; results of tools are none of it."""

@@ -15,21 +15,31 @@ from claude_agent_sdk import (
 )
 
 from orchestrator.events import AgentMessage
-from orchestrator.task import Attempt, Usage, plain
+from orchestrator.task import Attempt, Models, Spent, Usage, plain
 
 Message = Any
 """Whatever the SDK's stream yields; kinds that are not named here are kept all the same."""
 
+NONE: Models = {}
+SYNTHETIC = "<synthetic>"
+"""The model of a reply that the CLI made up, as for an API error."""
+LETTERS = 4
+"""Letters in a token, about."""
+LEAST_USD = 1e-9
+"""What differences of sums leave over."""
 SUBJECTS = ("file_path", "path", "pattern", "command", "url", "query", "description", "prompt", "skill")
 """Which of a tool's arguments says best what it is about, best first."""
 
 
-def to_event(attempt: Attempt, message: Message, seen: set[str], cost_before: float = 0.0) -> AgentMessage:
+def to_event(
+    attempt: Attempt, message: Message, seen: set[str], cost_before: float = 0.0, models_before: Models = NONE
+) -> AgentMessage:
     """The message, whole, with what the views need of it.
 
     `seen` holds the ids of the replies so far: the CLI sends a reply block by block, each time with the same usage. A
     reply that stands for an error of the API is the CLI's own, and none of the model's.
-    `cost_before` (US dollars) is what its session had cost before the attempt: the CLI counts on from there.
+    `cost_before` (US dollars) is what its session had cost before the attempt, `models_before` the same by model: the
+    CLI counts on from there.
     """
     new = isinstance(message, AssistantMessage) and message.error is None and message.message_id not in seen
     if new and message.message_id:
@@ -42,8 +52,12 @@ def to_event(attempt: Attempt, message: Message, seen: set[str], cost_before: fl
         doing=doing(message),
         turns=int(new and message.parent_tool_use_id is None),
         input_tokens=usage.all_input_tokens,
-        output_tokens=usage.output_tokens,
+        output_tokens=usage.output_tokens + untold_output(message),
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        model=message.model if new and message.model != SYNTHETIC else None,
         cost_usd=cost_of(message, cost_before),
+        models={model: spent.to_json() for model, spent in models_of(message, cost_before, models_before).items()},
         data=to_data(message),
     )
 
@@ -54,6 +68,52 @@ def cost_of(message: Message, before: float = 0.0) -> float | None:
         return None
     total = message.total_cost_usd
     return total - before if total >= before else total  # a CLI that has not taken up the count begins with 0
+
+
+def models_of(message: Message, before: float = 0.0, models_before: Models = NONE) -> dict[str, Spent]:
+    """What the attempt has cost by model; nothing when the message does not tell.
+
+    As the sum, `model_usage` counts on from what the transcript says of a session that goes on, or is forked, whatever
+    model that had (CLI 2.1.329). `usage` does not, and is empty after `error_max_budget_usd`.
+    """
+    if not isinstance(message, ResultMessage) or not message.model_usage:
+        return {}
+    counted_on = (message.total_cost_usd or 0.0) >= before
+    told = {model: to_spent(usage) for model, usage in message.model_usage.items()}
+    own = {model: spent - models_before.get(model, Spent()) if counted_on else spent for model, spent in told.items()}
+    return {model: spent for model, spent in own.items() if spent.usage != Usage() or spent.usd > LEAST_USD}
+
+
+def to_spent(usage: Mapping[str, Any]) -> Spent:
+    """The CLI's `modelUsage` of a model."""
+    return Spent(
+        usd=usage.get("costUSD") or 0.0,
+        input_tokens=usage.get("inputTokens") or 0,
+        output_tokens=usage.get("outputTokens") or 0,
+        cache_read_tokens=usage.get("cacheReadInputTokens") or 0,
+        cache_write_tokens=usage.get("cacheCreationInputTokens") or 0,
+    )
+
+
+def untold_output(message: Message) -> int:
+    """About how many tokens the model has written beyond those that the message's usage tells, by its letters.
+
+    The CLI sends each block of a reply as soon as that is complete, with the usage of the reply's very beginning.
+    """
+    if not isinstance(message, AssistantMessage) or message.model == SYNTHETIC:
+        return 0
+    return max(sum(map(_letters, message.content)) // LETTERS - to_usage(message.usage).output_tokens, 0)
+
+
+def _letters(block: object) -> int:
+    match block:
+        case TextBlock(text=text):
+            return len(text)
+        case ThinkingBlock(thinking=thought):
+            return len(thought)
+        case ToolUseBlock(name=name, input=arguments):
+            return len(name) + sum(len(str(value)) for value in arguments.values())
+    return 0
 
 
 def doing(message: Message) -> str | None:

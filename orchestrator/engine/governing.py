@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from orchestrator.engine.lending import Lending
-from orchestrator.events import Event
+from orchestrator.events import Event, TaskWaits
 from orchestrator.protocols import Emit
 from orchestrator.schedule.governor import Governor
 from orchestrator.schedule.ruling import Go, Refuse, Ruling, Wait
@@ -52,7 +52,8 @@ class Governing:
         followed = list(self.governor.heed(event, now, time.time()))
         for each in followed:
             self.emit(each)
-        if followed or self.governor.presses or self.governor.due(now) < self._deadline:
+        waits_no_more = isinstance(event, TaskWaits)  # who waits is waited for no more
+        if followed or waits_no_more or self.governor.presses or self.governor.due(now) < self._deadline:
             self._wake()
 
     def resize(self, concurrent: int) -> None:
@@ -86,7 +87,8 @@ class Governing:
 
     def excuses(self, task: str, outcome: Outcome) -> bool:
         """Whether an attempt that ended so is none of the task's own, and is made once more when that can help."""
-        return outcome is Outcome.PUT_OFF or self.governor.regime.waits_after(task, outcome)
+        is_cut = outcome is Outcome.BUDGET and not self.governor.budget.is_spent()
+        return is_cut or outcome is Outcome.PUT_OFF or self.governor.regime.waits_after(task, outcome)
 
     def _rule(self, task: str) -> Ruling:
         return self.governor.rule(self.state.tasks[task])

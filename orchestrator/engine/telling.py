@@ -10,7 +10,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.events import AttemptFinished, AttemptStarted, TaskAdded
 from orchestrator.schedule.piloting import Whole
 from orchestrator.state import TaskState
-from orchestrator.task import Attempt, Outcome, Result, Usage
+from orchestrator.task import Attempt, Outcome, Result, Usage, together
 
 
 def added_event(node: Node) -> TaskAdded:
@@ -54,6 +54,9 @@ def finished(attempt: Attempt, result: Result, retry_in: float | None) -> Attemp
         cost_usd=result.cost_usd,
         duration=result.duration,
         retry_in=retry_in,
+        tokens=result.usage.all_input_tokens + result.usage.output_tokens,
+        turns=result.turns,
+        models={model: spent.to_json() for model, spent in result.models.items()},
     )
 
 
@@ -93,8 +96,14 @@ def parsed(step: Ask, result: Result) -> Result:
 
 
 def live_usage(task: TaskState) -> Usage:
-    """What the messages of the task's attempts have told; input tokens are not told apart by cache."""
-    return Usage(input_tokens=task.input_tokens, output_tokens=task.output_tokens)
+    """What the messages of the task's attempts have told."""
+    cached = task.cache_read_tokens, task.cache_write_tokens
+    return Usage(
+        input_tokens=task.input_tokens - sum(cached),
+        output_tokens=task.output_tokens,
+        cache_read_tokens=cached[0],
+        cache_write_tokens=cached[1],
+    )
 
 
 def added(total: Result, last: Result, attempts: int) -> Result:
@@ -103,6 +112,7 @@ def added(total: Result, last: Result, attempts: int) -> Result:
         last,
         usage=total.usage + last.usage,
         cost_usd=total.cost_usd + last.cost_usd,
+        models=together(total.models, last.models),
         turns=total.turns + last.turns,
         duration=total.duration + last.duration,
         attempts=attempts,

@@ -14,13 +14,15 @@ from orchestrator.engine.going_on.past import Past, to_go_on
 from orchestrator.engine.governing import Governing
 from orchestrator.engine.steps import Ask
 from orchestrator.engine.telling import added, finished, live_usage, parsed, started, told
-from orchestrator.events import AttemptFinished
+from orchestrator.events import AgentMessage, AttemptFinished, Event
+from orchestrator.plan.model import Agent
 from orchestrator.prompts import interrupted, repair
 from orchestrator.protocols import Emit, Executor
+from orchestrator.schedule.budget import LEAST_USD
 from orchestrator.schedule.retry import How, Retry, Tally
 from orchestrator.schedule.ruling import Go
 from orchestrator.state import RunState, TaskState
-from orchestrator.task import Attempt, Outcome, Result, Usage
+from orchestrator.task import Attempt, Outcome, Result, Usage, to_models, together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ class Tries:
     """Of the attempts at work, by task."""
     broken: dict[str, Result] = field(default_factory=dict)
     """What attempts that were broken off come to, by task."""
+    words: dict[str, str] = field(default_factory=dict)
+    """What the agents at work said last, by task."""
 
     def first(self, task: str, step: Ask, identity: Identity) -> Attempt:
         """The first attempt, written down; it goes on where an earlier one was cut off, if one was."""
@@ -74,7 +78,8 @@ class Tries:
         self.totals[task] = Result(task=task, outcome=Outcome.CANCELLED)
         self.before[task] = begun.spent.usage if begun else Usage()
         if begun:
-            self.totals[task] = replace(begun.spent, cost_usd=begun.spent.cost_usd + begun.told_usd)
+            cost, models = begun.spent.cost_usd + begun.told_usd, together(begun.spent.models, begun.told_models)
+            self.totals[task] = replace(begun.spent, cost_usd=cost, models=models)
             if session := to_go_on(begun):
                 attempt = continued(attempt, session, step)
         self.emit(started(attempt, identity))
@@ -102,16 +107,21 @@ class Tries:
             self.emit(started(attempt, identity))
 
     async def _make_one(self, step: Ask, attempt: Attempt, task: TaskState) -> Result:
-        before = live_usage(task)
+        before, turns = live_usage(task), task.turns
         begun = self.begun[task.id] = anyio.current_time()
         # An attempt that is not written down would be paid, and could be neither found nor gone on with.
         await self.flush()
         last = parsed(step, await self._execute(attempt))
         if last.usage == Usage():
             last = replace(last, usage=live_usage(task) - before)
+        last = capped(last, attempt, step)
+        words = self.words.pop(task.id, "")
         return replace(
             last,
-            cost_usd=last.cost_usd or task.told_usd,
+            text=last.text or ("" if last.ok else words),
+            cost_usd=last.cost_usd or task.told_usd or self.governing.governor.budget.reckoned_usd(task.id),
+            models=last.models or to_models(task.told_models),
+            turns=last.turns or task.turns - turns,
             session_id=last.session_id or task.session_id,
             duration=last.duration or anyio.current_time() - begun,
         )
@@ -128,13 +138,19 @@ class Tries:
         scope = self.scopes[attempt.task] = anyio.CancelScope()
         try:
             with scope:
-                return await self.executor.run(attempt, self.emit, partial(self.call, attempt))
+                return await self.executor.run(attempt, self._hear, partial(self.call, attempt))
             return replace(self.broken[attempt.task], workspace=self.state.tasks[attempt.task].workspace)
         except Exception as error:
             return Result(task=attempt.task, outcome=Outcome.CRASHED, error=told(error))
         finally:
             del self.scopes[attempt.task]
             self.broken.pop(attempt.task, None)
+
+    def _hear(self, event: Event) -> None:
+        """Writes the event down, and keeps what the agent says: its result has that, should it be cut short."""
+        if isinstance(event, AgentMessage) and (words := spoken(event)):
+            self.words[event.task] = words
+        self.emit(event)
 
     def break_off(self, task: str, outcome: Outcome, why: str) -> None:
         """Ends the attempt at work, with what it has so far; a task that has none at work goes on as it is."""
@@ -148,7 +164,7 @@ class Tries:
             attempt,
             number=attempt.number + 1,
             session_id=str(uuid4()),
-            agent=self.governing.governor.clamp(attempt.task, step.agent),
+            agent=self.governing.governor.clamp(attempt.task, self._agent_after(step, last)),
             prompt=step.prompt,
             resume=step.resume,
             fork=step.fork,
@@ -163,13 +179,24 @@ class Tries:
             return continued(again, last.session_id, step, repair(last.error or "", step.schema))
         return continued(again, last.session_id, step)
 
+    def _agent_after(self, step: Ask, last: Result) -> Agent:
+        """The step's agent; what one that the run's budget has cut may still spend by its own options is what is left.
+
+        The CLI counts each process by itself.
+        """
+        own = step.agent.usd
+        if own is None or last.outcome is not Outcome.BUDGET:
+            return step.agent
+        return step.agent.model_copy(update={"usd": max(own - self.totals[last.task].cost_usd, LEAST_USD)})
+
     def cut_short(self, task: str) -> Result:
         """The result of a task that is cancelled at work, with what its attempts and their messages have told."""
         state, total = self.state.tasks[task], self.totals[task]
-        duration, cost = total.duration, total.cost_usd
+        duration, cost, models = total.duration, total.cost_usd, total.models
         if task in self.begun:  # and not waiting for its next attempt
             last = anyio.current_time() - self.begun.pop(task)
             duration, cost = duration + last, cost + state.told_usd
+            models = together(models, to_models(state.told_models))
             self.emit(
                 AttemptFinished(
                     task=task,
@@ -178,6 +205,8 @@ class Tries:
                     error="it was cancelled",
                     cost_usd=state.told_usd,
                     duration=last,
+                    tokens=state.live_tokens,
+                    models=state.told_models,
                 )
             )
         live = self.before.get(task, Usage()) + live_usage(state)
@@ -186,6 +215,7 @@ class Tries:
             outcome=Outcome.CANCELLED,
             error="it was cancelled",
             cost_usd=cost,
+            models=models,
             session_id=state.session_id,
             workspace=state.workspace,
             usage=live if live.all_input_tokens > total.usage.all_input_tokens else total.usage,
@@ -196,6 +226,25 @@ class Tries:
             value=None,
             message=None,
         )
+
+
+def capped(last: Result, attempt: Attempt, step: Ask) -> Result:
+    """The result of an agent that has spent what it was granted of the run's budget, which is less than its own limit.
+
+    One that has spent nothing is left as it is: to grant it as much again would be of no use.
+    """
+    own, granted = step.agent.usd, attempt.agent.usd
+    if last.outcome is not Outcome.MAX_USD or not last.cost_usd or granted is None or (own and own <= granted):
+        return last
+    return replace(last, outcome=Outcome.BUDGET, error=f"it has spent the {granted:.4g} USD that the run had for it")
+
+
+def spoken(event: AgentMessage) -> str:
+    """What the agent itself says in the message, and not one that it has started."""
+    if event.type != "AssistantMessage" or event.data.get("parent_tool_use_id"):
+        return ""
+    blocks = event.data.get("content") or ()
+    return "\n".join(block["text"] for block in blocks if block.get("block") == "TextBlock")
 
 
 def continued(attempt: Attempt, session: str, step: Ask, prompt: str | None = None) -> Attempt:

@@ -1,13 +1,56 @@
-"""Whether another agent may be paid: money, tokens and turns are set aside at its start and settled at its end."""
+"""Whether another agent may be paid: money, tokens and turns are set aside at its start and settled at its end.
+
+Of money a task is also *granted* so much: no two agents may spend the same dollar, so that a run keeps to its budget
+whatever its agents come to cost. A task whose grant was too small goes on, in its session, with another one, as long as
+there is money.
+"""
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from orchestrator.events import BudgetReached, Event
+from orchestrator.events import AgentMessage, AttemptFinished, BudgetReached, Event, TaskWaits
 from orchestrator.plan.model import Agent, Limits
-from orchestrator.schedule.ruling import GO, Refuse, Ruling
+from orchestrator.schedule.ledger import HIGH, ON_TOP, Ledger
+from orchestrator.schedule.prices import Prices
+from orchestrator.schedule.ruling import GO, Refuse, Ruling, Wait
 from orchestrator.state import RunState, TaskState
-from orchestrator.task import Outcome
+from orchestrator.task import Outcome, Spent, to_models
+
+LEAST_USD = 0.0001
+"""The least that an agent may be granted: enough for the CLI to say that it is too little."""
+SENSIBLE = 0.5
+"""The share of what such a task usually needs that must be left for it to be started at all."""
+MIDDLE = 0.5
+ON_TOP_OF_HISTORY = 1.5
+"""What earlier runs tell is a mean."""
+
+
+@dataclass(slots=True)
+class Clock:
+    """The time budget, from the run's first event on."""
+
+    limit: float
+    soft: float
+    """Seconds after which nothing new is started."""
+    begun: float | None = None
+    now: float = -math.inf
+
+    @property
+    def spent(self) -> float:
+        return 0.0 if self.begun is None else max(self.now - self.begun, 0.0)
+
+    def heed(self, now: float) -> None:
+        self.begun = now if self.begun is None else self.begun
+        self.now = max(self.now, now)
+
+    @property
+    def due(self) -> float:
+        """When its next line is reached."""
+        if self.begun is None:
+            return math.inf
+        lines = (self.begun + self.soft, self.begun + self.limit)
+        return next((line for line in lines if line > self.now), math.inf)
 
 
 class Budget:
@@ -16,45 +59,258 @@ class Budget:
     def __init__(self, limits: Limits, state: RunState, expect: Callable[[TaskState], float | None]) -> None:
         """`expect` gives the US dollars that a task is expected to cost; None when nothing is known."""
         self._limits, self._state, self._expect = limits, state, expect
+        self._ledgers: dict[str, Ledger] = dict(self._open_ledgers())
+        self._usd = self._ledgers.get("usd")
+        self._clock = Clock(limits.time, limits.time * limits.soft) if limits.time else None
+        self._is_limited = bool(self._ledgers or self._clock)
+        self._prices = Prices()
+        self._unsettled = 0.0
+        """US dollars that agents at work have spent, as far as they have told, or by what their replies come to."""
+        self._busy: set[str] = set()
+        """Tasks that something is set aside for and that wait for nothing in the run: their end is sure to come."""
+        self._caps: dict[str | None, float] = {}
+        """By agent the most that one of it may spend, by its own options (USD)."""
+        self._wanted: dict[str, float] = {}
+        """Tasks whose grant was too small, with what they are to have next (USD)."""
+        self._lines: set[tuple[str, str]] = set()
+        """Those that were reached."""
+
+    def _open_ledgers(self) -> Iterator[tuple[str, Ledger]]:
+        limits, state = self._limits, self._state
+        if limits.usd is not None:
+            yield "usd", Ledger("usd", limits.usd, lambda: state.cost_usd, lambda: self._unsettled)
+        if limits.tokens is not None:
+            yield "tokens", Ledger("tokens", limits.tokens, lambda: state.tokens)
+        if limits.turns is not None:
+            yield "turns", Ledger("turns", limits.turns, lambda: state.turns)
 
     def heed(self, event: Event, now: float) -> Iterator[BudgetReached]:
         """The lines that are reached by this event."""
-        yield from ()
+        if not self._is_limited:
+            return
+        if self._clock:
+            self._clock.heed(now)
+        match event:
+            case AgentMessage():
+                self._hear(event)
+            case AttemptFinished():
+                self._settle(event)
+            case TaskWaits(task=task, waits_for=what):
+                self._set_busy(task, busy=what is None)
+        yield from self._reached()
 
     def tick(self, now: float) -> Iterator[BudgetReached]:
         """The lines that are reached by now."""
-        yield from ()
+        if self._clock:
+            self._clock.heed(now)
+            yield from self._reached()
 
     @property
     def due(self) -> float:
         """When the time budget comes to its next line (s, on the event loop's clock)."""
-        return math.inf
+        return self._clock.due if self._clock else math.inf
 
     def rule(self, task: TaskState) -> Ruling:
         """Whether the task may be paid."""
-        usd = self._limits.usd
-        if usd is not None and self._state.cost_usd >= usd:
-            return Refuse(Outcome.BUDGET, f"the run's budget of {usd:g} USD is spent")
-        return GO
+        if not self._is_limited:
+            return GO
+        if self._clock and self._clock.spent >= self._clock.soft:
+            return Refuse(
+                Outcome.BUDGET, f"the run's time of {_amount('time', self._clock.limit)} is over: {MORE_TIME}"
+            )
+        rulings = (self._rule(ledger, task) for ledger in self._ledgers.values())
+        return next((ruling for ruling in rulings if ruling is not GO), GO)
+
+    def _rule(self, ledger: Ledger, task: TaskState) -> Ruling:
+        is_alone = len(self._busy) <= (task.id in self._busy)
+        line = ledger.limit * self._limits.soft
+        if ledger.settled() >= line or (is_alone and ledger.spent >= line):
+            return Refuse(Outcome.BUDGET, self._why_spent(ledger))
+        left = ledger.left
+        if ledger.spent < line and self._need(ledger, task) <= left:
+            return GO
+        if not is_alone:
+            return Wait("what is left of the run's budget is set aside for agents at work")
+        usual = self._usual(ledger, task)
+        if left > 0 and left >= usual * SENSIBLE:
+            return GO
+        return Refuse(Outcome.BUDGET, self._why_too_little(ledger, left, usual))
 
     def reserve(self, task: TaskState, agent: Agent | None = None) -> None:
         """Sets aside what the task is expected to need."""
+        for ledger in self._ledgers.values():
+            need = self._need(ledger, task)
+            share = self._share(ledger) if ledger is self._usd else 0.0
+            ledger.claim(task.id, max(min(max(need, share), ledger.left), 0.0))
+        if self._ledgers:
+            self._set_busy(task.id, busy=True)
 
     def release(self, task: str) -> None:
         """The task has ended. One that has nothing set aside is no error."""
+        self._unsettled -= self.reckoned_usd(task)
+        for ledger in self._ledgers.values():
+            ledger.end(task)
+        if self._usd and self._usd.is_quiet:
+            self._unsettled = 0.0  # what is left of sums and differences
+        self._busy.discard(task)
 
     def clamp(self, task: str, agent: Agent) -> Agent:
-        """The agent, allowed to spend no more than is left for it."""
-        if self._limits.usd is None:
+        """The agent, allowed to spend no more than is granted to it."""
+        if self._usd is None:
             return agent
-        left = max(self._limits.usd - self._state.cost_usd, 0.0001)
-        return agent.model_copy(update={"usd": min(left, agent.usd or left)})
+        granted = self._usd.claim_of(task)
+        allowed = max(self._usd.left if granted is None else granted, LEAST_USD)
+        if agent.usd is not None:
+            self._caps[self._name(task)] = agent.usd
+            allowed = min(allowed, agent.usd)
+        if granted is not None:
+            self._usd.claim(task, allowed)
+        return agent.model_copy(update={"usd": allowed})
 
     def is_spent(self, more_usd: float = 0.0) -> bool:
-        """Whether there is nothing left for another attempt, with `more_usd` spent that no event has told yet."""
-        return self._limits.usd is not None and self._state.cost_usd + more_usd >= self._limits.usd
+        """Whether nothing new may start, with `more_usd` spent that no event has told yet."""
+        late = self._clock is not None and self._clock.spent >= self._clock.soft
+        return late or any(
+            ledger.settled() + (more_usd if ledger is self._usd else 0.0) >= ledger.limit * self._limits.soft
+            for ledger in self._ledgers.values()
+        )
+
+    def reckoned_usd(self, task: str) -> float:
+        """What the task's attempt at work has cost (USD), told or by what its replies come to."""
+        return self._usd.live(task) if self._usd else 0.0
 
     @property
     def overdrawn(self) -> str | None:
         """Why agents at work are to be interrupted; None while they are not."""
-        return None
+        if not self._is_limited:
+            return None
+        if self._clock and self._clock.spent >= self._clock.limit:
+            return f"the run's time of {_amount('time', self._clock.limit)} is over: {MORE_TIME}"
+        ledgers = self._ledgers.values()
+        return next((self._why_spent(ledger) for ledger in ledgers if ledger.spent >= ledger.limit), None)
+
+    def _hear(self, event: AgentMessage) -> None:
+        """What a message tells of what its attempt has spent."""
+        for name, amount in (("tokens", event.input_tokens + event.output_tokens), ("turns", event.turns)):
+            if amount and (ledger := self._ledgers.get(name)):
+                ledger.spend(event.task, amount)
+        if self._usd and (event.cost_usd is not None or event.input_tokens or event.output_tokens):
+            self._hear_usd(self._usd, event)
+
+    def _hear_usd(self, usd: Ledger, event: AgentMessage) -> None:
+        if event.cost_usd is None:
+            spend = self._prices.reckon(event.model, told_tokens(event))
+        else:
+            spend = event.cost_usd - usd.live(event.task)
+        usd.spend(event.task, spend)
+        self._unsettled += spend
+
+    def _settle(self, event: AttemptFinished) -> None:
+        """An attempt has ended: what it has cost is in the run's state now."""
+        task = self._state.tasks[event.task]
+        self._prices.learn(to_models(event.models))
+        if self._usd:
+            granted = self._usd.claim_of(task.id)
+            self._wanted.pop(task.id, None)
+            if event.outcome == Outcome.BUDGET and event.retry_in is not None and granted:
+                self._wanted[task.id] = granted
+        if event.outcome == Outcome.OK:
+            self._learn(task)
+        self.release(task.id)
+
+    def _learn(self, task: TaskState) -> None:
+        amounts = {"usd": task.cost_usd, "tokens": task.input_tokens + task.output_tokens, "turns": task.turns}
+        for name, ledger in self._ledgers.items():
+            ledger.needs.learn(task.agent, amounts[name])
+
+    def _need(self, ledger: Ledger, task: TaskState) -> float:
+        """What is to be there for the task to be started beside others."""
+        need = self._known(ledger, task, HIGH, ON_TOP)
+        if need is None:  # so that twice as many fit as there are places
+            need = ledger.limit / (2 * max(self._state.width, 1))
+        if ledger is not self._usd:
+            return need
+        return self._capped(task, max(need, self._wanted.get(task.id, 0.0)))
+
+    def _usual(self, ledger: Ledger, task: TaskState) -> float:
+        """What such a task mostly needs; 0 when nothing is known."""
+        usual = self._known(ledger, task, MIDDLE, 1.0) or 0.0
+        return self._capped(task, usual) if ledger is self._usd else usual
+
+    def _known(self, ledger: Ledger, task: TaskState, part: float, on_top: float) -> float | None:
+        """By what earlier runs tell of the task, or else by what this run's tasks of the same agent have needed."""
+        if ledger is self._usd and (expected := self._expect(task)):
+            return expected * (ON_TOP_OF_HISTORY if on_top > 1 else 1.0)
+        learned = ledger.needs.quantile(task.agent, part)
+        return None if learned is None else learned * on_top
+
+    def _capped(self, task: TaskState, usd: float) -> float:
+        return min(usd, self._caps.get(task.agent, math.inf))
+
+    def _share(self, ledger: Ledger) -> float:
+        """What a task may be granted beyond its need: an equal part of what is left, for each place that is free.
+
+        Where the number of places may grow, the half at most: more agents are to come.
+        """
+        width = self._state.width
+        is_fixed = self._limits.concurrent != "auto"
+        return ledger.left / (max(width - len(self._busy), 1) if is_fixed else 2 * max(width, 1))
+
+    def _set_busy(self, task: str, *, busy: bool) -> None:
+        if busy and any(ledger.claim_of(task) is not None for ledger in self._ledgers.values()):
+            self._busy.add(task)
+        else:
+            self._busy.discard(task)
+
+    def _name(self, task: str) -> str | None:
+        known = self._state.tasks.get(task)
+        return known.agent if known else None
+
+    def _reached(self) -> Iterator[BudgetReached]:
+        """Each line once."""
+        spent = [(name, ledger.spent, ledger.limit) for name, ledger in self._ledgers.items()]
+        spent += [("time", self._clock.spent, self._clock.limit)] if self._clock else []
+        for name, amount, limit in spent:
+            line = "hard" if amount >= limit else "soft" if amount >= limit * self._limits.soft else None
+            if line and not {(name, line), (name, "hard")} & self._lines:
+                self._lines.add((name, line))
+                yield BudgetReached(budget=name, line=line, spent=round(amount, 6), limit=limit)
+
+    def _why_spent(self, ledger: Ledger) -> str:
+        """`the run's budget of 1 USD is spent (1.02 USD so far): resume it with more, as --usd 2`."""
+        whole, so_far = _amount(ledger.name, ledger.limit), _amount(ledger.name, ledger.spent)
+        part = "" if ledger.spent >= ledger.limit else f" up to its soft line of {self._limits.soft:.0%}"
+        return f"the run's budget of {whole} is spent{part} ({so_far} so far): {_more(ledger)}"
+
+    def _why_too_little(self, ledger: Ledger, left: float, usual: float) -> str:
+        whole, so_far = _amount(ledger.name, ledger.limit), _amount(ledger.name, ledger.spent)
+        there = f"{so_far} are spent, and the {_amount(ledger.name, max(left, 0.0))} left are too little"
+        return f"the run's budget of {whole}: {there} for a task that takes about {_number(usual)}: {_more(ledger)}"
+
+
+MORE_TIME = "resume it, and it has as much again, or more with --time"
+
+
+def told_tokens(event: AgentMessage) -> Spent:
+    """The tokens of a reply."""
+    cached = event.cache_read_tokens + event.cache_write_tokens
+    return Spent(
+        input_tokens=event.input_tokens - cached,
+        output_tokens=event.output_tokens,
+        cache_read_tokens=event.cache_read_tokens,
+        cache_write_tokens=event.cache_write_tokens,
+    )
+
+
+def _more(ledger: Ledger) -> str:
+    return f"resume it with more, as --{ledger.name} {_number(2 * max(ledger.limit, ledger.spent))}"
+
+
+def _amount(name: str, amount: float) -> str:
+    """`1 USD`, `2000000 tokens`, `40 turns`, `90 s`."""
+    units = {"usd": "USD", "time": "s"}
+    return f"{_number(amount)} {units.get(name, name)}"
+
+
+def _number(amount: float) -> str:
+    return f"{amount:.0f}" if amount >= 1000 else f"{amount:.4g}"

@@ -18,10 +18,11 @@ from orchestrator.events import (
     Record,
     RunStarted,
     SessionStarted,
+    TaskAdded,
     TaskFinished,
     TaskSpawned,
 )
-from orchestrator.task import Outcome, Result, Status, Usage
+from orchestrator.task import Models, Outcome, Result, Spent, Status, Usage, to_models, together
 
 MARKS = re.compile(r"[.\[]")
 """What stands in an id between a group and its part."""
@@ -41,6 +42,8 @@ class Begun:
     """What they have come to: cost, time, tokens, turns."""
     told_usd: float = 0.0
     """What the last one has cost, as far as it has told, while its end is not written."""
+    told_models: Models = field(default_factory=dict)
+    """The same by model."""
     outcome: Outcome | None = None
     """Of the last attempt; None when nobody was left to see its end."""
 
@@ -64,6 +67,13 @@ class Earlier:
     """How often the run has been started, the first time included."""
     spent_usd: float = 0.0
     """What all its attempts have cost."""
+    spent_tokens: int = 0
+    """Input, cached or not, and output."""
+    spent_turns: int = 0
+    spent_by: dict[str, Models] = field(default_factory=dict)
+    """What they have cost, by agent (empty: the run's own)."""
+    _agents: dict[str, str] = field(default_factory=dict)
+    """By task, what its agent is called."""
     spared: set[str] = field(default_factory=set)
     """Tasks that were ended, or not begun, since their groups had enough without them."""
     mail: Mail = field(default_factory=Mail)
@@ -116,6 +126,15 @@ class Earlier:
     def unsettled_usd(self) -> float:
         """What attempts have told of their cost whose ends were never written."""
         return sum(begun.told_usd for begun in self.begun.values())
+
+    @property
+    def spent_with_unsettled(self) -> dict[str, Models]:
+        """`spent_by` with what such attempts have told."""
+        spent = dict(self.spent_by)
+        for task, begun in self.begun.items():
+            agent = self._agents.get(task, "")
+            spent[agent] = together(spent.get(agent, {}), begun.told_models)
+        return {agent: models for agent, models in spent.items() if models}
 
     def add(self, key: str, records: Iterable[Record]) -> None:
         """Adds finished results of other runs with this key, the newest first. Copies of a result are no others."""
@@ -186,10 +205,12 @@ class Earlier:
 
     def _run_started(self, event: RunStarted) -> None:
         self.resumed += 1
-        for begun in self.begun.values():  # whose end was never written
+        for task, begun in self.begun.items():  # whose end was never written
             self.spent_usd += begun.told_usd
-            begun.spent = replace(begun.spent, cost_usd=begun.spent.cost_usd + begun.told_usd)
-            begun.told_usd = 0.0
+            self._count_models(task, begun.told_models)
+            cost, models = begun.spent.cost_usd + begun.told_usd, together(begun.spent.models, begun.told_models)
+            begun.spent = replace(begun.spent, cost_usd=cost, models=models)
+            begun.told_usd, begun.told_models = 0.0, {}
         self._due.update(event.rerun)
         self._spawned = {
             asked: added for asked, added in self._spawned.items() if names(asked[0]).isdisjoint(event.rerun)
@@ -216,7 +237,7 @@ class Earlier:
 
     def _agent_message(self, event: AgentMessage) -> None:
         if (begun := self.begun.get(event.task)) and event.cost_usd:
-            begun.told_usd = event.cost_usd
+            begun.told_usd, begun.told_models = event.cost_usd, to_models(event.models)
 
     def _task_spawned(self, event: TaskSpawned) -> None:
         begun = self.begun.get(event.task)
@@ -225,10 +246,23 @@ class Earlier:
 
     def _attempt_finished(self, event: AttemptFinished) -> None:
         self.spent_usd += event.cost_usd
+        self.spent_tokens += event.tokens
+        self.spent_turns += event.turns
+        models = to_models(event.models) or ({"": Spent(usd=event.cost_usd)} if event.cost_usd else {})
+        self._count_models(event.task, models)
         if begun := self.begun.get(event.task):
-            begun.told_usd, begun.outcome = 0.0, Outcome(event.outcome)
+            begun.told_usd, begun.told_models, begun.outcome = 0.0, {}, Outcome(event.outcome)
             cost, duration = begun.spent.cost_usd + event.cost_usd, begun.spent.duration + event.duration
-            begun.spent = replace(begun.spent, cost_usd=cost, duration=duration)
+            models = together(begun.spent.models, to_models(event.models))
+            begun.spent = replace(begun.spent, cost_usd=cost, duration=duration, models=models)
+
+    def _count_models(self, task: str, models: Models) -> None:
+        agent = self._agents.get(task, "")
+        self.spent_by[agent] = together(self.spent_by.get(agent, {}), models)
+
+    def _task_added(self, event: TaskAdded) -> None:
+        if event.agent:
+            self._agents[event.task] = event.agent
 
     def _task_finished(self, event: TaskFinished) -> None:
         if event.result["outcome"] == Outcome.UNNEEDED:
@@ -274,6 +308,7 @@ def is_copy(copy: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
 
 _FOLDS: Mapping[type[Event], Callable[[Earlier, Any], None]] = {
     RunStarted: Earlier._run_started,
+    TaskAdded: Earlier._task_added,
     AttemptStarted: Earlier._attempt_started,
     SessionStarted: Earlier._session_started,
     AgentMessage: Earlier._agent_message,
