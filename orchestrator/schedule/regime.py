@@ -24,7 +24,7 @@ SAME = 1.0
 """Seconds between two resets that are one and the same."""
 PROBE, LONGEST_PROBE = 60.0, 900.0
 """Seconds until one agent tries again, where nobody says when the limit is reset; doubled each time."""
-LOOK = 15.0
+LOOK = 30.0
 """Seconds between two looks at the clock on the wall: the event loop's stands still while a laptop sleeps."""
 REACHED = "the usage limit is reached"
 NOT_AWAITED = f"{REACHED}, and the run does not wait so long for its reset (wait_for_reset): go on with it later"
