@@ -20,9 +20,11 @@ from orchestrator.task import Outcome
 
 MARGIN = 2.0
 """Seconds that a hold outlasts the reset: two clocks never agree."""
+SAME = 1.0
+"""Seconds between two resets that are one and the same."""
 PROBE, LONGEST_PROBE = 60.0, 900.0
 """Seconds until one agent tries again, where nobody says when the limit is reset; doubled each time."""
-LOOK = 15.0
+LOOK = 30.0
 """Seconds between two looks at the clock on the wall: the event loop's stands still while a laptop sleeps."""
 REACHED = "the usage limit is reached"
 NOT_AWAITED = f"{REACHED}, and the run does not wait so long for its reset (wait_for_reset): go on with it later"
@@ -128,7 +130,7 @@ class Regime:
         """Begins a hold, or corrects the one there is by what is said of its reset."""
         told = event.resets_at or (clock + event.retry_after if event.retry_after else 0.0)
         reset = told + MARGIN if told > clock else None
-        if self._regime == "hold" and (reset is None or (self._told_reset and reset <= self._until_clock)):
+        if self._regime == "hold" and (reset is None or (self._told_reset and reset <= self._until_clock + SAME)):
             return
         if self._regime == "go":
             self._began, self._probes = now, 0

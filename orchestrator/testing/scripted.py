@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 
 from orchestrator.checks import Time, ask_until_checked
-from orchestrator.events import AgentMessage
+from orchestrator.events import AgentMessage, ApiSignal
 from orchestrator.processes.command import Command
 from orchestrator.protocols import CallTool, Emit, no_tools
 from orchestrator.task import Attempt, Outcome, Result, Usage
@@ -31,6 +31,8 @@ class Reply:
     turns: int = 1
     error: str | None = None
     """None: for an outcome other than ok, the text."""
+    signals: Sequence[Mapping[str, Any]] = ()
+    """What the API says about how much it takes, at its end: fields of `ApiSignal`, as `{"signal": "rate_limit"}`."""
     act: Callable[[CallTool], Awaitable[str | None]] | None = None
     """What it does with the run's tools, once it has worked for its `seconds`; what that gives is its text, if it gives
     any. Time that passes in it is no part of the attempt's timeout."""
@@ -99,6 +101,8 @@ class ScriptedAgent:
         for turn in range(reply.turns):
             usage = reply.usage if turn == 0 else Usage()
             emit(message(attempt, "AssistantMessage", reply.text, turns=1, usage=usage))
+        for signal in reply.signals:
+            emit(ApiSignal(task=attempt.task, attempt=attempt.number, source="result", **signal))
         emit(replace(message(attempt, "ResultMessage", "finishing"), cost_usd=reply.cost_usd))
         return to_result(attempt, reply)
 

@@ -1,8 +1,8 @@
-"""`python -m tests.benchmarks parallel`, `audit`, `scale` or `makespan`."""
+"""`python -m tests.benchmarks parallel`, `audit`, `scale`, `makespan`, `width` or `quota`."""
 
 import sys
 
-from tests.benchmarks import audit, makespan, parallel, scale
+from tests.benchmarks import audit, makespan, parallel, quota, scale, width
 
 match sys.argv[1:]:
     case ["parallel"]:
@@ -19,5 +19,13 @@ match sys.argv[1:]:
         scale.child(way, shape, count)
     case ["makespan"]:
         makespan.main()
+    case ["width"]:
+        width.main()
+    case ["width", way]:
+        width.child(way)
+    case ["quota"]:
+        quota.main()
+    case ["quota", way]:
+        quota.child(way)
     case _:
-        sys.exit("usage: python -m tests.benchmarks parallel|audit|scale|makespan")
+        sys.exit("usage: python -m tests.benchmarks parallel|audit|scale|makespan|width|quota")

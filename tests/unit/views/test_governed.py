@@ -1,0 +1,108 @@
+"""Width and regime in the views."""
+
+from datetime import UTC, datetime
+
+import pytest
+from drawing import BEGUN, RUN, Story, begun, drawn, plain
+
+from orchestrator.events import ApiSignal, AttemptFinished, Event, RegimeChanged, WidthChanged
+from orchestrator.views.frame import Room, picture
+from orchestrator.views.lines import line
+from orchestrator.views.regimes import moment, patience
+from orchestrator.views.summary import summary
+
+HELD = RegimeChanged(regime="hold", reason="the usage limit is reached", until=BEGUN + 2520)
+CANARY = RegimeChanged(regime="canary", reason="one agent tries whether the limit is gone")
+GONE = RegimeChanged(regime="go", reason="the usage limit is gone")
+STOPPED = RegimeChanged(regime="stop", reason="no credit")
+CUT = WidthChanged(width=3, reason="the API answers 429", episode=True)
+GROWN = WidthChanged(width=8, reason="all is calm")
+
+
+def told(*events: Event, at: float = 0.0) -> Story:
+    return Story(begun(4)).tasks(["a"]).add(*events, at=at)
+
+
+def live(story: Story, now: float, height: int = 24) -> list[str]:
+    room = Room(100, height)
+    return plain(drawn(picture(story.state, RUN, BEGUN + now, room), 100))
+
+
+def local(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%H:%M")
+
+
+def test_the_countdown_moves_without_events() -> None:
+    """The second line says until when nothing starts, and how long that is yet, at each time that it is drawn."""
+    words = f"held until {local(BEGUN + 2520)} (in %s): the usage limit is reached"
+    story = told(HELD)
+    assert [live(story, now)[1] for now in (0, 60, 2500, 2600)] == [
+        words % span for span in ("42 min", "41 min", "20 s", "0 s")
+    ]
+
+
+def test_the_regimes_in_the_live_view() -> None:
+    """A canary and a stop have their line, a run that goes on has none, nor has a low terminal."""
+    assert live(told(HELD, CANARY), 1)[1] == "canary: one agent tries whether the limit is gone"
+    assert live(told(STOPPED), 1)[1] == "stopped: no credit"
+    assert len(live(told(HELD, CANARY, GONE), 1)) == len(live(told(), 1))
+    assert len(live(told(HELD), 1, height=5)) <= 5
+
+
+def test_the_width_in_the_live_view() -> None:
+    """The header has the width of now."""
+    assert "8 at once" in live(told(GROWN), 1)[0]
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (CUT, "3 at once now: the API answers 429"),
+        (GROWN, "8 at once now: all is calm"),
+        (HELD, f"held until {local(BEGUN + 2520)} (in 42 min): the usage limit is reached"),
+        (CANARY, "canary: one agent tries whether the limit is gone"),
+        (GONE, "goes on: the usage limit is gone"),
+        (STOPPED, "stopped: no credit"),
+    ],
+)
+def test_a_line_per_change(event: Event, words: str) -> None:
+    """Each change of width or regime is a line."""
+    assert line(event, told(event).state, RUN) == words
+
+
+def test_an_attempt_that_waits_for_the_reset() -> None:
+    """It goes on when the limit is reset, and not in no seconds."""
+    ended = AttemptFinished(task="a", attempt=1, outcome="quota", error="no", retry_in=0.0)
+    story = Story().tasks(["a"]).start("a", doing="x").add(ended, at=2)
+    assert line(ended, story.state, RUN) == "a: quota: no; again when the limit is reset"
+    assert "again when the usage limit is reset (quota)" in "\n".join(live(story, 3))
+
+
+def test_the_summary() -> None:
+    """How long it was held, how often the API answered 429, and how wide it was; nothing where all was calm."""
+    story = told(CUT, HELD).add(CANARY, at=600).add(GONE, at=605).add(GROWN, at=700)
+    story.start("a", at=701).end("a", at=702).close(wall=703)
+    lines = plain(drawn(summary(story.report, 100), 100))
+    assert "held for 10:05 by the usage limit · 429: 1 time · at most 8 at once, 8 in the end" in lines
+    calm = plain(drawn(summary(told().start("a").end("a").close().report, 100), 100))
+    assert not [each for each in calm if "at most" in each or "held for" in each]
+
+
+def test_the_summary_of_a_stop() -> None:
+    """Why nothing more was started."""
+    lines = plain(drawn(summary(told(STOPPED).close("failed").report, 100), 100))
+    assert "stopped: no credit" in lines
+
+
+def test_the_totals() -> None:
+    """`--json` has width, signals and seconds held, also of a run that ended while it was held."""
+    signal = ApiSignal(task="a", attempt=1, signal="quota", source="result")
+    totals = told(CUT, signal, HELD).close(wall=50).report.to_json()["totals"]
+    assert (totals["width"], totals["widest"], totals["rate_limit_episodes"]) == (3, 4, 1)
+    assert (totals["signals"], totals["held_s"]) == ({"quota": 1}, 50.0)
+
+
+def test_times_in_words() -> None:
+    """Seconds below two minutes, minutes, hours; a moment that is far has its day."""
+    assert [patience(each) for each in (-5, 45, 2520, 11_100)] == ["0 s", "45 s", "42 min", "3 h 05 min"]
+    assert len(moment(BEGUN + 100_000, BEGUN).split()) == 2
