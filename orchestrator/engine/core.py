@@ -33,6 +33,7 @@ from orchestrator.events import (
     TaskFinished,
     TaskSpawned,
 )
+from orchestrator.machine import Machine
 from orchestrator.plan.model import Limits
 from orchestrator.protocols import Executor, Journal
 from orchestrator.schedule.estimate import Estimates
@@ -69,6 +70,7 @@ class Core:
         fail_fast: bool,
         past: Past | None = None,
         estimates: Estimates | None = None,
+        machine: Machine | None = None,
     ) -> None:
         self.run = run
         self.state = RunState()
@@ -82,7 +84,7 @@ class Core:
         self._estimates = estimates or Estimates()
         self.lending = Lending(self.state, limits.width, self.pump)
         self.governing = Governing(
-            governor=Governor(limits, self.state, self._estimates.expect_usd),
+            governor=Governor(limits, self.state, self._estimates.expect_usd, machine),
             state=self.state,
             lending=self.lending,
             emit=self.emit,
@@ -269,7 +271,7 @@ class Core:
         self.lending.give_back()
         if self._is_stopped():
             return None
-        return next_decision(self.state, self._order, self.lending.width, self.governing.governor.rule)
+        return next_decision(self.state, self._order, self.lending.width, self.governing.rule)
 
     def _carry_out(self, decision: Decision) -> None:
         node = self._nodes[decision.task.id]

@@ -1,5 +1,6 @@
 """Carries out what the governor says: writes it down, wakes who waits for it, and breaks off what must end."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from orchestrator.events import Event
 from orchestrator.protocols import Emit
 from orchestrator.schedule.governor import Governor
 from orchestrator.schedule.ruling import Go, Refuse, Ruling, Wait
-from orchestrator.state import RunState
+from orchestrator.state import RunState, TaskState
 from orchestrator.task import Outcome
 
 
@@ -27,15 +28,18 @@ class Governing:
     """Makes the run's decisions."""
     break_off: Callable[[str, Outcome, str], None]
     """Ends a task's attempt, with what it has so far."""
+    _looks_at: float = -math.inf
+    """When `run` heeds the time next, on the event loop's clock; before all times while it is at it."""
     _woken: anyio.Event = field(default_factory=anyio.Event)
     _changed: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self) -> None:
         """Heeds the time until it is cancelled."""
         while True:
-            with anyio.CancelScope(deadline=self.governor.due(anyio.current_time())):
+            self._looks_at = self.governor.due(anyio.current_time())
+            with anyio.CancelScope(deadline=self._looks_at):
                 await self._woken.wait()
-            self._woken = anyio.Event()
+            self._woken, self._looks_at = anyio.Event(), -math.inf
             for event in self.governor.tick(anyio.current_time(), time.time()):
                 self.emit(event)
             self._press()
@@ -69,12 +73,11 @@ class Governing:
 
         It lends its place as long as it waits.
         """
-        while not isinstance(ruling := self._rule(task), Go | Refuse):
+        state = self.state.tasks[task]
+        while not isinstance(ruling := self.rule(state), Go | Refuse):
             async with self.lending.lent(task):
-                while isinstance(self._rule(task), Wait):
-                    changed = self._changed
-                    self._wake()  # the governor may have to look again at a time of its own
-                    await changed.wait()
+                while isinstance(self.rule(state), Wait):
+                    await self._changed.wait()
         if isinstance(ruling, Go):
             self.reserve(task)
         return ruling
@@ -83,8 +86,13 @@ class Governing:
         """Whether an attempt that ended so is none of the task's own, and is made once more when that can help."""
         return outcome is Outcome.PUT_OFF or self.governor.regime.waits_after(outcome)
 
-    def _rule(self, task: str) -> Ruling:
-        return self.governor.rule(self.state.tasks[task])
+    def rule(self, task: TaskState) -> Ruling:
+        """Whether the task may start now, were there a place for it."""
+        ruling = self.governor.rule(task)
+        # The governor may have to look again, at a time of its own, now that somebody waits.
+        if isinstance(ruling, Wait) and self.governor.due(anyio.current_time()) < self._looks_at:
+            self._wake()
+        return ruling
 
     def _press(self) -> None:
         """Breaks off what the governor wants ended."""
