@@ -424,6 +424,7 @@ class RunState:
         task.input_tokens, task.output_tokens = spent, usage["output_tokens"]
 
     def _run_finished(self, event: RunFinished, at: float) -> None:
+        self._memory_awaited(MemoryAwaited(awaited=False), at)
         self.finished = event
 
 

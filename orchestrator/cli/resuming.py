@@ -35,6 +35,7 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
         offline=begun.upstream == "offline",
         concurrent=options.concurrent,
         usd=options.usd,
+        memory=options.memory,
         fail_fast=bool(begun.arguments.get("fail_fast")),
         rerun=options.rerun,
         view=options.view,

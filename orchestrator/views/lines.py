@@ -10,6 +10,7 @@ from orchestrator.events import (
     AttemptStarted,
     CheckFinished,
     Event,
+    MemoryAwaited,
     MessageSent,
     Published,
     Record,
@@ -24,7 +25,7 @@ from orchestrator.events import (
 from orchestrator.state import RunState
 from orchestrator.task import Status
 from orchestrator.views.verdicts import forecast_words
-from orchestrator.views.words import dollars, going_on, one_line, plural, span, spoken, verdict
+from orchestrator.views.words import awaited, dollars, going_on, one_line, plural, span, spoken, verdict
 from orchestrator.views.writing import LineWriter
 
 
@@ -71,6 +72,8 @@ def line(event: Event, state: RunState, run: str) -> str | None:
         case RunForecast():
             begun = state.started
             text = forecast_words(event, begun.concurrent if begun else 1, begun.pilot if begun else None)
+        case MemoryAwaited():
+            text = awaited(event)
         case TaskSpawned() | TaskWaits() | MessageSent() | Published():
             text = f"{event.task}: {spoken(event)}"
         case RunFinished():
