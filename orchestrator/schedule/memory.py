@@ -19,7 +19,7 @@ from orchestrator.task import Outcome
 
 LOOK, WATCH = 1.0, 2.0
 """Seconds from look to look at what is free: while somebody waits for it, and while nobody does."""
-SETTLED = 60.0
+SETTLED = 30.0
 """Seconds of work after which an attempt's peak so far tells what such attempts need."""
 FLOOR, LEAST_FLOOR = 0.03, 200_000_000
 """The share of the machine's memory, and the bytes, below which what is available must not fall."""
