@@ -3,7 +3,7 @@
 No cgroup can be made without root, so a watcher stands in for the kernel: each 50 ms it adds up what all the agents of
 a way use, and once that is more than 4 GB it kills the largest with SIGKILL. It goes by resident less shared pages:
 the proportional set size, which the kernel would take seconds of processor time for, is the same for agents that share
-nothing but code. The agents are fake CLIs: they grow to 400 MB within 1.5 s, hold that for 4 s, and answer.
+nothing but code. The agents are fake CLIs: they grow to 400 MB within 1.5 s, hold that for 3 s, and answer.
 """
 
 import json
@@ -31,7 +31,7 @@ from orchestrator.testing import fake_claude_path
 AGENTS, EACH, LIMIT = 40, 400_000_000, 4_000_000_000
 OWN = 14_000_000
 """Bytes of a fake CLI by itself."""
-PROMPT = f"use {(EACH - OWN) / 1e6:g} 1.5 4"
+PROMPT = f"use {(EACH - OWN) / 1e6:g} 1.5 3"
 PAUSE = 0.05
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import anyio
 import pytest
-from growing import MB, Growing
 
 from orchestrator import Agent, Limits, Run, Task, open_run
 from orchestrator.events import AttemptFinished, AttemptStarted, Event, MemoryAwaited
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.plan.model import Spawn
 from orchestrator.task import Attempt, Outcome
+from orchestrator.testing.growing import MB, Growing
 
 pytestmark = pytest.mark.anyio
 GB = 1000 * MB
