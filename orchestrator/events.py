@@ -269,6 +269,17 @@ class ProcessesMeasured(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryAwaited(Event):
+    """Agents for which there are places are not started since they wait for memory; or that is over."""
+
+    awaited: bool
+    expected: int = 0
+    """Bytes that the next of them is expected to use at its peak."""
+    free: int = 0
+    """Bytes that it could have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted(Event):
     task: str
     attempt: int
@@ -441,6 +452,7 @@ KINDS: Mapping[str, type[Event]] = {
         RequestAnswered,
         ApiPaused,
         ProcessesMeasured,
+        MemoryAwaited,
         AttemptStarted,
         WorkspaceOpened,
         WorkspaceClosed,

@@ -33,6 +33,8 @@ class Standing:
     """How many there are."""
     seconds: float | None
     """From its beginning to its end; None for what never began or has not ended."""
+    peak_memory: int = 0
+    """The most bytes that its agent's processes used; 0 when they were not measured."""
 
     @property
     def is_group(self) -> bool:
@@ -100,6 +102,12 @@ class RunReport:
     """How many items each loop took, where that was not all."""
     forecast: Forecast | None = None
     """The last one; None when nothing was known from earlier runs."""
+    peak_memory: int = 0
+    """The most bytes that the processes of all agents used at once; 0 when none were measured."""
+    mean_peak_memory: int = 0
+    """Bytes that an agent's processes used at their peak, on average over the tasks."""
+    memory_awaited_s: float = 0.0
+    """Seconds in which agents waited for memory, though there were places for them."""
     ran: Sequence[Ran] = ()
     """What each task took that this run did itself, since it was last started."""
 
@@ -224,6 +232,9 @@ class RunReport:
                 "rate_limit_episodes": self.episodes,
                 "signals": dict(self.signals),
                 "held_s": round(self.held_s, 3),
+                "peak_memory": self.peak_memory,
+                "mean_peak_memory": self.mean_peak_memory,
+                "memory_awaited_s": round(self.memory_awaited_s, 3),
             },
         }
 
@@ -234,7 +245,7 @@ class RunReport:
         result = self.results.get(task)
         data: dict[str, Any] = {"id": task, "status": self.statuses[task].value}
         if standing := self.tree.get(task):
-            data |= {"kind": standing.kind, "parent": standing.parent}
+            data |= {"kind": standing.kind, "parent": standing.parent, "peak_memory": standing.peak_memory}
         if result is None:
             return data
         shown = result.to_json()
@@ -292,7 +303,17 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         pilot=begun.pilot if begun else None,
         forecast=_forecast(state, now if alive and not ended else state.last_at),
         ran=ran_of(state),
+        peak_memory=state.peak_memory,
+        mean_peak_memory=mean_peak(state),
+        memory_awaited_s=state.memory_awaited_s
+        + (state.last_at - state.memory_awaited_since if state.memory_awaited else 0.0),
     )
+
+
+def mean_peak(state: RunState) -> int:
+    """Bytes of an agent's processes at their peak, on average over the tasks of which they were measured."""
+    peaks = [task.peak_memory for task in state.tasks.values() if task.peak_memory]
+    return round(sum(peaks) / len(peaks)) if peaks else 0
 
 
 def _forecast(state: RunState, until: float) -> Forecast | None:
@@ -327,6 +348,7 @@ def _standing(task: TaskState, depth: int, tally: Tally, status: Status) -> Stan
         done=tally.done,
         total=tally.total,
         seconds=_seconds(task) if task.started and task.finished else None,
+        peak_memory=task.peak_memory,
     )
 
 

@@ -14,6 +14,7 @@ from orchestrator.events import (
     BudgetReached,
     CheckFinished,
     Event,
+    MemoryAwaited,
     MessageSent,
     MessagesRead,
     ProcessesMeasured,
@@ -187,6 +188,15 @@ class RunState:
     """How many of them were answered by 429."""
     queued_s: float = 0.0
     """Seconds that requests waited in the gateway's queue, summed."""
+    memory: int = 0
+    """Bytes that the processes of all agents use now."""
+    peak_memory: int = 0
+    """The most that they have used at once."""
+    memory_awaited: MemoryAwaited | None = None
+    """Why no more agents are started; None: not for memory."""
+    memory_awaited_since: float = 0.0
+    memory_awaited_s: float = 0.0
+    """Seconds in which agents waited for memory, summed over all times but the one that lasts."""
     forecast: RunForecast | None = None
     """The last one."""
     forecast_at: float = 0.0
@@ -326,7 +336,19 @@ class RunState:
 
     def _processes_measured(self, event: ProcessesMeasured, at: float) -> None:
         task = self.tasks[event.task]
-        task.memory, task.peak_memory = event.memory, max(task.peak_memory, event.peak)
+        self._use_memory(task, event.memory)
+        task.peak_memory = max(task.peak_memory, event.peak)
+
+    def _use_memory(self, task: TaskState, memory: int) -> None:
+        self.memory += memory - task.memory
+        task.memory = memory
+        self.peak_memory = max(self.peak_memory, self.memory)
+
+    def _memory_awaited(self, event: MemoryAwaited, at: float) -> None:
+        if self.memory_awaited and not event.awaited:
+            self.memory_awaited_s += at - self.memory_awaited_since
+        self.memory_awaited = event if event.awaited else None
+        self.memory_awaited_since = at
 
     def _attempt_started(self, event: AttemptStarted, at: float) -> None:
         task = self.tasks[event.task]
@@ -401,7 +423,8 @@ class RunState:
         if self.running.pop(task.id, None):
             self.places -= task.runs_agent
         self._count(task, Status(event.status))
-        task.finished, task.result, task.doing, task.memory = at, event.result, None, 0
+        task.finished, task.result, task.doing = at, event.result, None
+        self._use_memory(task, 0)
         task.reused = event.result.get("reused") is not None
         self.reused += task.reused
         if not event.loop and not task.reused:
@@ -442,6 +465,7 @@ class RunState:
         return self.held_s + (now - self.held_since if self.held_since is not None else 0.0)
 
     def _run_finished(self, event: RunFinished, at: float) -> None:
+        self._memory_awaited(MemoryAwaited(awaited=False), at)
         self.finished = event
         self.held_s, self.held_since = self.held(at), None
 
@@ -471,6 +495,7 @@ _FOLDS: dict[type[Event], Callable[[RunState, Any, float], None]] = {
     RequestAnswered: RunState._request_answered,
     ApiPaused: RunState._api_paused,
     ProcessesMeasured: RunState._processes_measured,
+    MemoryAwaited: RunState._memory_awaited,
     AttemptStarted: RunState._attempt_started,
     WorkspaceOpened: RunState._workspace_opened,
     WorkspaceClosed: RunState._workspace_closed,

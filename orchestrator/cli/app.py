@@ -40,6 +40,10 @@ ViewName = Annotated[
 Rerun = Annotated[
     list[str] | None, typer.Option(metavar="TASK", help="Do this task or loop again; may be given again.")
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="80%|4GB", help="How much of the machine's memory may be used, or how much by the agents."),
+]
 
 
 def read_concurrent(given: Any) -> Any:
@@ -91,6 +95,7 @@ def run(
     settings: Settings = None,
     concurrent: Concurrent = None,
     usd: Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost, in US dollars.")] = None,
+    memory: Memory = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first task that fails.")] = False,
     reuse: Annotated[bool, typer.Option("--reuse", help="Take finished results from any earlier run.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run that takes no earlier result.")] = False,
@@ -107,6 +112,7 @@ def run(
         gateway=gateway,
         concurrent=concurrent,
         usd=usd,
+        memory=memory,
         fail_fast=fail_fast,
         reuse=reuse,
         fresh=fresh,
@@ -124,12 +130,13 @@ def resume(
     settings: Settings = None,
     concurrent: Concurrent = None,
     usd: Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost in all, in US dollars.")] = None,
+    memory: Memory = None,
     rerun: Rerun = None,
     view: ViewName = None,
     json: JsonTarget = None,
 ) -> None:
     """Go on with a run: what has finished is kept, agents that were cut off go on in their sessions."""
-    options = _options(concurrent=concurrent, usd=usd, rerun=tuple(rerun or ()), view=view, json=json)
+    options = _options(concurrent=concurrent, usd=usd, memory=memory, rerun=tuple(rerun or ()), view=view, json=json)
     _do("resuming:resume", run, settings or [], options)
 
 

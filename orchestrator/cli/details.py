@@ -9,7 +9,7 @@ from rich.text import Text
 from orchestrator.cli.wanted import below
 from orchestrator.report import RunReport, Standing
 from orchestrator.task import Result, Status
-from orchestrator.views.words import SIGNS, clean, dollars, plural, span, tokens
+from orchestrator.views.words import SIGNS, clean, dollars, plural, size, span, tokens
 
 Parts = Mapping[str, Standing]
 
@@ -19,7 +19,7 @@ def task_json(task: str, report: RunReport) -> dict[str, Any]:
     standing, result, parts = report.tree.get(task), report.results.get(task), parts_of(task, report)
     data: dict[str, Any] = {"id": task, "status": standing.status if standing else None}
     if standing:
-        data |= {"kind": standing.kind, "parent": standing.parent}
+        data |= {"kind": standing.kind, "parent": standing.parent, "peak_memory": standing.peak_memory}
     if parts or (standing and standing.is_group):
         data["parts"] = [{"id": part, "kind": each.kind, "status": each.status} for part, each in parts.items()]
     shown = result.to_json() if result else {}
@@ -50,6 +50,7 @@ def details(
     """The text, of what is known."""
     text = Text.assemble((clean(task), "bold"), f"  {status}\n" if status else "\n")
     facts = {**(group_facts(standing) if standing else {}), **(result_facts(result) if result else {})}
+    facts |= memory_facts(standing) if standing else {}
     for name, fact in facts.items():
         if fact:
             text.append(f"{name:<10}", "dim").append(f"{clean(str(fact))}\n")
@@ -74,6 +75,11 @@ def group_facts(standing: Standing) -> dict[str, Any]:
     share = f", {standing.done} of {plural(standing.total, 'task')} done" if standing.total else ""
     took = span(standing.seconds) if standing.seconds is not None else None
     return {"kind": f"{standing.kind}{share}", "time": took}
+
+
+def memory_facts(standing: Standing) -> dict[str, Any]:
+    """What its agent's processes used."""
+    return {"memory": standing.peak_memory and f"{size(standing.peak_memory)} at most"}
 
 
 def result_facts(result: Result) -> dict[str, Any]:

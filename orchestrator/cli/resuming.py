@@ -36,6 +36,7 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
         gateway=begun.gateway,
         concurrent=options.concurrent,
         usd=options.usd,
+        memory=options.memory,
         fail_fast=bool(begun.arguments.get("fail_fast")),
         rerun=options.rerun,
         view=options.view,

@@ -49,6 +49,8 @@ class Options:
     """Whether requests go through the gateway, which meters them."""
     concurrent: Concurrent | None = None
     usd: float | None = None
+    memory: str | None = None
+    """How much may be used for another agent to be started, as `80%` or `4GB`."""
     fail_fast: bool = False
     reuse: bool = False
     fresh: bool = False
@@ -89,7 +91,7 @@ def run(path: str, settings: Sequence[str], options: Options) -> int:
 
 def given_limits(options: Options) -> dict[str, Any]:
     """The limits that the command line names."""
-    limits = {"concurrent": options.concurrent, "usd": options.usd}
+    limits = {"concurrent": options.concurrent, "usd": options.usd, "memory": options.memory}
     return {name: value for name, value in limits.items() if value is not None}
 
 
@@ -155,7 +157,7 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
     try:
         checked = type(limits).model_validate(limits.model_dump() | changes)
     except ValidationError as error:
-        raise UsageError(f"--usd {options.usd}: {error.errors()[0]['msg']}") from error
+        raise UsageError(wrong_limit(error)) from error
     loaded = replace(loaded, plan=loaded.plan.model_copy(update={"limits": checked}))
     check_rerun(loaded, options.rerun)
 
@@ -179,6 +181,12 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
         pilot=options.pilot,
     )
     return carry_out(opening, work, options.json)
+
+
+def wrong_limit(error: ValidationError) -> str:
+    """Says what is wrong with a limit of the command line, by its option."""
+    wrong = error.errors()[0]
+    return f"--{wrong['loc'][0]} {wrong['input']}: {wrong['msg'].removeprefix('Value error, ')}"
 
 
 def check_rerun(loaded: LoadedPlan, rerun: Sequence[str]) -> None:

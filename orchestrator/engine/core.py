@@ -33,6 +33,7 @@ from orchestrator.events import (
     TaskFinished,
     TaskSpawned,
 )
+from orchestrator.machine import Machine
 from orchestrator.plan.model import Limits
 from orchestrator.protocols import Executor, Journal
 from orchestrator.schedule.estimate import Estimates
@@ -69,6 +70,7 @@ class Core:
         fail_fast: bool,
         past: Past | None = None,
         estimates: Estimates | None = None,
+        machine: Machine | None = None,
         busy: Callable[[], bool] = lambda: False,
     ) -> None:
         """`busy` tells whether the processors have no time left."""
@@ -85,7 +87,12 @@ class Core:
         self.lending = Lending(self.state, limits.width, self.pump)
         self.governing = Governing(
             governor=Governor(
-                limits, self.state, self._estimates.expect_usd, busy=busy, at_work=lambda: self.lending.at_work
+                limits,
+                self.state,
+                self._estimates.expect_usd,
+                machine=machine,
+                busy=busy,
+                at_work=lambda: self.lending.at_work,
             ),
             state=self.state,
             lending=self.lending,
@@ -273,7 +280,7 @@ class Core:
         self.lending.give_back()
         if self._is_stopped():
             return None
-        return next_decision(self.state, self._order, self.lending.width, self.governing.governor.rule)
+        return next_decision(self.state, self._order, self.lending.width, self.governing.rule)
 
     def _carry_out(self, decision: Decision) -> None:
         node = self._nodes[decision.task.id]

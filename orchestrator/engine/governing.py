@@ -12,7 +12,7 @@ from orchestrator.events import Event, TaskWaits
 from orchestrator.protocols import Emit
 from orchestrator.schedule.governor import Governor
 from orchestrator.schedule.ruling import Go, Refuse, Ruling, Wait
-from orchestrator.state import RunState
+from orchestrator.state import RunState, TaskState
 from orchestrator.task import Outcome
 
 
@@ -28,18 +28,18 @@ class Governing:
     """Makes the run's decisions."""
     break_off: Callable[[str, Outcome, str], None]
     """Ends a task's attempt, with what it has so far."""
+    _looks_at: float = -math.inf
+    """When `run` heeds the time next, on the event loop's clock; before all times while it is at it."""
     _woken: anyio.Event = field(default_factory=anyio.Event)
-    _deadline: float = math.inf
-    """When `run` looks at the time next, on the event loop's clock."""
     _changed: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self) -> None:
         """Heeds the time until it is cancelled."""
         while True:
-            self._deadline = self.governor.due(anyio.current_time())
-            with anyio.CancelScope(deadline=self._deadline):
+            self._looks_at = self.governor.due(anyio.current_time())
+            with anyio.CancelScope(deadline=self._looks_at):
                 await self._woken.wait()
-            self._woken = anyio.Event()
+            self._woken, self._looks_at = anyio.Event(), -math.inf
             for event in self.governor.tick(anyio.current_time(), time.time()):
                 self.emit(event)
             self._press()
@@ -53,7 +53,7 @@ class Governing:
         for each in followed:
             self.emit(each)
         waits_no_more = isinstance(event, TaskWaits)  # who waits is waited for no more
-        if followed or waits_no_more or self.governor.presses or self.governor.due(now) < self._deadline:
+        if followed or waits_no_more or self.governor.presses or self.governor.due(now) < self._looks_at:
             self._wake()
 
     def resize(self, concurrent: int) -> None:
@@ -75,11 +75,10 @@ class Governing:
 
         It lends its place as long as it waits.
         """
-        while not isinstance(ruling := self._rule(task), Go | Refuse):
+        state = self.state.tasks[task]
+        while not isinstance(ruling := self.rule(state), Go | Refuse):
             async with self.lending.lent(task):
-                # The governor may have to look again at a time of its own. Once: who is woken must not wake the others.
-                self._wake()
-                while isinstance(self._rule(task), Wait):
+                while isinstance(self.rule(state), Wait):
                     await self._changed.wait()
         if isinstance(ruling, Go):
             self.reserve(task)
@@ -90,8 +89,13 @@ class Governing:
         is_cut = outcome is Outcome.BUDGET and not self.governor.budget.is_spent()
         return is_cut or outcome is Outcome.PUT_OFF or self.governor.regime.waits_after(task, outcome)
 
-    def _rule(self, task: str) -> Ruling:
-        return self.governor.rule(self.state.tasks[task])
+    def rule(self, task: TaskState) -> Ruling:
+        """Whether the task may start now, were there a place for it."""
+        ruling = self.governor.rule(task)
+        # The governor may have to look again, at a time of its own, now that somebody waits.
+        if isinstance(ruling, Wait) and self.governor.due(anyio.current_time()) < self._looks_at:
+            self._wake()
+        return ruling
 
     def _press(self) -> None:
         """Breaks off what the governor wants ended."""

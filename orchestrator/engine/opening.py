@@ -21,6 +21,7 @@ from orchestrator.engine.script.asking import Setting, to_workspace
 from orchestrator.engine.script.run import Run
 from orchestrator.errors import UsageError, bare_errors
 from orchestrator.events import Record, RunStarted
+from orchestrator.machine import Machine, local_machine
 from orchestrator.plan.model import Agent, Limits
 from orchestrator.processes.processors import Processors
 from orchestrator.protocols import Executor, Journal, Traffic, View
@@ -56,6 +57,7 @@ async def open_run(
     arguments: Mapping[str, Any] = NOTHING,
     pilot: int | None = None,
     traffic: Traffic | None = None,
+    machine: Machine | None = None,
 ) -> AsyncIterator[Run]:
     """A run: give it tasks inside the block; leaving the block waits for them all.
 
@@ -77,7 +79,8 @@ async def open_run(
     `plan`: the plan file's path, for the journal. `directory`: where relative paths start; None for the current
     directory. `arguments`: whatever is to be known when the run is gone on with, for the journal. `pilot`: each loop of
     a plan takes only its first items, so many; the run then ends with a forecast of the whole, and is not complete: the
-    same without `pilot` goes on with it.
+    same without `pilot` goes on with it. `machine`: tells what memory there is where the agents are; None: on this
+    machine it is looked up, and of an executor's machines nothing is known.
 
     Raises UsageError and JournalError before anything is started; TaskFailed under `fail_fast`; and what the block
     raises, after every task that had not ended by then is cancelled. Cancelling the block does the same. Partial
@@ -114,6 +117,7 @@ async def open_run(
                         fail_fast=fail_fast,
                         past=past,
                         estimates=estimates,
+                        machine=machine or (None if executor else local_machine()),
                         busy=Processors().are_busy,
                     )
                     aside.start_soon(core.governing.run)

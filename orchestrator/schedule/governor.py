@@ -6,11 +6,12 @@ Pure: it is told of every event and of the time, and never waits. The engine car
 from collections.abc import Callable, Iterator
 
 from orchestrator.events import Event, WidthChanged
+from orchestrator.machine import Machine
 from orchestrator.plan.model import Agent, Limits
 from orchestrator.schedule.budget import Budget
 from orchestrator.schedule.memory import MemoryRoom
 from orchestrator.schedule.regime import Regime
-from orchestrator.schedule.ruling import GO, Go, Ruling
+from orchestrator.schedule.ruling import Go, Ruling
 from orchestrator.schedule.width import Width
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Outcome
@@ -25,13 +26,14 @@ class Governor:
         state: RunState,
         expect: Callable[[TaskState], float | None] = lambda task: None,
         *,
+        machine: Machine | None = None,
         busy: Callable[[], bool] = lambda: False,
         at_work: Callable[[], int] | None = None,
     ) -> None:
         """`expect`: see `Budget`; `busy` and `at_work`: see `Width`."""
         self.width = Width(limits, state, busy, at_work)
         self.regime = Regime(limits, state)
-        self.memory = MemoryRoom(limits, state)
+        self.memory = MemoryRoom(limits, state, machine)
         self.budget = Budget(limits, state, expect)
         self._state = state
 
@@ -46,6 +48,7 @@ class Governor:
         """What follows from the time, to be written down."""
         yield from self.regime.tick(now, clock)
         yield from self.budget.tick(now)
+        yield from self.memory.tick(now)
 
     def due(self, now: float) -> float:
         """When the time changes something next; infinity: never, unless something happens."""
@@ -70,8 +73,9 @@ class Governor:
 
     def rule(self, task: TaskState) -> Ruling:
         """Whether the task may start now. There need not be a place for it."""
-        rulings = (self.regime.rule(), self.budget.rule(task), self.memory.rule(task))
-        return next((ruling for ruling in rulings if not isinstance(ruling, Go)), GO)
+        rulings = (self.regime.rule(), self.budget.rule(task))
+        # Last, and of those that nothing else keeps from starting: it counts whom it keeps waiting.
+        return next((ruling for ruling in rulings if not isinstance(ruling, Go)), None) or self.memory.rule(task)
 
     def reserve(self, task: TaskState) -> None:
         """Sets aside what the task, which is starting, is expected to need."""

@@ -12,6 +12,7 @@ from orchestrator.events import (
     BudgetReached,
     CheckFinished,
     Event,
+    MemoryAwaited,
     MessageSent,
     MessagesRead,
     ProcessesMeasured,
@@ -148,6 +149,7 @@ def _governed(task: str) -> Iterator[Event]:
     yield ApiPaused(until=BEGUN + 60, reason=HARD)
     yield RequestAnswered(task=task, attempt=2, model="sonnet", status=200, input_tokens=7, queued_s=0.5, retries=1)
     yield ProcessesMeasured(task=task, attempt=2, memory=200_000_000, peak=300_000_000, cpu_s=1.5)
+    yield MemoryAwaited(awaited=True, expected=400_000_000, free=100_000_000)
     yield RegimeChanged(regime="hold", reason=HARD, until=BEGUN + 3600)
     yield BudgetReached(budget="usd", line="soft", spent=1.4, limit=1.5)
 

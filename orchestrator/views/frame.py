@@ -14,7 +14,7 @@ from orchestrator.task import Status
 from orchestrator.tree import NONE, Tally, is_nested, tallies
 from orchestrator.views.outline import Line, flat, outline
 from orchestrator.views.regimes import regime_line
-from orchestrator.views.words import SIGNS, clean, clock, dollars, going_on, one_line, plural, tokens
+from orchestrator.views.words import SIGNS, clean, clock, dollars, going_on, one_line, plural, size, tokens
 
 WIDE = 80
 """Columns from which turns, tokens and cost have room."""
@@ -64,8 +64,16 @@ def header(state: RunState, run: str, now: float) -> RenderableType:
     width = f" · {state.width} at once" if begun else ""
     again = f" · {words}" if begun and (words := going_on(begun)) else ""
     expected = f" · forecast {clock(state.forecast.wall_s)}" if state.forecast else ""
-    line.add_row(Text.assemble((run, "bold"), about, width, again, expected), clock(now - state.started_at))
+    line.add_row(
+        Text.assemble((run, "bold"), about, width, memory(state), again, expected), clock(now - state.started_at)
+    )
     return line
+
+
+def memory(state: RunState) -> Text:
+    """What all agents use, and whether others wait for memory."""
+    used = f" · {size(state.memory)}" if state.memory else ""
+    return Text.assemble(used, (" · waiting for memory", "yellow") if state.memory_awaited else "")
 
 
 def running_table(lines: Sequence[Line], below: Mapping[str, Tally], now: float, width: int) -> RenderableType:

@@ -10,6 +10,7 @@ from orchestrator.events import (
     AttemptStarted,
     CheckFinished,
     Event,
+    MemoryAwaited,
     MessageSent,
     Published,
     Record,
@@ -27,7 +28,7 @@ from orchestrator.state import RunState
 from orchestrator.task import Outcome, Status
 from orchestrator.views.regimes import governed_words
 from orchestrator.views.verdicts import forecast_words
-from orchestrator.views.words import dollars, going_on, one_line, plural, span, spoken, verdict
+from orchestrator.views.words import awaited, dollars, going_on, one_line, plural, span, spoken, verdict
 from orchestrator.views.writing import LineWriter
 
 
@@ -77,13 +78,21 @@ def line(event: Event, state: RunState, run: str) -> str | None:
             text = forecast_words(event, begun.concurrent if begun else 1, begun.pilot if begun else None)
         case TaskSpawned() | TaskWaits() | MessageSent() | Published():
             text = f"{event.task}: {spoken(event)}"
-        case WidthChanged() | RegimeChanged():
-            text = governed_words(event, state.last_at)
         case RunFinished():
             text = f"run {run}: {event.status} after {span(event.wall)}"
         case _:
-            return None
+            return limits_line(event, state)
     return one_line(text)
+
+
+def limits_line(event: Event, state: RunState) -> str | None:
+    """What the run's limits, or the account's, have to say."""
+    match event:
+        case MemoryAwaited():
+            return one_line(awaited(event))
+        case WidthChanged() | RegimeChanged():
+            return one_line(governed_words(event, state.last_at))
+    return None
 
 
 def expanded_line(event: TaskExpanded, state: RunState) -> str | None:

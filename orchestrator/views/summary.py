@@ -11,7 +11,7 @@ from orchestrator.report import RunReport
 from orchestrator.task import Outcome, Result, Status
 from orchestrator.views.listing import Listed, left_out, listed
 from orchestrator.views.regimes import governed, stopped
-from orchestrator.views.verdicts import compared, held_back, pilot_words
+from orchestrator.views.verdicts import compared, held_back, memory_words, pilot_words
 from orchestrator.views.words import SIGNS, clean, dollars, one_line, plural, shortened, span, tokens, upstream_note
 
 WIDE = 70
@@ -54,6 +54,7 @@ def verdicts(report: RunReport) -> Iterator[str | None]:
     if report.succeeded and report.status != "running":
         yield held_back(report)
         yield compared(report)
+    yield memory_words(report)
     yield from pilot_words(report)
 
 

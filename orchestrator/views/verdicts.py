@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from orchestrator.events import RunForecast
 from orchestrator.report import RunReport
-from orchestrator.views.words import dollars, plural, span
+from orchestrator.views.words import dollars, plural, size, span
 
 MOST_NAMES = 6
 """Tasks of a chain that are told by name."""
@@ -67,6 +67,15 @@ def held_back(report: RunReport) -> str | None:
         case "rate":
             return "held back by waits between attempts, as for a rate limit"
     return "held back by start-up: processes starting, and time between tasks"
+
+
+def memory_words(report: RunReport) -> str | None:
+    """`memory: 3.9 GB at most, 402 MB an agent; agents waited for it for 0:35`; None when it was not measured."""
+    if not report.peak_memory:
+        return None
+    said = f"memory: {size(report.peak_memory)} at most, {size(report.mean_peak_memory)} an agent"
+    waited = report.memory_awaited_s
+    return f"{said}; agents waited for it for {span(waited)}" if waited else said
 
 
 def is_group(task: str, report: RunReport) -> bool:

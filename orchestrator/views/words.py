@@ -1,6 +1,6 @@
 """Numbers in words for people."""
 
-from orchestrator.events import MessageSent, Published, RunStarted, TaskSpawned, TaskWaits
+from orchestrator.events import MemoryAwaited, MessageSent, Published, RunStarted, TaskSpawned, TaskWaits
 from orchestrator.task import Status
 
 SIGNS = {
@@ -31,6 +31,18 @@ def tokens(number: int) -> str:
     if number < 1_000:
         return str(number)
     return f"{number / 1_000:.1f}k" if number < 999_950 else f"{number / 1_000_000:.2f}M"
+
+
+def size(number: int) -> str:
+    """`640 MB`, `3.9 GB`."""
+    return f"{number / 1e6:.0f} MB" if number < 999_500_000 else f"{number / 1e9:.1f} GB"
+
+
+def awaited(event: MemoryAwaited) -> str:
+    """`waiting for memory: the next agent may need 440 MB, 120 MB are free`; that it is over."""
+    if not event.awaited:
+        return "there is memory again"
+    return f"waiting for memory: the next agent may need {size(event.expected)}, {size(event.free)} are free"
 
 
 def dollars(amount: float) -> str:

@@ -1,8 +1,10 @@
-"""`python -m tests.benchmarks parallel`, `audit`, `scale`, `makespan`, `width` or `quota`."""
+"""`python -m tests.benchmarks NAME`: see `NAMES`."""
 
 import sys
 
-from tests.benchmarks import audit, makespan, parallel, quota, scale, width
+from tests.benchmarks import audit, makespan, memory, parallel, quota, scale, width
+
+NAMES = "parallel|audit|scale|makespan|width|quota|memory"
 
 match sys.argv[1:]:
     case ["parallel"]:
@@ -27,5 +29,9 @@ match sys.argv[1:]:
         quota.main()
     case ["quota", way]:
         quota.child(way)
+    case ["memory"]:
+        memory.main()
+    case ["memory", way]:
+        memory.child(way)
     case _:
-        sys.exit("usage: python -m tests.benchmarks parallel|audit|scale|makespan|width|quota")
+        sys.exit(f"usage: python -m tests.benchmarks {NAMES}")
