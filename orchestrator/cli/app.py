@@ -40,6 +40,12 @@ ViewName = Annotated[
 Rerun = Annotated[
     list[str] | None, typer.Option(metavar="TASK", help="Do this task or loop again; may be given again.")
 ]
+Usd = Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost in all, in US dollars.")]
+Tokens = Annotated[
+    str | None, typer.Option(metavar="N", help="Tokens that the run may take in all, in and out, as 400k or 2M.")
+]
+Turns = Annotated[str | None, typer.Option(metavar="N", help="Model replies that the run may take in all.")]
+Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may take this time, as 30m or 2h.")]
 Concurrent = Annotated[int | None, typer.Option(min=1, max=1000, help="How many agents run at once.")]
 
 
@@ -73,7 +79,10 @@ def run(
     offline: Annotated[bool, typer.Option("--offline", help="Use the embedded offline model; no account.")] = False,
     settings: Settings = None,
     concurrent: Concurrent = None,
-    usd: Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost, in US dollars.")] = None,
+    usd: Usd = None,
+    tokens: Tokens = None,
+    turns: Turns = None,
+    time: Time = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first task that fails.")] = False,
     reuse: Annotated[bool, typer.Option("--reuse", help="Take finished results from any earlier run.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run that takes no earlier result.")] = False,
@@ -89,6 +98,9 @@ def run(
         offline=offline,
         concurrent=concurrent,
         usd=usd,
+        tokens=tokens,
+        turns=turns,
+        time=time,
         fail_fast=fail_fast,
         reuse=reuse,
         fresh=fresh,
@@ -105,13 +117,17 @@ def resume(
     run: RunName = None,
     settings: Settings = None,
     concurrent: Concurrent = None,
-    usd: Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost in all, in US dollars.")] = None,
+    usd: Usd = None,
+    tokens: Tokens = None,
+    turns: Turns = None,
+    time: Time = None,
     rerun: Rerun = None,
     view: ViewName = None,
     json: JsonTarget = None,
 ) -> None:
     """Go on with a run: what has finished is kept, agents that were cut off go on in their sessions."""
-    options = _options(concurrent=concurrent, usd=usd, rerun=tuple(rerun or ()), view=view, json=json)
+    budgets = {"usd": usd, "tokens": tokens, "turns": turns, "time": time}
+    options = _options(concurrent=concurrent, **budgets, rerun=tuple(rerun or ()), view=view, json=json)
     _do("resuming:resume", run, settings or [], options)
 
 

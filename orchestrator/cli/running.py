@@ -23,7 +23,7 @@ from orchestrator.engine.opening import open_run
 from orchestrator.engine.script.run import Run
 from orchestrator.errors import TaskFailed, UsageError, bare_errors
 from orchestrator.plan.loading import LoadedPlan, load_plan
-from orchestrator.plan.model import Agent
+from orchestrator.plan.model import Agent, Limits
 from orchestrator.plan.words import did_you_mean, listed
 from orchestrator.protocols import View
 from orchestrator.report import RunReport
@@ -36,6 +36,8 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGHUP comes when the terminal is closed or the connection drops, unless `nohup` has it ignored."""
 SECRET_PART = re.compile(r"^agents\.[^.]+\.(env|mcp_servers)\b")
 """Settings that may hold secrets."""
+BUDGETS = ("usd", "tokens", "turns", "time")
+PLAIN_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 DOCS = ("*.md", "*.rst", "docs/**/*.md", "docs/**/*.rst")
 
 
@@ -46,6 +48,9 @@ class Options:
     offline: bool = False
     concurrent: int | None = None
     usd: float | None = None
+    tokens: str | None = None
+    turns: str | None = None
+    time: str | None = None
     fail_fast: bool = False
     reuse: bool = False
     fresh: bool = False
@@ -79,8 +84,15 @@ def run(path: str, settings: Sequence[str], options: Options) -> int:
 
 def given_limits(options: Options) -> dict[str, Any]:
     """The limits that the command line names."""
-    limits = {"concurrent": options.concurrent, "usd": options.usd}
-    return {name: value for name, value in limits.items() if value is not None}
+    limits = {name: getattr(options, name) for name in ("concurrent", *BUDGETS)}
+    return {name: to_number(value) for name, value in limits.items() if value is not None}
+
+
+def to_number(value: float | str) -> float | str:
+    """The value as a plan file would have it: digits alone are a number there."""
+    if not isinstance(value, str) or not PLAIN_NUMBER.fullmatch(value):
+        return value
+    return float(value) if "." in value else int(value)
 
 
 def told(overrides: Mapping[str, str], options: Options) -> dict[str, Any]:
@@ -142,11 +154,7 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
     check_target(options.json)
     limits = loaded.plan.limits
     changes = dict(options.arguments.get("limits", {})) | given_limits(options)
-    try:
-        checked = type(limits).model_validate(limits.model_dump() | changes)
-    except ValidationError as error:
-        raise UsageError(f"--usd {options.usd}: {error.errors()[0]['msg']}") from error
-    loaded = replace(loaded, plan=loaded.plan.model_copy(update={"limits": checked}))
+    loaded = replace(loaded, plan=loaded.plan.model_copy(update={"limits": changed(limits, changes)}))
     check_rerun(loaded, options.rerun)
 
     async def work(opened: Run) -> None:
@@ -169,6 +177,16 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
         pilot=options.pilot,
     )
     return carry_out(opening, work, options.json)
+
+
+def changed(limits: Limits, changes: Mapping[str, Any]) -> Limits:
+    """The limits with those in place that were given beside the plan. Raises UsageError for what they cannot be."""
+    try:
+        return Limits.model_validate({**limits.model_dump(), **changes})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0])
+        raise UsageError(f"--{name} {changes.get(name)}: {fault['msg'].removeprefix('Value error, ')}") from error
 
 
 def check_rerun(loaded: LoadedPlan, rerun: Sequence[str]) -> None:

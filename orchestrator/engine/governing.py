@@ -81,8 +81,8 @@ class Governing:
 
     def excuses(self, outcome: Outcome) -> bool:
         """Whether an attempt that ended so is none of the task's own, and is made once more when that can help."""
-        is_cut = outcome is Outcome.BUDGET and not self.governor.budget.is_spent()
-        return is_cut or outcome is Outcome.PUT_OFF or self.governor.regime.waits_after(outcome)
+        cut = self.governor.budget.grants_more_after(outcome)
+        return cut or outcome is Outcome.PUT_OFF or self.governor.regime.waits_after(outcome)
 
     def _rule(self, task: str) -> Ruling:
         return self.governor.rule(self.state.tasks[task])

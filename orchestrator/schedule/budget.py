@@ -127,6 +127,8 @@ class Budget:
         if ledger.settled() >= line or (is_alone and ledger.spent >= line):
             return Refuse(Outcome.BUDGET, self._why_spent(ledger))
         left = ledger.left
+        if self._wanted and task.id not in self._wanted and not is_alone:
+            return Wait("agents that were granted too little of the run's budget go on first")
         if ledger.spent < line and self._need(ledger, task) <= left:
             return GO
         if not is_alone:
@@ -174,6 +176,10 @@ class Budget:
             ledger.settled() + (more_usd if ledger is self._usd else 0.0) >= ledger.limit * self._limits.soft
             for ledger in self._ledgers.values()
         )
+
+    def grants_more_after(self, outcome: Outcome) -> bool:
+        """Whether an attempt that ended so goes on in another one, with more money."""
+        return outcome is Outcome.BUDGET and self._usd is not None and not self.is_spent()
 
     def reckoned_usd(self, task: str) -> float:
         """What the task's attempt at work has cost (USD), told or by what its replies come to."""
@@ -303,7 +309,7 @@ def told_tokens(event: AgentMessage) -> Spent:
 
 
 def _more(ledger: Ledger) -> str:
-    return f"resume it with more, as --{ledger.name} {_number(2 * max(ledger.limit, ledger.spent))}"
+    return f"resume it with more, as --{ledger.name} {_number(2 * max(ledger.limit, ledger.spent), 2)}"
 
 
 def _amount(name: str, amount: float) -> str:
@@ -312,5 +318,5 @@ def _amount(name: str, amount: float) -> str:
     return f"{_number(amount)} {units.get(name, name)}"
 
 
-def _number(amount: float) -> str:
-    return f"{amount:.0f}" if amount >= 1000 else f"{amount:.4g}"
+def _number(amount: float, digits: int = 4) -> str:
+    return f"{amount:.0f}" if amount >= 100 else f"{amount:.{digits}g}"

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from orchestrator.report import RunReport
 from orchestrator.task import Outcome, Result, Status
+from orchestrator.views.costs import costs_table, one_model, out_of_budget, this_time
 from orchestrator.views.listing import Listed, left_out, listed
 from orchestrator.views.verdicts import compared, held_back, pilot_words
 from orchestrator.views.words import SIGNS, clean, dollars, one_line, plural, shortened, span, tokens, upstream_note
@@ -37,11 +38,15 @@ def summary(report: RunReport, width: int) -> RenderableType:
     if hidden := left_out(report, rows):
         parts.append(Text(hidden, style="dim"))
     parts += [Text(totals(report), style="bold"), Text(timing(report))]
+    if table := costs_table(report):
+        parts.append(table)
     parts.extend(Text(said) for said in verdicts(report) if said)
     if report.reused:
         parts.append(Text(taken(report), style="green"))
     if report.status in ENDINGS:
         parts.append(Text(f"{report.status}: {ENDINGS[report.status]}", style="yellow"))
+    if cut := out_of_budget(report):
+        parts.append(Text(cut, style="yellow"))
     parts.extend(Text(failure, style="red") for failure in failures(report))
     parts.extend(Text(note, style="dim") for note in notes(report))
     return Group(*parts)
@@ -132,7 +137,8 @@ def totals(report: RunReport) -> str:
     usage = report.usage
     cached = f" ({usage.cache_read_tokens / usage.all_input_tokens:.0%} cached)" if usage.cache_read_tokens else ""
     spent = f"{tokens(usage.all_input_tokens)} tokens in{cached}, {tokens(usage.output_tokens)} out"
-    return f"{plural(report.tasks, 'task')}: {report.succeeded} ok{others} · {spent} · {dollars(report.cost_usd)}"
+    cost = f"{dollars(report.cost_usd)}{one_model(report)}{this_time(report)}"
+    return f"{plural(report.tasks, 'task')}: {report.succeeded} ok{others} · {spent} · {cost}"
 
 
 def timing(report: RunReport) -> str:
