@@ -71,10 +71,9 @@ class Governing:
         """
         while not isinstance(ruling := self._rule(task), Go | Refuse):
             async with self.lending.lent(task):
+                self._wake()  # the governor may have to look again at a time of its own; once, since that wakes us too
                 while isinstance(self._rule(task), Wait):
-                    changed = self._changed
-                    self._wake()  # the governor may have to look again at a time of its own
-                    await changed.wait()
+                    await self._changed.wait()
         if isinstance(ruling, Go):
             self.reserve(task)
         return ruling

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from orchestrator.events import AgentMessage
+from orchestrator.events import AgentMessage, SessionStarted
 from orchestrator.protocols import CallTool, Emit, no_tools
 from orchestrator.task import Attempt, Outcome, Result, Spent, Usage
 
@@ -13,7 +13,7 @@ MODEL = "m"
 
 @dataclass
 class Spenders:
-    """An Executor. A task replies so often as `replies` says, each for `usd` and a second; a session keeps its count."""
+    """An Executor. A task replies as often as `replies` says, each time for `usd` and a second; sessions keep count."""
 
     replies: dict[str, int]
     usd: float = 0.01
@@ -30,6 +30,7 @@ class Spenders:
         """Replies until the task is done, or the attempt has spent what it may."""
         self.attempts.append(attempt)
         session, usd, replies = attempt.resume or attempt.session_id, 0.0, 0
+        emit(SessionStarted(task=attempt.task, attempt=attempt.number, session_id=session, directory="/", how="fresh"))
         try:
             while self.sessions.get(session, 0) < self.replies.get(attempt.task, 1):
                 await anyio.sleep(1)
