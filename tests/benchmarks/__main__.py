@@ -1,8 +1,8 @@
-"""`python -m tests.benchmarks parallel`, `audit`, `scale` or `makespan`."""
+"""`python -m tests.benchmarks parallel`, `audit`, `scale`, `makespan` or `budget`."""
 
 import sys
 
-from tests.benchmarks import audit, makespan, parallel, scale
+from tests.benchmarks import audit, budget, makespan, parallel, scale
 
 match sys.argv[1:]:
     case ["parallel"]:
@@ -19,5 +19,9 @@ match sys.argv[1:]:
         scale.child(way, shape, count)
     case ["makespan"]:
         makespan.main()
+    case ["budget"]:
+        budget.main()
+    case ["budget", way]:
+        budget.child(way)
     case _:
-        sys.exit("usage: python -m tests.benchmarks parallel|audit|scale|makespan")
+        sys.exit("usage: python -m tests.benchmarks parallel|audit|scale|makespan|budget")
