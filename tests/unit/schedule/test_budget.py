@@ -164,7 +164,7 @@ def test_a_ledger_holds_what_is_not_spent_yet() -> None:
 
 
 def test_prices_by_weight() -> None:
-    """Output counts five times, cache writes 1.25 and reads a tenth; an unknown model is as dear as the dearest known."""
+    """Output counts five times, cache writes 1.25, reads a tenth; an unknown model is as dear as the dearest known."""
     prices = Prices()
     assert prices.reckon("m", Spent(input_tokens=1000)) == 0.0
     prices.learn({"m": Spent(usd=0.003, input_tokens=1000, output_tokens=100), "cheap": Spent(usd=1e-4, **TOKENS)})
