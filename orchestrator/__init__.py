@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from orchestrator.plan.model import Agent, Limits, Plan, Spawn
     from orchestrator.report import RunReport
-    from orchestrator.task import Outcome, Result, Status, Task, Usage, WorkspaceInfo
+    from orchestrator.task import Outcome, Result, Spent, Status, Task, Usage, WorkspaceInfo
     from workspaces import WorkspaceSpec
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Run",
     "RunReport",
     "Spawn",
+    "Spent",
     "Status",
     "Task",
     "TaskFailed",
@@ -69,7 +70,7 @@ _HOMES = {
     "engine.patterns.votes": ("Candidate", "Vote", "majority"),
     "errors": ("Fault", "InternalError", "JournalError", "OrchestratorError", "PlanError", "TaskFailed", "UsageError"),
     "plan.model": ("Agent", "Limits", "Plan", "Spawn"),
-    "task": ("Outcome", "Result", "Status", "Task", "Usage", "WorkspaceInfo", "WorkspaceSpec"),
+    "task": ("Outcome", "Result", "Spent", "Status", "Task", "Usage", "WorkspaceInfo", "WorkspaceSpec"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

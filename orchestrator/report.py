@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.bottleneck import Judgement, Ran, judge, ran_of
 from orchestrator.events import RunForecast
 from orchestrator.state import GROUPS, RunState, TaskState
-from orchestrator.task import Outcome, Result, Status, Usage
+from orchestrator.task import Outcome, Result, Spent, Status, Usage
 from orchestrator.tree import NONE, Tally, tallies, walk
 
 
@@ -78,6 +78,14 @@ class RunReport:
     """The script that opened the run, when one did."""
     spent_usd: float = 0.0
     """US dollars that all attempts of this run have cost, as the CLI reckons them."""
+    earlier_usd: float = 0.0
+    """What of that it had cost before it was last gone on with."""
+    by_agent: Mapping[str, Spent] = field(default_factory=dict)
+    """What ended attempts have cost by agent, the dearest first; empty: the run's own agent. Over all starts."""
+    by_model: Mapping[str, Spent] = field(default_factory=dict)
+    """The same by model; empty: no model was told."""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """As a plan file has them."""
     beside: str | None = None
     """A run of the same plan or script that another process was driving when this one began."""
     tree: Mapping[str, Standing] = field(default_factory=dict)
@@ -218,6 +226,8 @@ class RunReport:
                 "input_tokens": self.usage.all_input_tokens,
                 "cached_input_tokens": self.usage.cache_read_tokens,
                 "output_tokens": self.usage.output_tokens,
+                "by_agent": {agent: spent_json(spent) for agent, spent in self.by_agent.items()},
+                "by_model": {model: spent_json(spent) for model, spent in self.by_model.items()},
                 "wall_s": round(self.wall_s, 3),
                 "sum_s": round(self.sum_s, 3),
                 "speedup": round(self.speedup, 2),
@@ -291,6 +301,10 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         plan=begun.plan if begun else None,
         script=begun.script if begun else None,
         spent_usd=state.cost_usd,
+        earlier_usd=begun.spent_usd if begun else 0.0,
+        by_agent=spent_by(state, 0),
+        by_model=spent_by(state, 1),
+        limits=begun.limits if begun else {},
         beside=begun.beside if begun else None,
         concurrent=state.widest,
         began_with=begun.concurrent if begun else 1,
@@ -314,6 +328,25 @@ def mean_peak(state: RunState) -> int:
     """Bytes of an agent's processes at their peak, on average over the tasks of which they were measured."""
     peaks = [task.peak_memory for task in state.tasks.values() if task.peak_memory]
     return round(sum(peaks) / len(peaks)) if peaks else 0
+
+
+def spent_by(state: RunState, which: int) -> dict[str, Spent]:
+    """What ended attempts have cost by agent (0) or model (1), the dearest first."""
+    sums: dict[str, Spent] = {}
+    for names, spent in state.spent_by.items():
+        sums[names[which]] = sums.get(names[which], Spent()) + spent
+    return dict(sorted(sums.items(), key=lambda each: (-each[1].usd, each[0])))
+
+
+def spent_json(spent: Spent) -> dict[str, float]:
+    """As the totals tell it."""
+    usage = spent.usage
+    return {
+        "cost_usd": round(spent.usd, 6),
+        "input_tokens": usage.all_input_tokens,
+        "cached_input_tokens": usage.cache_read_tokens,
+        "output_tokens": usage.output_tokens,
+    }
 
 
 def _forecast(state: RunState, until: float) -> Forecast | None:

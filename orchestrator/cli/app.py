@@ -44,6 +44,12 @@ Memory = Annotated[
     str | None,
     typer.Option(metavar="80%|4GB", help="How much of the machine's memory may be used, or how much by the agents."),
 ]
+Usd = Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost in all, in US dollars.")]
+Tokens = Annotated[
+    str | None, typer.Option(metavar="N", help="Tokens that the run may take in all, in and out, as 400k or 2M.")
+]
+Turns = Annotated[str | None, typer.Option(metavar="N", help="Model replies that the run may take in all.")]
+Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may take this time, as 30m or 2h.")]
 
 
 def read_concurrent(given: Any) -> Any:
@@ -94,8 +100,11 @@ def run(
     ] = False,
     settings: Settings = None,
     concurrent: Concurrent = None,
-    usd: Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost, in US dollars.")] = None,
     memory: Memory = None,
+    usd: Usd = None,
+    tokens: Tokens = None,
+    turns: Turns = None,
+    time: Time = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first task that fails.")] = False,
     reuse: Annotated[bool, typer.Option("--reuse", help="Take finished results from any earlier run.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run that takes no earlier result.")] = False,
@@ -113,6 +122,9 @@ def run(
         concurrent=concurrent,
         usd=usd,
         memory=memory,
+        tokens=tokens,
+        turns=turns,
+        time=time,
         fail_fast=fail_fast,
         reuse=reuse,
         fresh=fresh,
@@ -129,14 +141,18 @@ def resume(
     run: RunName = None,
     settings: Settings = None,
     concurrent: Concurrent = None,
-    usd: Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost in all, in US dollars.")] = None,
     memory: Memory = None,
+    usd: Usd = None,
+    tokens: Tokens = None,
+    turns: Turns = None,
+    time: Time = None,
     rerun: Rerun = None,
     view: ViewName = None,
     json: JsonTarget = None,
 ) -> None:
     """Go on with a run: what has finished is kept, agents that were cut off go on in their sessions."""
-    options = _options(concurrent=concurrent, usd=usd, memory=memory, rerun=tuple(rerun or ()), view=view, json=json)
+    limits = {"concurrent": concurrent, "memory": memory, "usd": usd, "tokens": tokens, "turns": turns, "time": time}
+    options = _options(**limits, rerun=tuple(rerun or ()), view=view, json=json)
     _do("resuming:resume", run, settings or [], options)
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 from orchestrator.cli.wanted import below
 from orchestrator.report import RunReport, Standing
 from orchestrator.task import Result, Status
+from orchestrator.views.costs import models_words
 from orchestrator.views.words import SIGNS, clean, dollars, plural, size, span, tokens
 
 Parts = Mapping[str, Standing]
@@ -92,6 +93,7 @@ def result_facts(result: Result) -> dict[str, Any]:
         "attempts": result.attempts and f"{result.attempts}, {span(result.duration)}, {plural(result.turns, 'turn')}",
         "tokens": result.attempts and f"{spent}, {tokens(usage.output_tokens)} out",
         "cost": result.attempts and dollars(result.cost_usd),
+        "models": models_words(result.models),
         "session": result.session_id,
         "workspace": result.workspace and f"{result.workspace.kind} {result.workspace.path}",
         "branch": result.workspace and result.workspace.branch,

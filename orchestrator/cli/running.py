@@ -24,7 +24,7 @@ from orchestrator.engine.script.run import Run
 from orchestrator.errors import TaskFailed, UsageError, bare_errors
 from orchestrator.plan.amounts import Concurrent
 from orchestrator.plan.loading import LoadedPlan, load_plan
-from orchestrator.plan.model import Agent
+from orchestrator.plan.model import Agent, Limits
 from orchestrator.plan.words import did_you_mean, listed
 from orchestrator.protocols import View
 from orchestrator.report import RunReport
@@ -37,6 +37,8 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGHUP comes when the terminal is closed or the connection drops, unless `nohup` has it ignored."""
 SECRET_PART = re.compile(r"^agents\.[^.]+\.(env|mcp_servers)\b")
 """Settings that may hold secrets."""
+BUDGETS = ("usd", "tokens", "turns", "time")
+PLAIN_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 DOCS = ("*.md", "*.rst", "docs/**/*.md", "docs/**/*.rst")
 
 
@@ -51,6 +53,9 @@ class Options:
     usd: float | None = None
     memory: str | None = None
     """How much may be used for another agent to be started, as `80%` or `4GB`."""
+    tokens: str | None = None
+    turns: str | None = None
+    time: str | None = None
     fail_fast: bool = False
     reuse: bool = False
     fresh: bool = False
@@ -91,8 +96,15 @@ def run(path: str, settings: Sequence[str], options: Options) -> int:
 
 def given_limits(options: Options) -> dict[str, Any]:
     """The limits that the command line names."""
-    limits = {"concurrent": options.concurrent, "usd": options.usd, "memory": options.memory}
-    return {name: value for name, value in limits.items() if value is not None}
+    limits = {name: getattr(options, name) for name in ("concurrent", "memory", *BUDGETS)}
+    return {name: to_number(value) for name, value in limits.items() if value is not None}
+
+
+def to_number(value: float | str) -> float | str:
+    """The value as a plan file would have it: digits alone are a number there."""
+    if not isinstance(value, str) or not PLAIN_NUMBER.fullmatch(value):
+        return value
+    return float(value) if "." in value else int(value)
 
 
 def told(overrides: Mapping[str, str], options: Options) -> dict[str, Any]:
@@ -154,11 +166,7 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
     check_target(options.json)
     limits = loaded.plan.limits
     changes = dict(options.arguments.get("limits", {})) | given_limits(options)
-    try:
-        checked = type(limits).model_validate(limits.model_dump() | changes)
-    except ValidationError as error:
-        raise UsageError(wrong_limit(error)) from error
-    loaded = replace(loaded, plan=loaded.plan.model_copy(update={"limits": checked}))
+    loaded = replace(loaded, plan=loaded.plan.model_copy(update={"limits": changed(limits, changes)}))
     check_rerun(loaded, options.rerun)
 
     async def work(opened: Run) -> None:
@@ -183,10 +191,14 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
     return carry_out(opening, work, options.json)
 
 
-def wrong_limit(error: ValidationError) -> str:
-    """Says what is wrong with a limit of the command line, by its option."""
-    wrong = error.errors()[0]
-    return f"--{wrong['loc'][0]} {wrong['input']}: {wrong['msg'].removeprefix('Value error, ')}"
+def changed(limits: Limits, changes: Mapping[str, Any]) -> Limits:
+    """The limits with those in place that were given beside the plan. Raises UsageError for what they cannot be."""
+    try:
+        return Limits.model_validate({**limits.model_dump(), **changes})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0])
+        raise UsageError(f"--{name} {changes.get(name)}: {fault['msg'].removeprefix('Value error, ')}") from error
 
 
 def check_rerun(loaded: LoadedPlan, rerun: Sequence[str]) -> None:

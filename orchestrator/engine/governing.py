@@ -86,7 +86,7 @@ class Governing:
 
     def excuses(self, task: str, outcome: Outcome) -> bool:
         """Whether an attempt that ended so is none of the task's own, and is made once more when that can help."""
-        is_cut = outcome is Outcome.BUDGET and not self.governor.budget.is_spent()
+        is_cut = self.governor.budget.grants_more_after(outcome)
         return is_cut or outcome is Outcome.PUT_OFF or self.governor.regime.waits_after(task, outcome)
 
     def rule(self, task: TaskState) -> Ruling:

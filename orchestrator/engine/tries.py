@@ -52,6 +52,8 @@ class Tries:
     """Of the attempts at work, by task."""
     broken: dict[str, Result] = field(default_factory=dict)
     """What attempts that were broken off come to, by task."""
+    cut: dict[str, float] = field(default_factory=dict)
+    """US dollars that attempts have cost which the run's budget has cut, by task."""
     words: dict[str, str] = field(default_factory=dict)
     """What the agents at work said last, by task."""
 
@@ -114,7 +116,7 @@ class Tries:
         last = parsed(step, await self._execute(attempt))
         if last.usage == Usage():
             last = replace(last, usage=live_usage(task) - before)
-        last = capped(last, attempt, step)
+        last = capped(last, attempt, self._own_usd(task.id, step))
         words = self.words.pop(task.id, "")
         return replace(
             last,
@@ -180,14 +182,15 @@ class Tries:
         return continued(again, last.session_id, step)
 
     def _agent_after(self, step: Ask, last: Result) -> Agent:
-        """The step's agent; what one that the run's budget has cut may still spend by its own options is what is left.
+        """The step's agent, for another attempt; what it may spend by its own options is what others have left."""
+        if last.outcome is Outcome.BUDGET:
+            self.cut[last.task] = self.cut.get(last.task, 0.0) + last.cost_usd
+        return step.agent.model_copy(update={"usd": self._own_usd(last.task, step)})
 
-        The CLI counts each process by itself.
-        """
+    def _own_usd(self, task: str, step: Ask) -> float | None:
+        """What the agent may spend by its own options: the CLI counts each process by itself."""
         own = step.agent.usd
-        if own is None or last.outcome is not Outcome.BUDGET:
-            return step.agent
-        return step.agent.model_copy(update={"usd": max(own - self.totals[last.task].cost_usd, LEAST_USD)})
+        return None if own is None else max(own - self.cut.get(task, 0.0), LEAST_USD)
 
     def cut_short(self, task: str) -> Result:
         """The result of a task that is cancelled at work, with what its attempts and their messages have told."""
@@ -228,12 +231,12 @@ class Tries:
         )
 
 
-def capped(last: Result, attempt: Attempt, step: Ask) -> Result:
+def capped(last: Result, attempt: Attempt, own: float | None) -> Result:
     """The result of an agent that has spent what it was granted of the run's budget, which is less than its own limit.
 
     One that has spent nothing is left as it is: to grant it as much again would be of no use.
     """
-    own, granted = step.agent.usd, attempt.agent.usd
+    granted = attempt.agent.usd
     if last.outcome is not Outcome.MAX_USD or not last.cost_usd or granted is None or (own and own <= granted):
         return last
     return replace(last, outcome=Outcome.BUDGET, error=f"it has spent the {granted:.4g} USD that the run had for it")

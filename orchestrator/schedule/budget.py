@@ -122,11 +122,13 @@ class Budget:
         return next((ruling for ruling in rulings if ruling is not GO), GO)
 
     def _rule(self, ledger: Ledger, task: TaskState) -> Ruling:
-        is_alone = len(self._busy) <= (task.id in self._busy)
+        is_alone = self._is_alone(task)
         line = ledger.limit * self._limits.soft
         if ledger.settled() >= line or (is_alone and ledger.spent >= line):
             return Refuse(Outcome.BUDGET, self._why_spent(ledger))
-        left = ledger.left
+        left = self._room(ledger, task)
+        if self._wanted and task.id not in self._wanted and not is_alone:
+            return Wait("agents that were granted too little of the run's budget go on first")
         if ledger.spent < line and self._need(ledger, task) <= left:
             return GO
         if not is_alone:
@@ -141,7 +143,7 @@ class Budget:
         for ledger in self._ledgers.values():
             need = self._need(ledger, task)
             share = self._share(ledger) if ledger is self._usd else 0.0
-            ledger.claim(task.id, max(min(max(need, share), ledger.left), 0.0))
+            ledger.claim(task.id, max(min(max(need, share), self._room(ledger, task)), 0.0))
         if self._ledgers:
             self._set_busy(task.id, busy=True)
 
@@ -174,6 +176,10 @@ class Budget:
             ledger.settled() + (more_usd if ledger is self._usd else 0.0) >= ledger.limit * self._limits.soft
             for ledger in self._ledgers.values()
         )
+
+    def grants_more_after(self, outcome: Outcome) -> bool:
+        """Whether an attempt that ended so goes on in another one, with more money."""
+        return outcome is Outcome.BUDGET and self._usd is not None and not self.is_spent()
 
     def reckoned_usd(self, task: str) -> float:
         """What the task's attempt at work has cost (USD), told or by what its replies come to."""
@@ -256,6 +262,14 @@ class Budget:
         is_fixed = self._limits.concurrent != "auto"
         return ledger.left / (max(width - len(self._busy), 1) if is_fixed else 2 * max(width, 1))
 
+    def _room(self, ledger: Ledger, task: TaskState) -> float:
+        """What there is for the task; with half of what is held for others, where all of these wait, maybe for it."""
+        return ledger.left + (ledger.held / 2 if self._is_alone(task) else 0.0)
+
+    def _is_alone(self, task: TaskState) -> bool:
+        """Whether no other task is sure to give anything back."""
+        return len(self._busy) <= (task.id in self._busy)
+
     def _set_busy(self, task: str, *, busy: bool) -> None:
         if busy and any(ledger.claim_of(task) is not None for ledger in self._ledgers.values()):
             self._busy.add(task)
@@ -303,7 +317,7 @@ def told_tokens(event: AgentMessage) -> Spent:
 
 
 def _more(ledger: Ledger) -> str:
-    return f"resume it with more, as --{ledger.name} {_number(2 * max(ledger.limit, ledger.spent))}"
+    return f"resume it with more, as --{ledger.name} {_number(2 * max(ledger.limit, ledger.spent), 2)}"
 
 
 def _amount(name: str, amount: float) -> str:
@@ -312,5 +326,5 @@ def _amount(name: str, amount: float) -> str:
     return f"{_number(amount)} {units.get(name, name)}"
 
 
-def _number(amount: float) -> str:
-    return f"{amount:.0f}" if amount >= 1000 else f"{amount:.4g}"
+def _number(amount: float, digits: int = 4) -> str:
+    return f"{amount:.0f}" if amount >= 100 else f"{amount:.{digits}g}"

@@ -12,6 +12,7 @@ from rich.text import Text
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Status
 from orchestrator.tree import NONE, Tally, is_nested, tallies
+from orchestrator.views.costs import budget_words
 from orchestrator.views.outline import Line, flat, outline
 from orchestrator.views.regimes import regime_line
 from orchestrator.views.words import SIGNS, clean, clock, dollars, going_on, one_line, plural, size, tokens
@@ -64,9 +65,9 @@ def header(state: RunState, run: str, now: float) -> RenderableType:
     width = f" · {state.width} at once" if begun else ""
     again = f" · {words}" if begun and (words := going_on(begun)) else ""
     expected = f" · forecast {clock(state.forecast.wall_s)}" if state.forecast else ""
-    line.add_row(
-        Text.assemble((run, "bold"), about, width, memory(state), again, expected), clock(now - state.started_at)
-    )
+    budget = f" · {words}" if (words := budget_words(state, now)) else ""
+    told = Text.assemble((run, "bold"), about, width, budget, memory(state), again, expected)
+    line.add_row(told, clock(now - state.started_at))
     return line
 
 

@@ -8,6 +8,7 @@ from typing import TextIO
 from orchestrator.events import (
     AttemptFinished,
     AttemptStarted,
+    BudgetReached,
     CheckFinished,
     Event,
     MemoryAwaited,
@@ -26,6 +27,7 @@ from orchestrator.events import (
 )
 from orchestrator.state import RunState
 from orchestrator.task import Outcome, Status
+from orchestrator.views.costs import reached_words
 from orchestrator.views.regimes import governed_words
 from orchestrator.views.verdicts import forecast_words
 from orchestrator.views.words import awaited, dollars, going_on, one_line, plural, span, spoken, verdict
@@ -78,6 +80,8 @@ def line(event: Event, state: RunState, run: str) -> str | None:
             text = forecast_words(event, begun.concurrent if begun else 1, begun.pilot if begun else None)
         case TaskSpawned() | TaskWaits() | MessageSent() | Published():
             text = f"{event.task}: {spoken(event)}"
+        case BudgetReached():
+            text = f"run {run}: {reached_words(event)}"
         case RunFinished():
             text = f"run {run}: {event.status} after {span(event.wall)}"
         case _:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from orchestrator.report import RunReport
 from orchestrator.task import Outcome, Result, Status
+from orchestrator.views.costs import costs_table, one_model, out_of_budget, this_time
 from orchestrator.views.listing import Listed, left_out, listed
 from orchestrator.views.regimes import governed, stopped
 from orchestrator.views.verdicts import compared, held_back, memory_words, pilot_words
@@ -38,12 +39,16 @@ def summary(report: RunReport, width: int) -> RenderableType:
     if hidden := left_out(report, rows):
         parts.append(Text(hidden, style="dim"))
     parts += [Text(totals(report), style="bold"), Text(timing(report))]
+    if table := costs_table(report):
+        parts.append(table)
     parts.extend(Text(said) for said in verdicts(report) if said)
     parts.extend(Text(said, style="yellow") for said in (governed(report), stopped(report)) if said)
     if report.reused:
         parts.append(Text(taken(report), style="green"))
     if report.status in ENDINGS:
         parts.append(Text(f"{report.status}: {ENDINGS[report.status]}", style="yellow"))
+    if cut := out_of_budget(report):
+        parts.append(Text(cut, style="yellow"))
     parts.extend(Text(failure, style="red") for failure in failures(report))
     parts.extend(Text(note, style="dim") for note in notes(report))
     return Group(*parts)
@@ -135,7 +140,8 @@ def totals(report: RunReport) -> str:
     usage = report.usage
     cached = f" ({usage.cache_read_tokens / usage.all_input_tokens:.0%} cached)" if usage.cache_read_tokens else ""
     spent = f"{tokens(usage.all_input_tokens)} tokens in{cached}, {tokens(usage.output_tokens)} out"
-    return f"{plural(report.tasks, 'task')}: {report.succeeded} ok{others} · {spent} · {dollars(report.cost_usd)}"
+    cost = f"{dollars(report.cost_usd)}{one_model(report)}{this_time(report)}"
+    return f"{plural(report.tasks, 'task')}: {report.succeeded} ok{others} · {spent} · {cost}"
 
 
 def timing(report: RunReport) -> str:

@@ -2,9 +2,9 @@
 
 import sys
 
-from tests.benchmarks import audit, makespan, memory, parallel, quota, scale, width
+from tests.benchmarks import audit, budget, makespan, memory, parallel, quota, scale, width
 
-NAMES = "parallel|audit|scale|makespan|width|quota|memory"
+NAMES = "parallel|audit|scale|makespan|width|quota|memory|budget"
 
 match sys.argv[1:]:
     case ["parallel"]:
@@ -33,5 +33,9 @@ match sys.argv[1:]:
         memory.main()
     case ["memory", way]:
         memory.child(way)
+    case ["budget"]:
+        budget.main()
+    case ["budget", way]:
+        budget.child(way)
     case _:
         sys.exit(f"usage: python -m tests.benchmarks {NAMES}")

@@ -24,6 +24,7 @@ NAMES = [
     "Run",
     "RunReport",
     "Spawn",
+    "Spent",
     "Status",
     "Task",
     "TaskFailed",

@@ -323,8 +323,8 @@ async def test_an_agent_that_is_cancelled_while_it_waits() -> None:
 
 async def test_a_budget_that_is_spent() -> None:
     """A worker that the budget leaves no money for is told as such, and the run is not complete."""
-    story = stage(2, boss=spawning(["x"]), first=Reply(cost_usd=0.02, seconds=0.1))
-    story.limits = Limits(concurrent=2, usd=0.01)
+    story = stage(2, boss=spawning(["x"]), first=Reply(cost_usd=0.006, seconds=0.1))
+    story.limits = Limits(concurrent=2, usd=0.01, soft=0.5)
     async with story.open() as run:
         add(run, "boss", SPAWNS)
         add(run, "first")

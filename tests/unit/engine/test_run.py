@@ -199,7 +199,7 @@ async def test_a_spent_budget_stops_launches() -> None:
     async with stage.open() as run:
         results = await run.map("{}", range(5))
     assert [result.outcome for result in results] == [Outcome.OK, Outcome.OK, *[Outcome.BUDGET] * 3]
-    assert results[-1].error == "the run's budget of 1 USD is spent"
+    assert results[-1].error == "the run's budget of 1 USD is spent (1 USD so far): resume it with more, as --usd 2"
     assert len(stage.executor.attempts) == 2
     assert run.report().status == "failed"
 

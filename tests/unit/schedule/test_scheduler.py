@@ -194,8 +194,8 @@ def test_a_spent_budget_skips_what_has_not_started() -> None:
     made = decisions(state, usd=1.0)
     assert starts(made) == ["file"]
     assert {each.task.id: each.reason for each in made if isinstance(each, Skip)} == {
-        "b": "the run's budget of 1 USD is spent",
-        "c": "the run's budget of 1 USD is spent",
+        "b": "the run's budget of 1 USD is spent (1 USD so far): resume it with more, as --usd 2",
+        "c": "the run's budget of 1 USD is spent (1 USD so far): resume it with more, as --usd 2",
     }
 
 
