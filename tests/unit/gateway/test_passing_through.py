@@ -277,7 +277,8 @@ async def test_the_users_account_is_left_alone(through: Through) -> None:
     """The environment that agents get has the gateway's address, and blanks nothing of the user's."""
     async with through(fixed(b"{}")) as (_, upstream):
         assert upstream.account
-        assert set(upstream.env) == {"ANTHROPIC_BASE_URL", "NO_PROXY", "no_proxy"}
+        waits = {"API_TIMEOUT_MS", "BUN_CONFIG_HTTP_IDLE_TIMEOUT"}
+        assert set(upstream.env) == {"ANTHROPIC_BASE_URL", "NO_PROXY", "no_proxy", *waits}
 
 
 @pytest.mark.parametrize("name", ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "ANTHROPIC_UNIX_SOCKET"])
