@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.bottleneck import Judgement, Ran, judge, ran_of
 from orchestrator.events import RunForecast
-from orchestrator.state import GROUPS, RunState, TaskState
+from orchestrator.state import GROUPS, Calls, RunState, TaskState
 from orchestrator.task import Outcome, Result, Status, Usage
 from orchestrator.tree import NONE, Tally, tallies, walk
 
@@ -88,6 +88,10 @@ class RunReport:
     """How many items each loop took, where that was not all."""
     forecast: Forecast | None = None
     """The last one; None when nothing was known from earlier runs."""
+    calls: Calls = field(default_factory=Calls)
+    """Its API requests, where the gateway metered them."""
+    task_calls: Mapping[str, Calls] = field(default_factory=dict)
+    """The same by task."""
     ran: Sequence[Ran] = ()
     """What each task took that this run did itself, since it was last started."""
 
@@ -207,6 +211,7 @@ class RunReport:
                 "critical_path": list(self.critical_path),
                 "bound_s": round(self.bound_s, 3),
                 "held_back": self.held_back,
+                "api": self.calls.to_json() if self.calls.requests else None,
             },
         }
 
@@ -268,6 +273,8 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         complete=ended.complete if ended else True,
         pilot=begun.pilot if begun else None,
         forecast=_forecast(state, now if alive and not ended else state.last_at),
+        calls=state.calls,
+        task_calls={task.id: task.calls for task in state.tasks.values() if task.calls},
         ran=ran_of(state),
     )
 

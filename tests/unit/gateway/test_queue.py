@@ -36,6 +36,7 @@ class Gone:
     async def ask(self, session: str, name: str | None = None, **how: Any) -> None:
         sent = await self._queue.turn(session, how.pop("need", NEED), **how)
         self._queue.pacing.went_well(sent)
+        self._queue.pump()
         self.order.append(name or session)
         self.times.append(asyncio.get_running_loop().time())
 
