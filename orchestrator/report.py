@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.bottleneck import Judgement, Ran, judge, ran_of
 from orchestrator.events import RunForecast
-from orchestrator.state import GROUPS, RunState, TaskState
+from orchestrator.state import GROUPS, Calls, RunState, TaskState
 from orchestrator.task import Outcome, Result, Spent, Status, Usage
 from orchestrator.tree import NONE, Tally, tallies, walk
 
@@ -116,6 +116,10 @@ class RunReport:
     """Bytes that an agent's processes used at their peak, on average over the tasks."""
     memory_awaited_s: float = 0.0
     """Seconds in which agents waited for memory, though there were places for them."""
+    calls: Calls = field(default_factory=Calls)
+    """Its API requests, where the gateway metered them."""
+    task_calls: Mapping[str, Calls] = field(default_factory=dict)
+    """The same by task."""
     ran: Sequence[Ran] = ()
     """What each task took that this run did itself, since it was last started."""
 
@@ -245,6 +249,7 @@ class RunReport:
                 "peak_memory": self.peak_memory,
                 "mean_peak_memory": self.mean_peak_memory,
                 "memory_awaited_s": round(self.memory_awaited_s, 3),
+                "api": self.calls.to_json() if self.calls.requests else None,
             },
         }
 
@@ -316,6 +321,8 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         complete=ended.complete if ended else True,
         pilot=begun.pilot if begun else None,
         forecast=_forecast(state, now if alive and not ended else state.last_at),
+        calls=state.calls,
+        task_calls={task.id: task.calls for task in state.tasks.values() if task.calls},
         ran=ran_of(state),
         peak_memory=state.peak_memory,
         mean_peak_memory=mean_peak(state),

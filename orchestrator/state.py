@@ -40,10 +40,57 @@ from orchestrator.task import Outcome, Spent, Status, WorkspaceInfo
 FINISHED = frozenset({Status.DONE, Status.FAILED, Status.SKIPPED, Status.CANCELLED})
 GROUPS = frozenset({"loop", "pipeline", "vote", "plan", "group"})
 """Kinds of task that stand for others, their parts."""
-TOO_MANY = 429
-"""The HTTP status of a request that is over the API's limits."""
 FREE_KINDS = GROUPS | {"write", "call"}
 """Kinds of task that run no agent, and so take none of the run's places."""
+
+
+@dataclass(slots=True)
+class Calls:
+    """API requests that the gateway has metered, summed up."""
+
+    requests: int = 0
+    """With those that it had to send again."""
+    refused: int = 0
+    """How many of them were answered by 429."""
+    answered: int = 0
+    """How many were asked for, however often they were sent."""
+    queued_s: float = 0.0
+    """Seconds in the gateway's queue."""
+    begun: int = 0
+    """How many brought content."""
+    first_token_s: float = 0.0
+    """Seconds until that began."""
+    seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    def add(self, event: RequestAnswered) -> None:
+        self.requests += 1 + event.retries
+        self.refused += event.refused
+        self.answered += 1
+        self.queued_s += event.queued_s
+        self.begun += event.first_token_s is not None
+        self.first_token_s += event.first_token_s or 0.0
+        self.seconds += event.seconds
+        self.input_tokens += event.input_tokens
+        self.output_tokens += event.output_tokens
+        self.cache_read_tokens += event.cache_read_tokens
+        self.cache_write_tokens += event.cache_write_tokens
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints of it."""
+        return {
+            "requests": self.requests,
+            "refused": self.refused,
+            "mean_queued_s": round(self.queued_s / max(self.answered, 1), 3),
+            "mean_first_token_s": round(self.first_token_s / self.begun, 3) if self.begun else None,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cache_read_tokens": self.cache_read_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
+        }
 
 
 @dataclass(slots=True, eq=False)
@@ -94,6 +141,8 @@ class TaskState:
     memory: int = 0
     """Bytes that its processes use now."""
     peak_memory: int = 0
+    calls: Calls | None = None
+    """Its API requests; None where the gateway has seen none."""
     session_id: str | None = None
     in_session: bool = False
     """Whether the attempt's session has begun."""
@@ -182,12 +231,6 @@ class RunState:
     """Until when the gateway sends nothing (Unix time, s)."""
     signals: Counter[str] = field(default_factory=Counter)
     """What the API said about how much it takes, by kind."""
-    requests: int = 0
-    """Requests that the gateway has passed on."""
-    refused_requests: int = 0
-    """How many of them were answered by 429."""
-    queued_s: float = 0.0
-    """Seconds that requests waited in the gateway's queue, summed."""
     memory: int = 0
     """Bytes that the processes of all agents use now."""
     peak_memory: int = 0
@@ -197,6 +240,8 @@ class RunState:
     memory_awaited_since: float = 0.0
     memory_awaited_s: float = 0.0
     """Seconds in which agents waited for memory, summed over all times but the one that lasts."""
+    calls: Calls = field(default_factory=Calls)
+    """API requests that the gateway has metered."""
     forecast: RunForecast | None = None
     """The last one."""
     forecast_at: float = 0.0
@@ -327,9 +372,10 @@ class RunState:
         self.signals[event.signal] += 1
 
     def _request_answered(self, event: RequestAnswered, at: float) -> None:
-        self.requests += 1 + event.retries
-        self.refused_requests += event.retries + (event.status == TOO_MANY)
-        self.queued_s += event.queued_s
+        self.calls.add(event)
+        if (task := self.tasks.get(event.task)) is not None:
+            task.calls = task.calls or Calls()
+            task.calls.add(event)
 
     def _api_paused(self, event: ApiPaused, at: float) -> None:
         self.paused_until = event.until

@@ -15,7 +15,7 @@ from orchestrator.tree import NONE, Tally, is_nested, tallies
 from orchestrator.views.costs import budget_words
 from orchestrator.views.outline import Line, flat, outline
 from orchestrator.views.regimes import regime_line
-from orchestrator.views.words import SIGNS, clean, clock, dollars, going_on, one_line, plural, size, tokens
+from orchestrator.views.words import SIGNS, clean, clock, dollars, going_on, one_line, plural, size, span, tokens
 
 WIDE = 80
 """Columns from which turns, tokens and cost have room."""
@@ -66,7 +66,8 @@ def header(state: RunState, run: str, now: float) -> RenderableType:
     again = f" · {words}" if begun and (words := going_on(begun)) else ""
     expected = f" · forecast {clock(state.forecast.wall_s)}" if state.forecast else ""
     budget = f" · {words}" if (words := budget_words(state, now)) else ""
-    told = Text.assemble((run, "bold"), about, width, budget, memory(state), again, expected)
+    paused = f" · API paused {span(state.paused_until - now)}" if state.paused_until > now else ""
+    told = Text.assemble((run, "bold"), about, width, (paused, "yellow"), budget, memory(state), again, expected)
     line.add_row(told, clock(now - state.started_at))
     return line
 

@@ -12,7 +12,7 @@ from orchestrator.task import Outcome, Result, Status
 from orchestrator.views.costs import costs_table, one_model, out_of_budget, this_time
 from orchestrator.views.listing import Listed, left_out, listed
 from orchestrator.views.regimes import governed, stopped
-from orchestrator.views.verdicts import compared, held_back, memory_words, pilot_words
+from orchestrator.views.verdicts import api_words, compared, held_back, memory_words, pilot_words
 from orchestrator.views.words import SIGNS, clean, dollars, one_line, plural, shortened, span, tokens, upstream_note
 
 WIDE = 70
@@ -43,6 +43,8 @@ def summary(report: RunReport, width: int) -> RenderableType:
         parts.append(table)
     parts.extend(Text(said) for said in verdicts(report) if said)
     parts.extend(Text(said, style="yellow") for said in (governed(report), stopped(report)) if said)
+    if (said := api_words(report.calls)) and (report.upstream is None or report.calls.refused):
+        parts.append(Text(f"API: {said}"))
     if report.reused:
         parts.append(Text(taken(report), style="green"))
     if report.status in ENDINGS:

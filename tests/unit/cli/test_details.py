@@ -1,7 +1,10 @@
 """A task of a run, or a group with its parts, whole."""
 
+from dataclasses import replace
+
 from orchestrator.cli.details import details_of, task_json
 from orchestrator.report import RunReport, Standing
+from orchestrator.state import Calls
 from orchestrator.task import Outcome, Result, Status
 
 
@@ -91,3 +94,12 @@ def test_a_beginning() -> None:
     assert task_json("x", report()) == {
         "id": "x", "status": None, "parts": [{"id": "x.a", "kind": "agent", "status": "running"}]
     }  # fmt: skip
+
+
+def test_a_tasks_api_requests() -> None:
+    """What the gateway metered of a task is told with it, in a line and as data."""
+    calls = Calls(requests=2, answered=2, begun=2, first_token_s=1.0, input_tokens=30)
+    told = replace(report(), task_calls={"plan.ask": calls})
+    assert "API       2 requests, 0.0 % answered 429, first token after 0.5 s" in details_of("plan.ask", told).plain
+    assert task_json("plan.ask", told)["api"]["input_tokens"] == 30
+    assert "api" not in task_json("plan.ask", report())

@@ -5,7 +5,7 @@ import re
 import pytest
 from drawing import BEGUN, RUN, STEERING, Story, begun, controls, drawn, plain, widest
 
-from orchestrator.events import AttemptFinished, RunStarted
+from orchestrator.events import ApiPaused, AttemptFinished, RunStarted
 from orchestrator.state import RunState
 from orchestrator.task import Outcome
 from orchestrator.views.frame import Room, picture, seconds_left
@@ -90,6 +90,13 @@ def test_waiting_for_another_attempt() -> None:
     story = Story().tasks(["a"]).start("a", doing="x")
     story.add(AttemptFinished(task="a", attempt=1, outcome="overloaded", error="no", retry_in=30.0), at=2)
     assert "again in 30 s (overloaded)" in lines_of(story)[1]
+
+
+def test_a_pause_of_the_gateway_is_in_the_header() -> None:
+    """As long as no request is sent the header says for how long still, and not after that."""
+    story = Story().tasks(["a"]).start("a").add(ApiPaused(until=BEGUN + 23, reason="the API answers 429"), at=2)
+    assert "API paused 3.0 s" in lines_of(story)[0]
+    assert "paused" not in lines_of(story, now=24)[0]
 
 
 def test_more_than_there_is_room_for() -> None:

@@ -5,6 +5,7 @@ import re
 import pytest
 from drawing import STEERING, Story, begun, controls, drawn, plain, widest
 
+from orchestrator.events import RequestAnswered
 from orchestrator.task import Outcome, Usage, WorkspaceInfo
 from orchestrator.views.summary import summary
 
@@ -257,3 +258,16 @@ def test_a_large_tree_at_work() -> None:
 def test_a_tree_keeps_to_its_width(width: int) -> None:
     """No row of a tree is wider than the terminal."""
     assert widest(lines_of(nested(5, bad=1).close(), width)) <= width
+
+
+def test_api_requests_in_a_line() -> None:
+    """Where the gateway metered them: how many, how many refused, how long they waited, when their answers began."""
+    story = Story(begun(upstream=None)).tasks(["a"]).start("a")
+    answered = {"task": "a", "attempt": 1, "model": "m", "status": 200}
+    story.add(RequestAnswered(**answered, queued_s=3.0, first_token_s=0.5, retries=1, refused=1))
+    story.add(
+        RequestAnswered(**answered, queued_s=1.0, first_token_s=1.5), RequestAnswered(**answered | {"status": 500})
+    )
+    said = "API: 4 requests, 25.0 % answered 429, queued 1.3 s on average, first token after 1.0 s"
+    assert said in lines_of(story.end("a").close())
+    assert not any(line.startswith("API") for line in lines_of(Story().tasks(["a"]).start("a").end("a").close()))
