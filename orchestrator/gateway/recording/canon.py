@@ -1,0 +1,106 @@
+"""What of a request says what is asked, without what differs from day to day and from machine to machine."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from orchestrator.gateway.recording.trees import each_text
+
+COMPARED = ("model", "system", "tools", "tool_choice", "output_config", "output_format", "temperature", "messages")
+"""Fields of a request that say what is asked. Others say who asks, or how the reply is to be sent."""
+BILLING = "x-anthropic-billing-header:"
+ENVIRONMENT = re.compile(r"# Environment\nYou have been invoked.*?(?=\n# |\Z)", re.DOTALL)
+"""The CLI's description of the machine and the day."""
+SECTIONS = re.compile(r"# (gitStatus|currentDate)\n.*?(?=\n# \w|\n\nClaude Code attached|\n*</system-reminder>|\Z)", re.DOTALL)
+"""The state of the repository, and the day."""
+EMPTY_REMINDER = re.compile(
+    r"<system-reminder>\s*As you answer the user's questions, you can use the following context:\s*"
+    r"(Claude Code attached this context automatically[^<]*)?</system-reminder>\s*"
+)
+MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+BLURS = (
+    (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "⟦uuid⟧"),
+    (r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)?(?![\w-])", "⟦date⟧"),
+    (rf"\b(?:{MONTHS})[a-z]* +\d{{1,2}}(?: +\d\d:\d\d(?::\d\d)?)?(?:,? +\d{{4}})?\b", "⟦date⟧"),
+    (r"\b\d\d?:\d\d:\d\d(?:[.,]\d+)?\b", "⟦time⟧"),
+    (r"\b\d+\.\d+ ?(?:m?s|seconds|minutes)\b", "⟦duration⟧"),
+    (r"\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,64}\b", "⟦hash⟧"),
+)
+"""What is another each time: ids, dates and times, durations, commits."""
+BLURRED = [(re.compile(pattern), name) for pattern, name in BLURS]
+
+
+def canonical(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request in the form in which two are compared. Its places must be hidden already. It is its own canon."""
+    told = {name: request[name] for name in COMPARED if request.get(name) is not None}
+    if "system" in told:
+        told["system"] = _blocks(told["system"])
+    if "tools" in told:
+        told["tools"] = sorted(map(_unmarked, told["tools"]), key=lambda tool: str(tool.get("name")))
+    told["messages"] = _messages(told.get("messages") or ())
+    blurred: dict[str, Any] = each_text(told, blur)
+    return blurred
+
+
+def key_of(canon: Mapping[str, Any]) -> str:
+    """The same for requests that ask the same."""
+    return hashlib.sha256(json.dumps(canon, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
+
+
+def blur(text: str) -> str:
+    """The text with names in the place of what is another each time."""
+    for pattern, name in BLURRED:
+        text = pattern.sub(name, text)
+    return text
+
+
+def _messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """With the ids of tool calls by number, and each message's results in the order of the calls."""
+    ids: dict[str, str] = {}
+    told = []
+    for message in messages:
+        blocks = _blocks(message.get("content"))
+        for block in blocks:
+            if block.get("type") == "tool_use":
+                block["id"] = ids.setdefault(str(block.get("id")), f"call {len(ids) + 1}")
+        results = iter(sorted(_results(blocks, ids), key=lambda block: int(str(block["tool_use_id"]).rpartition(" ")[2])))
+        ordered = [next(results) if "tool_use_id" in block else block for block in blocks]
+        told.append({"role": message.get("role"), "content": ordered})
+    return told
+
+
+def _results(blocks: Sequence[dict[str, Any]], ids: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """The results of tool calls: tools at work side by side end in any order."""
+    for block in blocks:
+        if "tool_use_id" in block:
+            name = str(block["tool_use_id"])
+            block["tool_use_id"] = ids.setdefault(name, f"call {len(ids) + 1}")
+            if "content" in block:
+                block["content"] = _blocks(block["content"])
+            yield block
+
+
+def _blocks(content: Any) -> list[dict[str, Any]]:
+    """A message's content as a list of blocks, without those that say nothing of what is asked."""
+    if content is None or isinstance(content, str):
+        content = [{"type": "text", "text": content or ""}]
+    cleaned = (_clean(_unmarked(block)) for block in content)
+    return [block for block in cleaned if block.get("type") != "text" or block.get("text")]
+
+
+def _clean(block: dict[str, Any]) -> dict[str, Any]:
+    text = block.get("text")
+    if block.get("type") != "text" or not isinstance(text, str):
+        return block
+    if text.startswith(BILLING):
+        return {**block, "text": ""}
+    if "# " in text:
+        text = SECTIONS.sub("", ENVIRONMENT.sub("", text)).strip("\n")
+    return {**block, "text": EMPTY_REMINDER.sub("", text)}
+
+
+def _unmarked(block: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the mark up to which a prompt is cached: it moves on with each request."""
+    return {name: value for name, value in block.items() if name != "cache_control"}
