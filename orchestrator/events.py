@@ -51,6 +51,8 @@ class RunStarted(Event):
     """What the command line said besides the plan, for going on: `settings`, `fail_fast`."""
     pilot: int | None = None
     """How many items each loop of a plan takes, where that is not all."""
+    gateway: bool = False
+    """Whether the gateway stands between the agents and the API. The results are the API's all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

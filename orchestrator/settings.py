@@ -17,6 +17,7 @@ BUILT_IN: Mapping[str, str] = {
     "executors.local": "orchestrator.executors.local:LocalExecutor",
     "journal.sqlite": "orchestrator.journal.sqlite:open_sqlite",
     "journal.memory": "orchestrator.journal.memory:open_memory",
+    "upstreams.anthropic": "orchestrator.gateway.anthropic:open_anthropic",
     "upstreams.offline": "orchestrator.gateway.offline:open_offline",
     "views.live": "orchestrator.views.live:LiveView",
     "views.lines": "orchestrator.views.lines:LinesView",

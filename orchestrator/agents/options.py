@@ -96,7 +96,10 @@ def write_settings(den: Den, upstream: Upstream | None) -> None:
     The workspace's own settings can set environment variables, and would win over those of the process: a repository
     could have the agents' requests, with the user's key, sent to any address.
     """
-    kept = dict(upstream.env) if upstream else {name: os.environ[name] for name in ADDRESSES if name in os.environ}
+    addresses = {name: os.environ[name] for name in ADDRESSES if name in os.environ}
+    kept = (
+        dict(upstream.env) if upstream and not upstream.account else addresses | dict(upstream.env if upstream else {})
+    )
     den.settings.write_text(json.dumps({"env": kept}), encoding="utf-8")
 
 

@@ -71,6 +71,9 @@ def demo(view: ViewName = None, concurrent: Concurrent = None, json: JsonTarget 
 def run(
     plan: PlanFile,
     offline: Annotated[bool, typer.Option("--offline", help="Use the embedded offline model; no account.")] = False,
+    gateway: Annotated[
+        bool, typer.Option("--gateway", help="Meter the agents' API requests, which pass a gateway of ours.")
+    ] = False,
     settings: Settings = None,
     concurrent: Concurrent = None,
     usd: Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost, in US dollars.")] = None,
@@ -87,6 +90,7 @@ def run(
     """Run a plan file. If its last run did not come to an end, go on with that one."""
     options = _options(
         offline=offline,
+        gateway=gateway,
         concurrent=concurrent,
         usd=usd,
         fail_fast=fail_fast,

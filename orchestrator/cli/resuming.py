@@ -33,6 +33,7 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
     loaded = load_again(name, begun, overrides)
     known = Options(
         offline=begun.upstream == "offline",
+        gateway=begun.gateway,
         concurrent=options.concurrent,
         usd=options.usd,
         fail_fast=bool(begun.arguments.get("fail_fast")),
@@ -69,7 +70,7 @@ def go_on(run: str, task: str, prompt: str, fork: bool, directory: str | None, o
         agent=agent,
         agents=others,
         views=choose_views(options.view),
-        upstream=begun.upstream,
+        upstream="anthropic" if begun.gateway else begun.upstream,
         reuse="none",
         directory=Path(begun.directory) if place is None else place,
         arguments={"continues": [name, task]},

@@ -44,6 +44,8 @@ class Options:
     """What the command line says besides the plan."""
 
     offline: bool = False
+    gateway: bool = False
+    """Whether requests go through the gateway, which meters them."""
     concurrent: int | None = None
     usd: float | None = None
     fail_fast: bool = False
@@ -62,6 +64,13 @@ class Options:
     workspace: WorkspaceSpec | str = "here"
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """For the journal."""
+
+    @property
+    def upstream(self) -> str | None:
+        """What answers. Raises UsageError when the options contradict each other."""
+        if self.offline and self.gateway:
+            raise UsageError("--gateway: it stands before the API, which --offline replaces; leave one out")
+        return "offline" if self.offline else "anthropic" if self.gateway else None
 
     @property
     def whence(self) -> Reuse:
@@ -158,7 +167,7 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
         workspace=options.workspace,
         limits=loaded.plan.limits,
         views=choose_views(options.view),
-        upstream="offline" if options.offline else None,
+        upstream=options.upstream,
         fail_fast=options.fail_fast,
         reuse=options.whence,
         rerun=options.rerun,

@@ -30,6 +30,8 @@ from workspaces import WorkspaceSpec, providers
 LAST_SIGHT = 5.0
 """Seconds that views have to show the end of a run that was broken off."""
 NOTHING: Mapping[str, Any] = {}
+GATEWAY = "anthropic"
+"""The upstream that stands between the agents and the API."""
 
 
 @asynccontextmanager
@@ -60,9 +62,10 @@ async def open_run(
     from for the tasks that it adds (`Spawn.agents`). `limits`: how wide, how expensive. `journal`: a
     file, or a journal; None for the one in ORCHESTRATOR_HOME; `"memory"` for one that does not last. `views`: who
     watches: views, or their names (`"live"`, `"lines"`, `"jsonl"`). `upstream`: `"offline"` puts the embedded offline
-    model in the API's place; None is the API that the environment names. `executor`: who carries attempts out; None for
-    Claude CLI processes on this machine. `fail_fast`: the first task that fails cancels the rest, and TaskFailed is
-    raised.
+    model in the API's place; None is the API that the environment names, and `"anthropic"` the same with the gateway
+    before it, which meters and paces requests; limits per minute and a recording take it by themselves. `executor`:
+    who carries attempts out; None for Claude CLI processes on this machine. `fail_fast`: the first task that fails
+    cancels the rest, and TaskFailed is raised.
 
     A run of the same name, from the same script in the same directory, that did not come to its end (it was stopped, or
     its process died) is gone on with: it keeps its id, what had finished is taken from the journal, in any order, and
@@ -85,15 +88,17 @@ async def open_run(
     limits = check_limits(limits)
     views = [views] if isinstance(views, str) else views
     shown = [load("views", view)() if isinstance(view, str) else view for view in views]
-    started = replace(begin(name or "run", limits, upstream, plan, directory, arguments), pilot=pilot)
+    asked = replace(traffic or Traffic(), limits=limits)
+    answering, upstream = choose_upstream(upstream, asked)
+    begun = begin(name or "run", limits, upstream, plan, directory, arguments)
+    started = replace(begun, pilot=pilot, gateway=answering == GATEWAY)
     check_reuse(reuse, rerun, run)
     async with AsyncExitStack() as stack:
         opened_journal = await open_journal(stack, journal)
         chosen = await choose(opened_journal, stack.enter_context(ExitStack()), started, run, reuse)
         estimates = Estimates.of(await opened_journal.history(started.name, upstream))
         past = Past(earlier=chosen.earlier, anywhere=reuse == "any", rerun=rerun, upstream=upstream)
-        asked = replace(traffic or Traffic(), limits=limits)
-        opened_executor = executor or await open_executor(stack, upstream, opened_journal, asked)
+        opened_executor = executor or await open_executor(stack, answering, opened_journal, asked)
         watching = await stack.enter_async_context(watched(opened_journal, chosen.run, shown, chosen.after))
         clock, status = anyio.current_time(), "crashed"
         try:
@@ -153,6 +158,13 @@ def check_limits(limits: Limits | None) -> Limits:
     if limits is not None and not isinstance(limits, Limits):
         raise UsageError(f"limits: found {limits!r}, expected Limits, as Limits(concurrent=10)")
     return limits or Limits()
+
+
+def choose_upstream(upstream: str | None, traffic: Traffic) -> tuple[str | None, str | None]:
+    """The upstream that is opened, and the one whose results they are: the gateway's are those of the API."""
+    if upstream is None and (traffic.limits.is_paced or traffic.record):
+        upstream = GATEWAY
+    return upstream, None if upstream == GATEWAY else upstream
 
 
 def check_pilot(pilot: int | None) -> int | None:

@@ -13,6 +13,7 @@ _KINDS = {
     413: ("request_too_large", "Request exceeds the maximum size"),
     429: ("rate_limit_error", "This request would exceed your account's rate limit. Please try again later."),
     500: ("api_error", "Internal server error"),
+    502: ("api_error", "Bad gateway"),
     504: ("timeout_error", "Request timed out"),
     529: ("overloaded_error", "Overloaded"),
 }

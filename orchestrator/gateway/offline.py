@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from orchestrator.gateway.answer import MARK, say_answer, say_found
+from orchestrator.gateway.app import build_app
 from orchestrator.gateway.conversation import ANSWER_TOOL, Conversation, read_conversation
 from orchestrator.gateway.errors import ApiError
 from orchestrator.gateway.evidence import Evidence, gather_evidence
@@ -23,7 +26,7 @@ from orchestrator.gateway.wire import Block, estimate_tokens, stream, text_block
 from orchestrator.gateway.wishes import find_target, without_target
 from orchestrator.gateway.words import find_topic
 from orchestrator.prompts import question_of, task_of
-from orchestrator.protocols import Traffic, Upstream
+from orchestrator.protocols import Emit, Traffic, Upstream, ignore
 from orchestrator.task import Attempt
 
 
@@ -33,8 +36,9 @@ def open_offline(traffic: Traffic = NOTHING_SPECIAL) -> AbstractAsyncContextMana
 
 
 class OfflineModel:
-    """Answers each request from what its messages show. Fulfils `Source`."""
+    """Answers each request from what its messages show. Fulfils `Service` and `Source`."""
 
+    account = False
     env: Mapping[str, str] = {
         "ANTHROPIC_API_KEY": "offline",
         # No credential of the user's has a use here, so none gets in.
@@ -48,7 +52,11 @@ class OfflineModel:
         self._attempts: dict[str, Attempt] = {}
         self._failures: Counter[tuple[str, str, int]] = Counter()
 
-    def announce(self, attempt: Attempt) -> None:
+    def build_app(self, prefix: str) -> ASGIApp:
+        """Parses requests, and has them answered here."""
+        return build_app(self, prefix)
+
+    def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
         """Notes the attempt and its rehearsal. One with a fault is answered with an error that says so."""
         self._attempts[attempt.session_id] = attempt
         if attempt.resume is not None and not attempt.fork:

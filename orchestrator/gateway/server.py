@@ -15,8 +15,8 @@ from anyio.to_thread import run_sync
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.errors import InternalError
-from orchestrator.gateway.app import build_app
-from orchestrator.gateway.seam import Source
+from orchestrator.gateway.seam import Service
+from orchestrator.gateway.telling import Telling, open_telling
 from orchestrator.protocols import Emit, Traffic, Upstream, ignore
 from orchestrator.task import Attempt
 
@@ -31,35 +31,47 @@ logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 
 
 @asynccontextmanager
-async def open_gateway(source: Source, traffic: Traffic = NOTHING_SPECIAL) -> AsyncIterator[Upstream]:
-    """A server on 127.0.0.1 that answers from `source`; gone when the block is left. Raises InternalError."""
-    threads = anyio.CapacityLimiter(2)
-    server = _Server(source)
-    try:
-        await run_sync(server.start, limiter=threads)
-        yield Gateway(server.url, source)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await run_sync(server.stop, limiter=threads)
+async def open_gateway(service: Service, traffic: Traffic = NOTHING_SPECIAL) -> AsyncIterator[Upstream]:
+    """A server on 127.0.0.1 that `service` answers; gone when the block is left. Raises InternalError."""
+    threads, prefix = anyio.CapacityLimiter(2), f"/{secrets.token_urlsafe(24)}"
+    async with open_telling() as telling:
+        server = _Server(wrapped(service.build_app(prefix), traffic), prefix)
+        try:
+            await run_sync(server.start, limiter=threads)
+            yield Gateway(server.url, service, telling)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await run_sync(server.stop, limiter=threads)
+
+
+def wrapped(app: ASGIApp, traffic: Traffic) -> ASGIApp:
+    """The app, with what the traffic asks for around it. The one place for ASGI middleware; all must let pass what is
+    no HTTP request, as the server's start and end."""
+    return app
 
 
 class Gateway:
     """Where agents find the server. Fulfils `Upstream`."""
 
-    def __init__(self, url: str, source: Source) -> None:
-        self._source = source
-        self._env = {"ANTHROPIC_BASE_URL": url, **_QUIET, **_around_proxies(os.environ), **source.env}
+    def __init__(self, url: str, service: Service, telling: Telling) -> None:
+        self._service = service
+        self._telling = telling
+        quiet = {} if service.account else _QUIET
+        self._env = {"ANTHROPIC_BASE_URL": url, **quiet, **_around_proxies(os.environ), **service.env}
 
     @property
     def env(self) -> Mapping[str, str]:
         """Environment variables that point a CLI at the server."""
         return self._env
 
-    account = False
+    @property
+    def account(self) -> bool:
+        """Whether requests get to the API with the user's account."""
+        return self._service.account
 
     def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
-        """Tells the source of an attempt."""
-        self._source.announce(attempt)
+        """Tells the service of an attempt."""
+        self._service.announce(attempt, self._telling.carried(emit))
 
 
 _QUIET = {
@@ -84,17 +96,18 @@ def _around_proxies(environ: Mapping[str, str]) -> dict[str, str]:
 class _Server:
     """A uvicorn server in a thread. `start` and `stop` block; `stop` may be called at any time, more than once."""
 
-    def __init__(self, source: Source) -> None:
-        self._prefix = f"/{secrets.token_urlsafe(24)}"
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._prefix = prefix
         self._config = uvicorn.Config(
-            _quiet_when_cancelled(build_app(source, self._prefix)),
+            _quiet_when_cancelled(app),
             loop="asyncio",
             http="h11",
             ws="none",
-            lifespan="off",
+            lifespan="auto",
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,  # the API's own passes through
             proxy_headers=False,
             timeout_keep_alive=_KEEP,
             timeout_graceful_shutdown=1,
