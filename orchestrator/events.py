@@ -431,6 +431,7 @@ KINDS: Mapping[str, type[Event]] = {
         BudgetReached,
         ApiSignal,
         RequestAnswered,
+        RequestNoted,
         ApiPaused,
         ProcessesMeasured,
         AttemptStarted,

@@ -88,6 +88,10 @@ class RunReport:
     """How many items each loop took, where that was not all."""
     forecast: Forecast | None = None
     """The last one; None when nothing was known from earlier runs."""
+    noted: Mapping[str, int] = field(default_factory=dict)
+    """How many requests the gateway answered by a `fault` that was asked for, or found `unmatched` in a recording."""
+    first_noted: Mapping[str, str] = field(default_factory=dict)
+    """What was said of the first of each."""
     ran: Sequence[Ran] = ()
     """What each task took that this run did itself, since it was last started."""
 
@@ -207,6 +211,7 @@ class RunReport:
                 "critical_path": list(self.critical_path),
                 "bound_s": round(self.bound_s, 3),
                 "held_back": self.held_back,
+                "noted": dict(self.noted),
             },
         }
 
@@ -268,6 +273,8 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         complete=ended.complete if ended else True,
         pilot=begun.pilot if begun else None,
         forecast=_forecast(state, now if alive and not ended else state.last_at),
+        noted=dict(state.noted),
+        first_noted=dict(state.first_noted),
         ran=ran_of(state),
     )
 

@@ -21,6 +21,7 @@ from orchestrator.events import (
     Record,
     RegimeChanged,
     RequestAnswered,
+    RequestNoted,
     RunFinished,
     RunForecast,
     RunStarted,
@@ -170,6 +171,10 @@ class RunState:
     """How many of them were answered by 429."""
     queued_s: float = 0.0
     """Seconds that requests waited in the gateway's queue, summed."""
+    noted: Counter[str] = field(default_factory=Counter)
+    """Requests that the gateway answered by a fault, or that a recording did not have, by the note's kind."""
+    first_noted: dict[str, str] = field(default_factory=dict)
+    """What was said of the first of each kind."""
     forecast: RunForecast | None = None
     """The last one."""
     forecast_at: float = 0.0
@@ -297,6 +302,10 @@ class RunState:
         self.refused_requests += event.retries + (event.status == TOO_MANY)
         self.queued_s += event.queued_s
 
+    def _request_noted(self, event: RequestNoted, at: float) -> None:
+        self.noted[event.note] += 1
+        self.first_noted.setdefault(event.note, event.text)
+
     def _api_paused(self, event: ApiPaused, at: float) -> None:
         self.paused_until = event.until
 
@@ -419,6 +428,7 @@ _FOLDS: dict[type[Event], Callable[[RunState, Any, float], None]] = {
     BudgetReached: RunState._budget_reached,
     ApiSignal: RunState._api_signal,
     RequestAnswered: RunState._request_answered,
+    RequestNoted: RunState._request_noted,
     ApiPaused: RunState._api_paused,
     ProcessesMeasured: RunState._processes_measured,
     AttemptStarted: RunState._attempt_started,

@@ -13,7 +13,7 @@ from orchestrator.state import RunState, TaskState
 from orchestrator.task import Status
 from orchestrator.tree import NONE, Tally, is_nested, tallies
 from orchestrator.views.outline import Line, flat, outline
-from orchestrator.views.words import SIGNS, clean, clock, dollars, going_on, one_line, plural, tokens
+from orchestrator.views.words import SIGNS, answering, clean, clock, dollars, going_on, one_line, plural, tokens
 
 WIDE = 80
 """Columns from which turns, tokens and cost have room."""
@@ -56,7 +56,7 @@ def header(state: RunState, run: str, now: float) -> RenderableType:
     line = Table.grid(expand=True)
     line.add_column(no_wrap=True, overflow="ellipsis")
     line.add_column(justify="right", no_wrap=True)
-    about = f" · {begun.upstream} model" if begun and begun.upstream else ""
+    about = f" · {words}" if begun and (words := answering(begun.upstream)) else ""
     width = f" · {state.width} at once" if begun else ""
     again = f" · {words}" if begun and (words := going_on(begun)) else ""
     expected = f" · forecast {clock(state.forecast.wall_s)}" if state.forecast else ""

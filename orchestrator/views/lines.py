@@ -13,6 +13,7 @@ from orchestrator.events import (
     MessageSent,
     Published,
     Record,
+    RequestNoted,
     RunFinished,
     RunForecast,
     RunStarted,
@@ -24,7 +25,7 @@ from orchestrator.events import (
 from orchestrator.state import RunState
 from orchestrator.task import Status
 from orchestrator.views.verdicts import forecast_words
-from orchestrator.views.words import dollars, going_on, one_line, plural, span, spoken, verdict
+from orchestrator.views.words import answering, dollars, going_on, one_line, plural, span, spoken, verdict
 from orchestrator.views.writing import LineWriter
 
 
@@ -52,7 +53,7 @@ def line(event: Event, state: RunState, run: str) -> str | None:
     """The event in a line; None for those that need none. `state` has it folded in already."""
     match event:
         case RunStarted():
-            about = f", {event.upstream} model" if event.upstream else ""
+            about = f", {words}" if (words := answering(event.upstream)) else ""
             again = f", {words}" if (words := going_on(event)) else ""
             text = f"run {run}: {event.concurrent} at once{about}{again}"
         case TaskExpanded():
@@ -71,6 +72,8 @@ def line(event: Event, state: RunState, run: str) -> str | None:
         case RunForecast():
             begun = state.started
             text = forecast_words(event, begun.concurrent if begun else 1, begun.pilot if begun else None)
+        case RequestNoted(note=note):
+            text = f"{event.task}: {'fault played' if note == 'fault' else 'replay'}: {event.text}"
         case TaskSpawned() | TaskWaits() | MessageSent() | Published():
             text = f"{event.task}: {spoken(event)}"
         case RunFinished():

@@ -13,12 +13,16 @@ COMPARED = ("model", "system", "tools", "tool_choice", "output_config", "output_
 BILLING = "x-anthropic-billing-header:"
 ENVIRONMENT = re.compile(r"# Environment\nYou have been invoked.*?(?=\n# |\Z)", re.DOTALL)
 """The CLI's description of the machine and the day."""
-SECTIONS = re.compile(r"# (gitStatus|currentDate)\n.*?(?=\n# \w|\n\nClaude Code attached|\n*</system-reminder>|\Z)", re.DOTALL)
+SECTIONS = re.compile(
+    r"# (gitStatus|currentDate)\n.*?(?=\n# \w|\n\nClaude Code attached|\n*</system-reminder>|\Z)", re.DOTALL
+)
 """The state of the repository, and the day."""
 EMPTY_REMINDER = re.compile(
     r"<system-reminder>\s*As you answer the user's questions, you can use the following context:\s*"
     r"(Claude Code attached this context automatically[^<]*)?</system-reminder>\s*"
 )
+FINDERS = ("Glob", "Grep")
+"""Tools that list what they find by the time of its last change, which is another in every copy."""
 MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 BLURS = (
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "⟦uuid⟧"),
@@ -58,28 +62,43 @@ def blur(text: str) -> str:
 
 def _messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """With the ids of tool calls by number, and each message's results in the order of the calls."""
-    ids: dict[str, str] = {}
+    calls: dict[str, str] = {}
+    tools: dict[str, str] = {}
     told = []
     for message in messages:
         blocks = _blocks(message.get("content"))
         for block in blocks:
             if block.get("type") == "tool_use":
-                block["id"] = ids.setdefault(str(block.get("id")), f"call {len(ids) + 1}")
-        results = iter(sorted(_results(blocks, ids), key=lambda block: int(str(block["tool_use_id"]).rpartition(" ")[2])))
+                block["id"] = calls.setdefault(str(block.get("id")), f"call {len(calls) + 1}")
+                tools[block["id"]] = str(block.get("name"))
+        results = iter(sorted(_results(blocks, calls, tools), key=_number))
         ordered = [next(results) if "tool_use_id" in block else block for block in blocks]
         told.append({"role": message.get("role"), "content": ordered})
     return told
 
 
-def _results(blocks: Sequence[dict[str, Any]], ids: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _results(
+    blocks: Sequence[dict[str, Any]], calls: dict[str, str], tools: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
     """The results of tool calls: tools at work side by side end in any order."""
     for block in blocks:
         if "tool_use_id" in block:
             name = str(block["tool_use_id"])
-            block["tool_use_id"] = ids.setdefault(name, f"call {len(ids) + 1}")
+            block["tool_use_id"] = calls.setdefault(name, f"call {len(calls) + 1}")
             if "content" in block:
                 block["content"] = _blocks(block["content"])
+                if tools.get(block["tool_use_id"]) in FINDERS:
+                    block["content"] = [_in_order(each) for each in block["content"]]
             yield block
+
+
+def _in_order(block: dict[str, Any]) -> dict[str, Any]:
+    """The lines in the order of the alphabet."""
+    return {**block, "text": "\n".join(sorted(block["text"].split("\n")))} if block.get("type") == "text" else block
+
+
+def _number(block: Mapping[str, Any]) -> int:
+    return int(str(block["tool_use_id"]).rpartition(" ")[2])
 
 
 def _blocks(content: Any) -> list[dict[str, Any]]:

@@ -29,7 +29,9 @@ class Header:
     """Whether requests and replies are in it."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": "recording", "version": VERSION} | {each.name: getattr(self, each.name) for each in fields(self)}
+        return {"kind": "recording", "version": VERSION} | {
+            each.name: getattr(self, each.name) for each in fields(self)
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,4 +127,3 @@ def told_left(left: Mapping[str | None, int], most: int = 5) -> str:
     names = [f"{task or 'no task'} ({count})" for task, count in list(left.items())[:most]]
     more = f" and {len(left) - most} more tasks" if len(left) > most else ""
     return f"{number} recorded request{'s were' if number != 1 else ' was'} not asked for: of {', '.join(names)}{more}"
-

@@ -12,7 +12,7 @@ from orchestrator.settings import home
 from orchestrator.task import Attempt
 
 PRIVATE = re.compile(r"⟦tmp⟧/orchestrator-[a-z0-9_]{8}(?P<agent>/config/agent-[a-z0-9_]{8})?(?![\w-])")
-"""A run's private folder, and the one in it that is an agent's configuration: made for each run, known by their look."""
+"""A run's private folder, and an agent's configuration in it: made for each run, known by their look."""
 MARK = re.compile(r"⟦([a-z]+-?)⟧")
 LEAST_SECRET = 16
 """Characters from which something is a credential, and no word like `offline`."""

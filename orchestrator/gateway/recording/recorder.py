@@ -171,7 +171,7 @@ class Recorder:
             key=key_of(canonical(request)) if body else None,
             request=request if body else None,
             status=passage.status,
-            headers={name: value for name, value in passage.headers.items() if name in HEADERS or name.startswith(LIMITS)},
+            headers=kept_headers(passage.headers),
             complete=passage.ended,
             seconds=round(passage.seconds, 4),
             first_s=None if passage.first is None else round(passage.first, 4),
@@ -211,6 +211,11 @@ def readable(scope: Scope) -> Scope:
 def texts_of(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers as texts, names in lower case."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+
+
+def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those of a reply that say how to go on."""
+    return {name: value for name, value in headers.items() if name in HEADERS or name.startswith(LIMITS)}
 
 
 def secrets_of(headers: Mapping[str, str]) -> frozenset[str]:

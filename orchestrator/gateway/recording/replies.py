@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.gateway.seam import ApiEvent
@@ -114,7 +114,7 @@ def _spell_block(index: int, block: Mapping[str, Any]) -> Iterator[ApiEvent]:
     yield {"type": "content_block_stop", "index": index}
 
 
-def _opened(block: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
+def _opened(block: Mapping[str, Any]) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
     """How a block begins, and what follows. One of a kind that is not known here is whole from its beginning."""
     match block.get("type"):
         case "text":

@@ -33,6 +33,11 @@ def differences(recorded: Any, found: Any, path: str = "") -> Iterator[tuple[str
             yield from differences(one, other, f"{path}[{index}]")
         if len(recorded) != len(found):
             index = min(len(recorded), len(found))
-            yield f"{path}[{index}]", *(each[index] if index < len(each) else None for each in (recorded, found))
+            yield f"{path}[{index}]", at(index, recorded), at(index, found)
     elif recorded != found:
         yield path, recorded, found
+
+
+def at(index: int, items: list[Any]) -> Any:
+    """What stands there; None where there is no more."""
+    return items[index] if index < len(items) else None
