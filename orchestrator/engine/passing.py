@@ -1,5 +1,6 @@
 """What is to be done with a run's API requests, as `open_run` is told."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,7 @@ def to_traffic(
 
 
 def absolute(path: str | Path | None) -> Path | None:
-    return Path(path).expanduser().absolute() if path else None
+    return Path(os.path.abspath(Path(path).expanduser())) if path else None  # noqa: PTH100 - without `..`, as it is named
 
 
 def check_upstream(upstream: str | None, traffic: Traffic) -> str | None:

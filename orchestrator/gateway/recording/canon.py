@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestrator.gateway.recording.trees import each_text
+from orchestrator.gateway.recording.trees import each_text, without
 
 COMPARED = ("model", "system", "tools", "tool_choice", "output_config", "output_format", "temperature", "messages")
 """Fields of a request that say what is asked. Others say who asks, or how the reply is to be sent."""
@@ -21,31 +21,48 @@ EMPTY_REMINDER = re.compile(
     r"<system-reminder>\s*As you answer the user's questions, you can use the following context:\s*"
     r"(Claude Code attached this context automatically[^<]*)?</system-reminder>\s*"
 )
+PLACEHOLDER = "DeferredToolPlaceholder"
+"""Stands among the tools or not, as the CLI likes."""
 FINDERS = ("Glob", "Grep")
 """Tools that list what they find by the time of its last change, which is another in every copy."""
+DAYS = "Mon|Tue|Wed|Thu|Fri|Sat|Sun"
 MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 BLURS = (
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "⟦uuid⟧"),
     (r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)?(?![\w-])", "⟦date⟧"),
-    (rf"\b(?:{MONTHS})[a-z]* +\d{{1,2}}(?: +\d\d:\d\d(?::\d\d)?)?(?:,? +\d{{4}})?\b", "⟦date⟧"),
+    (
+        rf"\b(?:(?:{DAYS})[a-z]*,? +)?(?:{MONTHS})[a-z]* +\d{{1,2}}"
+        r"(?: +\d\d:\d\d(?::\d\d)?(?: [AP]M)?(?: [A-Z]{3,4}\b)?)?(?:,? +\d{4})?\b",
+        "⟦date⟧",
+    ),
+    (r"\b1[6-9]\d{8}(?:\d{3})?(?:\.\d+)?\b", "⟦time⟧"),
     (r"\b\d\d?:\d\d:\d\d(?:[.,]\d+)?\b", "⟦time⟧"),
     (r"\b\d+\.\d+ ?(?:m?s|seconds|minutes)\b", "⟦duration⟧"),
+    (r"(?m)^\d{7,12}(?= \S)", "⟦hash⟧"),
+    (r"(?m)^([-dlbcps][rwxsStT-]{9})[.+@]? +\d+ +\S+ +\S+ +[\d.]+[KMGT]? ", r"\1 ⟦owner and size⟧ "),
+    (r"(?m)^total [\d.]+[KMGT]?$", "total ⟦size⟧"),
     (r"\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,64}\b", "⟦hash⟧"),
 )
-"""What is another each time: ids, dates and times, durations, commits."""
+"""What is another each time: ids, dates and times, durations, commits, and what `ls -l` says of files."""
 BLURRED = [(re.compile(pattern), name) for pattern, name in BLURS]
 
 
 def canonical(request: Mapping[str, Any]) -> dict[str, Any]:
     """The request in the form in which two are compared. Its places must be hidden already. It is its own canon."""
-    told = {name: request[name] for name in COMPARED if request.get(name) is not None}
+    told = {name: value for name, value in asked(request).items() if value is not None}
     if "system" in told:
         told["system"] = _blocks(told["system"])
     if "tools" in told:
-        told["tools"] = sorted(map(_unmarked, told["tools"]), key=lambda tool: str(tool.get("name")))
+        tools = [tool for tool in told["tools"] if tool.get("name") != PLACEHOLDER]
+        told["tools"] = sorted(tools, key=lambda tool: str(tool.get("name")))
     told["messages"] = _messages(told.get("messages") or ())
     blurred: dict[str, Any] = each_text(told, blur)
     return blurred
+
+
+def asked(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a request says of what is asked. The mark up to which a prompt is cached moves on with each request."""
+    return {name: without(body[name], "cache_control") for name in COMPARED if name in body}
 
 
 def key_of(canon: Mapping[str, Any]) -> str:
@@ -105,7 +122,7 @@ def _blocks(content: Any) -> list[dict[str, Any]]:
     """A message's content as a list of blocks, without those that say nothing of what is asked."""
     if content is None or isinstance(content, str):
         content = [{"type": "text", "text": content or ""}]
-    cleaned = (_clean(_unmarked(block)) for block in content)
+    cleaned = (_clean(dict(block)) for block in content)
     return [block for block in cleaned if block.get("type") != "text" or block.get("text")]
 
 
@@ -118,8 +135,3 @@ def _clean(block: dict[str, Any]) -> dict[str, Any]:
     if "# " in text:
         text = SECTIONS.sub("", ENVIRONMENT.sub("", text)).strip("\n")
     return {**block, "text": EMPTY_REMINDER.sub("", text)}
-
-
-def _unmarked(block: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the mark up to which a prompt is cached: it moves on with each request."""
-    return {name: value for name, value in block.items() if name != "cache_control"}

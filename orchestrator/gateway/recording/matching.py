@@ -24,6 +24,8 @@ class Tape:
     asked: Counter[str] = field(default_factory=Counter)
     """How often each has been asked for by now."""
     canons: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
+    """What was asked too, but never answered to its end, as the agent was ended meanwhile."""
 
 
 class Tapes:
@@ -33,15 +35,18 @@ class Tapes:
         self._path = recording.path
         self._tapes: dict[str | None, Tape] = {}
         for exchange in recording.exchanges:
-            if exchange.what == "messages" and exchange.request is not None and is_playable(exchange):
+            if exchange.what == "messages" and exchange.request is not None:
                 self._add(exchange)
 
     def _add(self, exchange: Exchange) -> None:
         tape = self._tapes.setdefault(exchange.task, Tape())
         canon = canonical(exchange.request or {})
         key = key_of(canon)
-        tape.answers.setdefault(key, []).append(exchange)
         tape.canons[key] = canon
+        if is_playable(exchange):
+            tape.answers.setdefault(key, []).append(exchange)
+        else:
+            tape.cut.add(key)
 
     def find(self, task: str | None, canon: Mapping[str, Any]) -> Exchange | None:
         """The answer; each time that the same is asked the next one, and in the end the last one again."""
@@ -52,6 +57,10 @@ class Tapes:
         tape.asked[key] += 1
         return answers[min(tape.asked[key], len(answers)) - 1]
 
+    def was_cut(self, task: str | None, canon: Mapping[str, Any]) -> bool:
+        """Whether it was asked then as well, but the agent was ended before the answer was whole."""
+        return key_of(canon) in self._tapes.get(task, Tape()).cut
+
     def explain(self, task: str | None, canon: Mapping[str, Any]) -> str:
         """Why there is no answer: what is different, and what to do."""
         what_to_do = f"record again with --record {self._path}, or run it as it was recorded"
@@ -59,6 +68,8 @@ class Tapes:
             known = [name for name in self._tapes if name]
             guess = did_you_mean(task or "", known)
             return f"{self._path} has no task {task!r}{guess}; it has {listed(known)}: {what_to_do}"
+        if self.was_cut(task, canon):
+            return f"in {self._path} the agent of task {task!r} was ended before it had this answer: {what_to_do}"
         nearest = max(tape.canons.values(), key=lambda known: likeness(known, canon))
         number = replies(canon) + 1
         path, recorded, found = next(differences(nearest, canon), ("", None, None))
@@ -85,14 +96,16 @@ def is_playable(exchange: Exchange) -> bool:
     return exchange.complete and exchange.reply is not None and exchange.status > 0
 
 
-def likeness(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[int, int]:
-    """How far two requests go alike: how many messages from the beginning, and then how near their numbers are."""
+def likeness(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[int, int, int]:
+    """How far two requests go alike: how many messages from the beginning, how near their numbers are, and how many of
+    the other fields are the same."""
     mine, theirs = found.get("messages", ()), recorded.get("messages", ())
     same = next(
         (index for index, (one, other) in enumerate(zip(mine, theirs, strict=False)) if one != other),
         min(len(mine), len(theirs)),
     )
-    return same, -abs(len(mine) - len(theirs))
+    fields = sum(1 for name in found if name != "messages" and found[name] == recorded.get(name))
+    return same, -abs(len(mine) - len(theirs)), fields
 
 
 def replies(canon: Mapping[str, Any]) -> int:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.gateway.callers import Caller, Callers, session_of
 from orchestrator.gateway.conversation import is_small
-from orchestrator.gateway.recording.canon import COMPARED, canonical, key_of
+from orchestrator.gateway.recording.canon import asked, canonical, key_of
 from orchestrator.gateway.recording.exchanges import Exchange
 from orchestrator.gateway.recording.places import Places, places_of
 from orchestrator.gateway.recording.replies import UnreadableError, decode, put_together, read_events, read_message
@@ -161,7 +161,7 @@ class Recorder:
         places = self._places_of(caller, session, headers)
         task = caller.task if caller else None
         self._numbers[task] += 1
-        request = places.hide({name: body[name] for name in COMPARED if name in body})
+        request = places.hide(asked(body))
         exchange = Exchange(
             task=task,
             attempt=caller.attempt.number if caller else 0,

@@ -1,5 +1,6 @@
 """The upstream `replay`: answers agents as they were answered when it was recorded, with no account and no network."""
 
+import asyncio
 import sys
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from orchestrator.gateway.callers import Caller, Callers
 from orchestrator.gateway.conversation import is_small
 from orchestrator.gateway.errors import ApiError
 from orchestrator.gateway.offline import OfflineModel
-from orchestrator.gateway.recording.canon import COMPARED, canonical
+from orchestrator.gateway.recording.canon import asked, canonical, key_of
 from orchestrator.gateway.recording.exchanges import Exchange
 from orchestrator.gateway.recording.matching import Tapes, told_left
 from orchestrator.gateway.recording.places import Places, places_of
@@ -27,6 +28,10 @@ from orchestrator.gateway.server import open_gateway
 from orchestrator.gateway.wire import estimate_tokens, stream, text_block
 from orchestrator.protocols import Emit, Traffic, Upstream, ignore
 from orchestrator.task import Attempt
+
+HELD = 20.0
+"""Seconds that an agent waits for an answer that never came in the recording: there it was ended, as one whose vote was
+not needed any more, and so it will be here."""
 
 
 @asynccontextmanager
@@ -56,6 +61,7 @@ class Replay:
         self._callers = Callers()
         self._places: dict[str, Places] = {}
         self._given: set[str] = set()
+        self._told: set[tuple[str | None, str]] = set()
 
     @property
     def left(self) -> Mapping[str | None, int]:
@@ -74,12 +80,13 @@ class Replay:
         """The reply as it was. Raises ApiError: one that was recorded, or one that says what does not match."""
         caller = self._callers.of(call.session_id)
         places = self._places_of(caller, call.session_id)
-        told = {name: call.body[name] for name in COMPARED if name in call.body}
         # In a thread: of a long conversation it takes milliseconds, in which no other stream would go on.
-        canon = await run_sync(lambda: canonical(places.hide(told)))
+        canon = await run_sync(lambda: canonical(places.hide(asked(call.body))))
         task = caller.task if caller else None
         exchange = self._tapes.find(task, canon)
         if exchange is None:
+            if self._tapes.was_cut(task, canon):
+                await asyncio.sleep(HELD)
             return self._without(call, caller, canon)
         if exchange.status >= 400:
             raise error_of(exchange)
@@ -99,7 +106,10 @@ class Replay:
             seed, model = uuid.uuid4().hex[:20], str(call.body["model"])
             return as_events(list(stream([text_block("replay")], model=model, seed=seed, input_tokens=1)))
         why = self._tapes.explain(caller.task if caller else None, canon)
-        if caller:
+        # The CLI sends a request that is refused a few times more, in other words; it is told once.
+        known = (call.session_id, key_of(canon))
+        if caller and known not in self._told:
+            self._told.add(known)
             attempt = caller.attempt
             caller.emit(RequestNoted(task=attempt.task, attempt=attempt.number, note="unmatched", text=why))
         raise ApiError(400, f"replay: {why}", final=True)

@@ -19,6 +19,16 @@ def each_text(value: Any, change: Callable[[str], str]) -> Any:
     return value
 
 
+def without(value: Any, name: str) -> Any:
+    """The same data without any field of that name."""
+    match value:
+        case Mapping():
+            return {each: without(item, name) for each, item in value.items() if each != name}
+        case list():
+            return [without(item, name) for item in value]
+    return value
+
+
 def differences(recorded: Any, found: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Where two pieces of data differ, as `messages[2].content[0].text`, with what stands there; in order."""
     if isinstance(recorded, Mapping) and isinstance(found, Mapping):
