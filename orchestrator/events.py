@@ -239,6 +239,8 @@ class RequestAnswered(Event):
     """From its sending to its end."""
     retries: int = 0
     """How often the gateway had to send it again."""
+    refused: int = 0
+    """How many of all its sendings were answered by 429."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

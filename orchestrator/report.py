@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.bottleneck import Judgement, Ran, judge, ran_of
 from orchestrator.events import RunForecast
-from orchestrator.state import GROUPS, RunState, TaskState
+from orchestrator.state import GROUPS, Calls, RunState, TaskState
 from orchestrator.task import Outcome, Result, Status, Usage
 from orchestrator.tree import NONE, Tally, tallies, walk
 
@@ -92,6 +92,10 @@ class RunReport:
     """How many requests the gateway answered by a `fault` that was asked for, or found `unmatched` in a recording."""
     first_noted: Mapping[str, str] = field(default_factory=dict)
     """What was said of the first of each."""
+    calls: Calls = field(default_factory=Calls)
+    """Its API requests, where the gateway metered them."""
+    task_calls: Mapping[str, Calls] = field(default_factory=dict)
+    """The same by task."""
     ran: Sequence[Ran] = ()
     """What each task took that this run did itself, since it was last started."""
 
@@ -212,6 +216,7 @@ class RunReport:
                 "bound_s": round(self.bound_s, 3),
                 "held_back": self.held_back,
                 "noted": dict(self.noted),
+                "api": self.calls.to_json() if self.calls.requests else None,
             },
         }
 
@@ -275,6 +280,8 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         forecast=_forecast(state, now if alive and not ended else state.last_at),
         noted=dict(state.noted),
         first_noted=dict(state.first_noted),
+        calls=state.calls,
+        task_calls={task.id: task.calls for task in state.tasks.values() if task.calls},
         ran=ran_of(state),
     )
 

@@ -40,10 +40,57 @@ from orchestrator.task import Status, WorkspaceInfo
 FINISHED = frozenset({Status.DONE, Status.FAILED, Status.SKIPPED, Status.CANCELLED})
 GROUPS = frozenset({"loop", "pipeline", "vote", "plan", "group"})
 """Kinds of task that stand for others, their parts."""
-TOO_MANY = 429
-"""The HTTP status of a request that is over the API's limits."""
 FREE_KINDS = GROUPS | {"write", "call"}
 """Kinds of task that run no agent, and so take none of the run's places."""
+
+
+@dataclass(slots=True)
+class Calls:
+    """API requests that the gateway has metered, summed up."""
+
+    requests: int = 0
+    """With those that it had to send again."""
+    refused: int = 0
+    """How many of them were answered by 429."""
+    answered: int = 0
+    """How many were asked for, however often they were sent."""
+    queued_s: float = 0.0
+    """Seconds in the gateway's queue."""
+    begun: int = 0
+    """How many brought content."""
+    first_token_s: float = 0.0
+    """Seconds until that began."""
+    seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    def add(self, event: RequestAnswered) -> None:
+        self.requests += 1 + event.retries
+        self.refused += event.refused
+        self.answered += 1
+        self.queued_s += event.queued_s
+        self.begun += event.first_token_s is not None
+        self.first_token_s += event.first_token_s or 0.0
+        self.seconds += event.seconds
+        self.input_tokens += event.input_tokens
+        self.output_tokens += event.output_tokens
+        self.cache_read_tokens += event.cache_read_tokens
+        self.cache_write_tokens += event.cache_write_tokens
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints of it."""
+        return {
+            "requests": self.requests,
+            "refused": self.refused,
+            "mean_queued_s": round(self.queued_s / max(self.answered, 1), 3),
+            "mean_first_token_s": round(self.first_token_s / self.begun, 3) if self.begun else None,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cache_read_tokens": self.cache_read_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
+        }
 
 
 @dataclass(slots=True, eq=False)
@@ -87,6 +134,8 @@ class TaskState:
     memory: int = 0
     """Bytes that its processes use now."""
     peak_memory: int = 0
+    calls: Calls | None = None
+    """Its API requests; None where the gateway has seen none."""
     session_id: str | None = None
     in_session: bool = False
     """Whether the attempt's session has begun."""
@@ -175,6 +224,8 @@ class RunState:
     """Requests that the gateway answered by a fault, or that a recording did not have, by the note's kind."""
     first_noted: dict[str, str] = field(default_factory=dict)
     """What was said of the first of each kind."""
+    calls: Calls = field(default_factory=Calls)
+    """The same, and more of it."""
     forecast: RunForecast | None = None
     """The last one."""
     forecast_at: float = 0.0
@@ -299,8 +350,12 @@ class RunState:
 
     def _request_answered(self, event: RequestAnswered, at: float) -> None:
         self.requests += 1 + event.retries
-        self.refused_requests += event.retries + (event.status == TOO_MANY)
+        self.refused_requests += event.refused
         self.queued_s += event.queued_s
+        self.calls.add(event)
+        if (task := self.tasks.get(event.task)) is not None:
+            task.calls = task.calls or Calls()
+            task.calls.add(event)
 
     def _request_noted(self, event: RequestNoted, at: float) -> None:
         self.noted[event.note] += 1

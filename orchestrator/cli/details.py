@@ -8,7 +8,9 @@ from rich.text import Text
 
 from orchestrator.cli.wanted import below
 from orchestrator.report import RunReport, Standing
+from orchestrator.state import Calls
 from orchestrator.task import Result, Status
+from orchestrator.views.verdicts import api_words
 from orchestrator.views.words import SIGNS, clean, dollars, plural, span, tokens
 
 Parts = Mapping[str, Standing]
@@ -23,13 +25,15 @@ def task_json(task: str, report: RunReport) -> dict[str, Any]:
     if parts or (standing and standing.is_group):
         data["parts"] = [{"id": part, "kind": each.kind, "status": each.status} for part, each in parts.items()]
     shown = result.to_json() if result else {}
+    if task in report.task_calls:
+        data["api"] = report.task_calls[task].to_json()
     return data | {name: value for name, value in shown.items() if name != "task"}
 
 
 def details_of(task: str, report: RunReport) -> Text:
     """A task for people, with those right below it; `task` may be what several ids begin with."""
     standing, result, parts = report.tree.get(task), report.results.get(task), parts_of(task, report)
-    text = details(task, standing.status if standing else None, result, standing, parts)
+    text = details(task, standing.status if standing else None, result, standing, parts, report.task_calls.get(task))
     text.rstrip()
     return text
 
@@ -46,10 +50,12 @@ def details(
     result: Result | None,
     standing: Standing | None = None,
     parts: Parts | None = None,
+    calls: Calls | None = None,
 ) -> Text:
     """The text, of what is known."""
     text = Text.assemble((clean(task), "bold"), f"  {status}\n" if status else "\n")
     facts = {**(group_facts(standing) if standing else {}), **(result_facts(result) if result else {})}
+    facts["API"] = api_words(calls) if calls else None
     for name, fact in facts.items():
         if fact:
             text.append(f"{name:<10}", "dim").append(f"{clean(str(fact))}\n")

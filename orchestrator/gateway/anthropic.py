@@ -5,14 +5,19 @@ It changes nothing of what is asked and answered, and stores nothing of it. Cred
 
 import os
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.errors import UsageError
 from orchestrator.gateway.client import Address, Client, trusted
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.forwarding import Left, forward, read, refuse, while_there
+from orchestrator.gateway.forwarding import Asked, Left, read, refuse, while_there
+from orchestrator.gateway.guessing import Guess
+from orchestrator.gateway.meter import Exchange, exchange_of
+from orchestrator.gateway.pacing import Pacing
+from orchestrator.gateway.passage import Passage
+from orchestrator.gateway.queue import Queue
 from orchestrator.gateway.server import NOTHING_SPECIAL, open_gateway
 from orchestrator.protocols import Emit, Traffic, Upstream, ignore
 from orchestrator.task import Attempt
@@ -24,6 +29,9 @@ OTHERS = (
     *("CLAUDE_CODE_USE_ANTHROPIC_AWS", "ANTHROPIC_UNIX_SOCKET"),
 )
 """Variables that have the CLI ask another API, past the gateway."""
+PATIENCE = {"API_TIMEOUT_MS": "3600000", "BUN_CONFIG_HTTP_IDLE_TIMEOUT": "3600"}
+"""How long the CLI waits for an answer's first word: an hour. Without these CLI 2.1.329 hung up after 360 s (whatever
+API_TIMEOUT_MS said, and also when it was sent interim answers), and asked again ten times."""
 OFF = ("", "0", "false", "no", "off")
 
 
@@ -50,32 +58,40 @@ class Anthropic:
     """Passes requests on. Fulfils `Service`."""
 
     account = True
-    env: Mapping[str, str] = {}
 
     def __init__(self, environ: Mapping[str, str], traffic: Traffic) -> None:
         self._address = Address.of(environ.get("ANTHROPIC_BASE_URL") or DEFAULT)
         self._context = trusted(environ)
         self._limits = traffic.limits
+        self.env = {name: value for name, value in PATIENCE.items() if not environ.get(name)}
 
     def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
-        """Notes whose requests the attempt's are."""
+        """Needs to know nothing beyond what the meter does."""
 
     def build_app(self, prefix: str) -> ASGIApp:
         """What passes requests on that come below the prefix."""
         client = Client(self._context)
+        passage = Passage(client, self._address, Queue(Pacing(self._limits)), Guess())
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "lifespan":
-                return await live(client, receive, send)
-            if scope["type"] != "http" or not is_below(prefix, scope["raw_path"].decode("latin-1")):
-                return await refuse(ApiError(404), send)
-            try:
-                asked = await read(scope, receive, prefix)
-            except Left:
-                return None
-            return await while_there(receive, lambda: forward(client, self._address, asked, send))
+                await live(client, receive, send)
+            elif is_below(prefix, scope["raw_path"].decode("latin-1")):
+                with suppress(Left):
+                    asked = await read(scope, receive, prefix)
+                    exchange = exchange_of(scope)
+                    way = passage.converse if is_paced(asked, exchange) else passage.forward
+                    await while_there(receive, lambda: way(asked, exchange, send))
+            else:
+                await refuse(ApiError(404), send)
 
         return app
+
+
+def is_paced(asked: Asked, exchange: Exchange) -> bool:
+    """Whether a request counts against the limits of the account that all agents share."""
+    counts = asked.method == "POST" and asked.path == b"/v1/messages"
+    return counts and not (exchange.known and exchange.known.own_account)
 
 
 def is_below(prefix: str, path: str) -> bool:

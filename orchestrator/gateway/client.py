@@ -5,13 +5,11 @@ By httpcore2, which the SDK brings along: what is built on top of it (httpx2) wr
 
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
-import anyio
 import httpcore2
 
 from orchestrator.errors import UsageError
@@ -77,13 +75,12 @@ class Client:
     _pools: dict[str | None, httpcore2.AsyncConnectionPool] = field(default_factory=dict)
     """By proxy."""
 
-    @asynccontextmanager
     async def send(
         self, address: Address, method: str, target: tuple[bytes, bytes], headers: Headers, body: bytes
-    ) -> AsyncIterator[httpcore2.Response]:
+    ) -> httpcore2.Response:
         """The answer, its body not yet read. `target`: path and query. Raises one of `FAILURES`.
 
-        One that is left before its end is broken off at the API too.
+        One that is closed before its end is broken off at the API too.
         """
         request = httpcore2.Request(
             method.encode(),
@@ -92,12 +89,7 @@ class Client:
             content=body,
             extensions={"timeout": {"connect": LONGEST_CONNECT}},
         )
-        response = await self._pool(address).handle_async_request(request)
-        try:
-            yield response
-        finally:
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
+        return await self._pool(address).handle_async_request(request)
 
     async def aclose(self) -> None:
         """Closes all connections."""

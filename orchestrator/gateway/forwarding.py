@@ -8,7 +8,7 @@ import anyio
 from httpcore2 import Response
 from starlette.types import Receive, Scope, Send
 
-from orchestrator.gateway.client import FAILURES, Address, Client, Headers, chunks, without_hops
+from orchestrator.gateway.client import FAILURES, Headers, chunks, without_hops
 from orchestrator.gateway.errors import ApiError
 
 
@@ -59,18 +59,10 @@ async def while_there(receive: Receive, work: Callable[[], Awaitable[None]]) -> 
         group.cancel_scope.cancel()
 
 
-async def forward(client: Client, address: Address, asked: Asked, send: Send) -> None:
-    """Has the API answer. One that cannot be reached gives the client a 502."""
-    try:
-        async with client.send(address, asked.method, (asked.path, asked.query), asked.headers, asked.body) as response:
-            await give(response, send)
-    except FAILURES as error:
-        await refuse(unreachable(error), send)
-
-
-async def give(response: Response, send: Send) -> None:
-    """Passes the answer on. Of one that breaks off the client's stays unfinished, so that its connection is cut too."""
-    headers = without_hops(response.headers)
+async def give(response: Response, send: Send, more: Headers | None = None) -> None:
+    """Passes the answer on, with `more` headers. Of one that breaks off the client's stays unfinished, so that its
+    connection is cut too."""
+    headers = without_hops(response.headers) + (more or [])
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     try:
         async for chunk in chunks(response):
@@ -87,6 +79,11 @@ async def refuse(error: ApiError, send: Send) -> None:
     headers = [(name.encode(), value.encode()) for name, value in told.items()]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def plain(headers: Headers) -> dict[str, str]:
+    """The headers by name, in lower case."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
 def unreachable(error: BaseException) -> ApiError:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.errors import InternalError
 from orchestrator.gateway.around import surrounded
+from orchestrator.gateway.meter import Sessions, metered
 from orchestrator.gateway.seam import Service
 from orchestrator.gateway.telling import Telling, open_telling
 from orchestrator.protocols import Emit, Traffic, Upstream, ignore
@@ -36,10 +37,11 @@ async def open_gateway(service: Service, traffic: Traffic = NOTHING_SPECIAL) -> 
     """A server on 127.0.0.1 that `service` answers; gone when the block is left. Raises InternalError."""
     threads, prefix = anyio.CapacityLimiter(2), f"/{secrets.token_urlsafe(24)}"
     async with surrounded(service, traffic) as around, open_telling() as telling:
-        server = _Server(around.build_app(prefix), prefix)
+        sessions = Sessions()
+        server = _Server(metered(around.build_app(prefix), sessions), prefix)
         try:
             await run_sync(server.start, limiter=threads)
-            yield Gateway(server.url, around, telling)
+            yield Gateway(server.url, around, sessions, telling)
         finally:
             with anyio.CancelScope(shield=True):
                 await run_sync(server.stop, limiter=threads)
@@ -48,8 +50,9 @@ async def open_gateway(service: Service, traffic: Traffic = NOTHING_SPECIAL) -> 
 class Gateway:
     """Where agents find the server. Fulfils `Upstream`."""
 
-    def __init__(self, url: str, service: Service, telling: Telling) -> None:
+    def __init__(self, url: str, service: Service, sessions: Sessions, telling: Telling) -> None:
         self._service = service
+        self._sessions = sessions
         self._telling = telling
         quiet = {} if service.account else _QUIET
         self._env = {"ANTHROPIC_BASE_URL": url, **quiet, **_around_proxies(os.environ), **service.env}
@@ -65,8 +68,10 @@ class Gateway:
         return self._service.account
 
     def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
-        """Tells the service of an attempt."""
-        self._service.announce(attempt, self._telling.carried(emit))
+        """Tells the meter and the service of an attempt."""
+        carried = self._telling.carried(emit)
+        self._sessions.announce(attempt, carried)
+        self._service.announce(attempt, carried)
 
 
 _QUIET = {

@@ -13,7 +13,7 @@ from orchestrator.state import RunState, TaskState
 from orchestrator.task import Status
 from orchestrator.tree import NONE, Tally, is_nested, tallies
 from orchestrator.views.outline import Line, flat, outline
-from orchestrator.views.words import SIGNS, answering, clean, clock, dollars, going_on, one_line, plural, tokens
+from orchestrator.views.words import SIGNS, answering, clean, clock, dollars, going_on, one_line, plural, span, tokens
 
 WIDE = 80
 """Columns from which turns, tokens and cost have room."""
@@ -60,7 +60,10 @@ def header(state: RunState, run: str, now: float) -> RenderableType:
     width = f" · {state.width} at once" if begun else ""
     again = f" · {words}" if begun and (words := going_on(begun)) else ""
     expected = f" · forecast {clock(state.forecast.wall_s)}" if state.forecast else ""
-    line.add_row(Text.assemble((run, "bold"), about, width, again, expected), clock(now - state.started_at))
+    paused = f" · API paused {span(state.paused_until - now)}" if state.paused_until > now else ""
+    line.add_row(
+        Text.assemble((run, "bold"), about, width, (paused, "yellow"), again, expected), clock(now - state.started_at)
+    )
     return line
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from orchestrator.report import RunReport
 from orchestrator.task import Outcome, Result, Status
 from orchestrator.views.listing import Listed, left_out, listed
-from orchestrator.views.verdicts import compared, held_back, pilot_words
+from orchestrator.views.verdicts import api_words, compared, held_back, pilot_words
 from orchestrator.views.words import (
     SIGNS,
     clean,
@@ -49,6 +49,8 @@ def summary(report: RunReport, width: int) -> RenderableType:
         parts.append(Text(hidden, style="dim"))
     parts += [Text(totals(report), style="bold"), Text(timing(report))]
     parts.extend(Text(said) for said in verdicts(report) if said)
+    if (said := api_words(report.calls)) and (report.upstream is None or report.calls.refused):
+        parts.append(Text(f"API: {said}"))
     if report.reused:
         parts.append(Text(taken(report), style="green"))
     if report.status in ENDINGS:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from orchestrator.events import RunForecast
 from orchestrator.report import RunReport
+from orchestrator.state import Calls
 from orchestrator.views.words import dollars, plural, span
 
 MOST_NAMES = 6
@@ -67,6 +68,16 @@ def held_back(report: RunReport) -> str | None:
         case "rate":
             return "held back by waits between attempts, as for a rate limit"
     return "held back by start-up: processes starting, and time between tasks"
+
+
+def api_words(calls: Calls) -> str | None:
+    """`128 requests, 0.8 % answered 429, queued 12 s on average, first token after 0.9 s`; None without any."""
+    if not calls.requests:
+        return None
+    said = [plural(calls.requests, "request"), f"{calls.refused / calls.requests * 100:.1f} % answered 429"]
+    said += [f"queued {span(calls.queued_s / calls.answered)} on average"] if calls.queued_s else []
+    said += [f"first token after {span(calls.first_token_s / calls.begun)}"] if calls.begun else []
+    return ", ".join(said)
 
 
 def is_group(task: str, report: RunReport) -> bool:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from anyio.to_thread import run_sync
 from raw_api import Answer, RawApi, Received, Wire, raw_api
+from wires import answered, dial, exchange, fixed, read_all, unchunked
 
 from orchestrator.errors import UsageError
 from orchestrator.gateway.anthropic import open_anthropic
@@ -40,61 +41,6 @@ def through(monkeypatch: pytest.MonkeyPatch) -> Through:
                 yield api, upstream
 
     return opened
-
-
-def dial(upstream: Upstream) -> tuple[socket.socket, str]:
-    """A connection to the gateway, and the path of its secret."""
-    parts = urlsplit(upstream.env["ANTHROPIC_BASE_URL"])
-    assert parts.hostname
-    assert parts.port
-    connection = socket.create_connection((parts.hostname, parts.port), timeout=20)
-    return connection, parts.path
-
-
-def exchange(upstream: Upstream, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
-    """All bytes of the answer, until the gateway closes the connection."""
-    connection, prefix = dial(upstream)
-    lines = [f"{method} {prefix}{path} HTTP/1.1", "Host: gateway", "Connection: close"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if body:
-        lines.append(f"Content-Length: {len(body)}")
-    with connection:
-        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
-        return read_all(connection)
-
-
-def read_all(connection: socket.socket) -> bytes:
-    pieces = []
-    while piece := connection.recv(1 << 20):
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def unchunked(body: bytes) -> tuple[bytes, bool]:
-    """The body of a chunked answer, and whether it came to its end."""
-    found, ended = b"", False
-    while body and not ended:
-        size, _, rest = body.partition(b"\r\n")
-        length = int(size, 16)
-        found, body, ended = found + rest[:length], rest[length + 2 :], length == 0
-    return found, ended
-
-
-def answered(raw: bytes) -> tuple[bytes, dict[bytes, bytes], bytes]:
-    """Status line, headers and body as they came."""
-    head, _, body = raw.partition(b"\r\n\r\n")
-    line, *rest = head.split(b"\r\n")
-    return line, {name.lower(): value.strip() for name, _, value in (each.partition(b":") for each in rest)}, body
-
-
-def fixed(body: bytes, status: bytes = b"200 OK", *headers: bytes) -> Answer:
-    """An answer with a length."""
-
-    async def answer(request: Received, wire: Wire) -> None:
-        head = b"\r\n".join([b"HTTP/1.1 " + status, *headers, b"Content-Length: %d" % len(body)])
-        await wire.say(head + b"\r\n\r\n" + body)
-
-    return answer
 
 
 async def test_a_request_arrives_as_it_was(through: Through) -> None:
@@ -277,7 +223,8 @@ async def test_the_users_account_is_left_alone(through: Through) -> None:
     """The environment that agents get has the gateway's address, and blanks nothing of the user's."""
     async with through(fixed(b"{}")) as (_, upstream):
         assert upstream.account
-        assert set(upstream.env) == {"ANTHROPIC_BASE_URL", "NO_PROXY", "no_proxy"}
+        waits = {"API_TIMEOUT_MS", "BUN_CONFIG_HTTP_IDLE_TIMEOUT"}
+        assert set(upstream.env) == {"ANTHROPIC_BASE_URL", "NO_PROXY", "no_proxy", *waits}
 
 
 @pytest.mark.parametrize("name", ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "ANTHROPIC_UNIX_SOCKET"])
