@@ -248,6 +248,17 @@ class RequestAnswered(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestNoted(Event):
+    """The gateway answered a request of an agent in a way that is worth knowing."""
+
+    task: str
+    attempt: int
+    note: str
+    """`fault`: by an error that a rule asked for; `unmatched`: by an error, as the recording has no such request."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiPaused(Event):
     """The gateway sends no request until then."""
 
@@ -452,6 +463,7 @@ KINDS: Mapping[str, type[Event]] = {
         BudgetReached,
         ApiSignal,
         RequestAnswered,
+        RequestNoted,
         ApiPaused,
         ProcessesMeasured,
         MemoryAwaited,

@@ -116,6 +116,10 @@ class RunReport:
     """Bytes that an agent's processes used at their peak, on average over the tasks."""
     memory_awaited_s: float = 0.0
     """Seconds in which agents waited for memory, though there were places for them."""
+    noted: Mapping[str, int] = field(default_factory=dict)
+    """How many requests the gateway answered by a `fault` that was asked for, or found `unmatched` in a recording."""
+    first_noted: Mapping[str, str] = field(default_factory=dict)
+    """What was said of the first of each."""
     calls: Calls = field(default_factory=Calls)
     """Its API requests, where the gateway metered them."""
     task_calls: Mapping[str, Calls] = field(default_factory=dict)
@@ -249,6 +253,7 @@ class RunReport:
                 "peak_memory": self.peak_memory,
                 "mean_peak_memory": self.mean_peak_memory,
                 "memory_awaited_s": round(self.memory_awaited_s, 3),
+                "noted": dict(self.noted),
                 "api": self.calls.to_json() if self.calls.requests else None,
             },
         }
@@ -321,6 +326,8 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         complete=ended.complete if ended else True,
         pilot=begun.pilot if begun else None,
         forecast=_forecast(state, now if alive and not ended else state.last_at),
+        noted=dict(state.noted),
+        first_noted=dict(state.first_noted),
         calls=state.calls,
         task_calls={task.id: task.calls for task in state.tasks.values() if task.calls},
         ran=ran_of(state),

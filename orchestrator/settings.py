@@ -19,6 +19,7 @@ BUILT_IN: Mapping[str, str] = {
     "journal.memory": "orchestrator.journal.memory:open_memory",
     "upstreams.anthropic": "orchestrator.gateway.anthropic:open_anthropic",
     "upstreams.offline": "orchestrator.gateway.offline:open_offline",
+    "upstreams.replay": "orchestrator.gateway.recording.replay:open_replay",
     "views.live": "orchestrator.views.live:LiveView",
     "views.lines": "orchestrator.views.lines:LinesView",
     "views.jsonl": "orchestrator.views.jsonl:JsonlView",

@@ -22,6 +22,7 @@ from orchestrator.events import (
     Record,
     RegimeChanged,
     RequestAnswered,
+    RequestNoted,
     RunFinished,
     RunForecast,
     RunStarted,
@@ -240,6 +241,10 @@ class RunState:
     memory_awaited_since: float = 0.0
     memory_awaited_s: float = 0.0
     """Seconds in which agents waited for memory, summed over all times but the one that lasts."""
+    noted: Counter[str] = field(default_factory=Counter)
+    """Requests that the gateway answered by a fault, or that a recording did not have, by the note's kind."""
+    first_noted: dict[str, str] = field(default_factory=dict)
+    """What was said of the first of each kind."""
     calls: Calls = field(default_factory=Calls)
     """API requests that the gateway has metered."""
     forecast: RunForecast | None = None
@@ -376,6 +381,10 @@ class RunState:
         if (task := self.tasks.get(event.task)) is not None:
             task.calls = task.calls or Calls()
             task.calls.add(event)
+
+    def _request_noted(self, event: RequestNoted, at: float) -> None:
+        self.noted[event.note] += 1
+        self.first_noted.setdefault(event.note, event.text)
 
     def _api_paused(self, event: ApiPaused, at: float) -> None:
         self.paused_until = event.until
@@ -539,6 +548,7 @@ _FOLDS: dict[type[Event], Callable[[RunState, Any, float], None]] = {
     BudgetReached: RunState._budget_reached,
     ApiSignal: RunState._api_signal,
     RequestAnswered: RunState._request_answered,
+    RequestNoted: RunState._request_noted,
     ApiPaused: RunState._api_paused,
     ProcessesMeasured: RunState._processes_measured,
     MemoryAwaited: RunState._memory_awaited,

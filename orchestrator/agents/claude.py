@@ -77,6 +77,7 @@ class ClaudeRunner:
     ) -> Result:
         if self._upstream:
             announced = replace(attempt, session_id=opening.session_id, prompt=opening.prompt)
+            announced = replace(announced, workspace=replace(attempt.workspace, path=str(workspace.path)))
             self._upstream.announce(announced, emit)
         lock = self._lock(opening.session_id)
         env = {**config.env, **({"ORCHESTRATOR_SESSION_LOCK": str(lock)} if lock else {})}

@@ -4,6 +4,7 @@ import io
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -50,6 +51,16 @@ Tokens = Annotated[
 ]
 Turns = Annotated[str | None, typer.Option(metavar="N", help="Model replies that the run may take in all.")]
 Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may take this time, as 30m or 2h.")]
+Record = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Keep the API requests and answers, texts and all, for --replay."),
+]
+Texts = Annotated[bool, typer.Option("--no-texts", help="Leave the texts out of --record: for timing alone.")]
+Replay = Annotated[Path | None, typer.Option(metavar="FILE", help="Answer from a recording; no account.")]
+Faults = Annotated[
+    list[str] | None,
+    typer.Option("--fault", metavar="RULE", help="Let requests fail, as 429:at=3,retry_after=2; may be given again."),
+]
 
 
 def read_concurrent(given: Any) -> Any:
@@ -86,9 +97,18 @@ def root(
 
 
 @app.command()
-def demo(view: ViewName = None, concurrent: Concurrent = None, json: JsonTarget = None) -> None:
+def demo(
+    view: ViewName = None,
+    concurrent: Concurrent = None,
+    record: Record = None,
+    faults: Faults = None,
+    json: JsonTarget = None,
+) -> None:
     """Run the main job here and now, with no account: a small documentation audit with the offline model."""
-    _do("running:demo", _options(offline=True, view=view, concurrent=concurrent, json=json))
+    _do(
+        "running:demo",
+        _options(offline=True, view=view, concurrent=concurrent, record=record, faults=tuple(faults or ()), json=json),
+    )
 
 
 @app.command()
@@ -112,6 +132,10 @@ def run(
     pilot: Annotated[
         int | None, typer.Option(min=1, help="Only the first so many items of each loop, and a forecast of the whole.")
     ] = None,
+    record: Record = None,
+    no_texts: Texts = False,
+    replay: Replay = None,
+    faults: Faults = None,
     view: ViewName = None,
     json: JsonTarget = None,
 ) -> None:
@@ -130,6 +154,10 @@ def run(
         fresh=fresh,
         rerun=tuple(rerun or ()),
         pilot=pilot,
+        record=record,
+        texts=not no_texts,
+        replay=replay,
+        faults=tuple(faults or ()),
         view=view,
         json=json,
     )
@@ -147,12 +175,23 @@ def resume(
     turns: Turns = None,
     time: Time = None,
     rerun: Rerun = None,
+    record: Record = None,
+    replay: Replay = None,
+    faults: Faults = None,
     view: ViewName = None,
     json: JsonTarget = None,
 ) -> None:
     """Go on with a run: what has finished is kept, agents that were cut off go on in their sessions."""
     limits = {"concurrent": concurrent, "memory": memory, "usd": usd, "tokens": tokens, "turns": turns, "time": time}
-    options = _options(**limits, rerun=tuple(rerun or ()), view=view, json=json)
+    options = _options(
+        **limits,
+        rerun=tuple(rerun or ()),
+        record=record,
+        replay=replay,
+        faults=tuple(faults or ()),
+        view=view,
+        json=json,
+    )
     _do("resuming:resume", run, settings or [], options)
 
 

@@ -13,7 +13,7 @@ from orchestrator.cli.output import check_target
 from orchestrator.cli.running import Options, carry_out, choose_views, drive, to_overrides, told
 from orchestrator.engine.opening import open_run
 from orchestrator.engine.planned.nodes import planned_agent
-from orchestrator.engine.plans import agent_told, last_start, load_again, workspace_told
+from orchestrator.engine.plans import agent_told, last_start, load_again, traffic_told, workspace_told
 from orchestrator.engine.script.run import Run
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.events import AttemptStarted, Record, RunStarted
@@ -29,11 +29,16 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
     """Goes on with a run of a plan file; the exit code."""
     name, records = anyio.run(read, run)
     begun = last_start(name, records)
+    before = traffic_told(begun)
     overrides = to_overrides(settings)
     loaded = load_again(name, begun, overrides)
     known = Options(
         offline=begun.upstream == "offline",
         gateway=begun.gateway,
+        record=options.record or before.record,
+        texts=options.texts and before.texts,
+        replay=options.replay or before.replay,
+        faults=options.faults,
         concurrent=options.concurrent,
         usd=options.usd,
         memory=options.memory,
@@ -76,6 +81,7 @@ def go_on(run: str, task: str, prompt: str, fork: bool, directory: str | None, o
         views=choose_views(options.view),
         upstream="anthropic" if begun.gateway else begun.upstream,
         reuse="none",
+        traffic=replace(traffic_told(begun), record=None, texts=True),
         directory=Path(begun.directory) if place is None else place,
         arguments={"continues": [name, task]},
     )

@@ -26,7 +26,7 @@ from orchestrator.plan.amounts import Concurrent
 from orchestrator.plan.loading import LoadedPlan, load_plan
 from orchestrator.plan.model import Agent, Limits
 from orchestrator.plan.words import did_you_mean, listed
-from orchestrator.protocols import View
+from orchestrator.protocols import Traffic, View
 from orchestrator.report import RunReport
 from orchestrator.settings import home, load
 from orchestrator.views.summary import how_to_go_on, summary
@@ -49,6 +49,14 @@ class Options:
     offline: bool = False
     gateway: bool = False
     """Whether requests go through the gateway, which meters them."""
+    record: Path | None = None
+    """The file to keep requests in."""
+    texts: bool = True
+    """Whether what is asked and answered is kept there too."""
+    replay: Path | None = None
+    """The recording to answer from."""
+    faults: tuple[str, ...] = ()
+    """Rules by which requests fail."""
     concurrent: Concurrent | None = None
     usd: float | None = None
     memory: str | None = None
@@ -78,7 +86,14 @@ class Options:
         """What answers. Raises UsageError when the options contradict each other."""
         if self.offline and self.gateway:
             raise UsageError("--gateway: it stands before the API, which --offline replaces; leave one out")
-        return "offline" if self.offline else "anthropic" if self.gateway else None
+        if self.replay and (self.offline or self.gateway):
+            raise UsageError("--replay: its answers take the API's place; leave out --offline and --gateway")
+        return "replay" if self.replay else "offline" if self.offline else "anthropic" if self.gateway else None
+
+    @property
+    def traffic(self) -> Traffic:
+        """What is to be done with requests."""
+        return Traffic(record=self.record, texts=self.texts, replay=self.replay, faults=self.faults)
 
     @property
     def whence(self) -> Reuse:
@@ -187,6 +202,7 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
         directory=options.directory,
         arguments=options.arguments,
         pilot=options.pilot,
+        traffic=options.traffic,
     )
     return carry_out(opening, work, options.json)
 

@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from orchestrator.engine.core import Core
 from orchestrator.engine.going_on.choosing import Reuse, choose, script
 from orchestrator.engine.going_on.past import Past
+from orchestrator.engine.passing import check_upstream, noted, to_traffic
 from orchestrator.engine.script.asking import Setting, to_workspace
 from orchestrator.engine.script.run import Run
 from orchestrator.errors import UsageError, bare_errors
@@ -56,6 +57,9 @@ async def open_run(
     directory: Path | None = None,
     arguments: Mapping[str, Any] = NOTHING,
     pilot: int | None = None,
+    record: str | Path | None = None,
+    replay: str | Path | None = None,
+    faults: Sequence[str] | str = (),
     traffic: Traffic | None = None,
     machine: Machine | None = None,
 ) -> AsyncIterator[Run]:
@@ -82,6 +86,11 @@ async def open_run(
     same without `pilot` goes on with it. `machine`: tells what memory there is where the agents are; None: on this
     machine it is looked up, and of an executor's machines nothing is known.
 
+    `record`: a file in which the agents' API requests and their answers are kept, prompts and what they read of files
+    and all. `replay`: such a file, from which they are answered again, with no account. `faults`: rules by which
+    requests fail, as `429:at=3,retry_after=2`; with the offline model or a recording only. `traffic`: all of these in
+    one.
+
     Raises UsageError and JournalError before anything is started; TaskFailed under `fail_fast`; and what the block
     raises, after every task that had not ended by then is cancelled. Cancelling the block does the same. Partial
     results stay in the journal.
@@ -92,9 +101,9 @@ async def open_run(
     limits = check_limits(limits)
     views = [views] if isinstance(views, str) else views
     shown = [load("views", view)() if isinstance(view, str) else view for view in views]
-    asked = replace(traffic or Traffic(), limits=limits)
-    answering, upstream = choose_upstream(upstream, asked)
-    begun = begin(name or "run", limits, upstream, plan, directory, arguments)
+    asked = to_traffic(traffic, limits, record, replay, faults)
+    answering, upstream = choose_upstream(check_upstream(upstream, asked), asked)
+    begun = begin(name or "run", limits, upstream, plan, directory, {**arguments, **noted(asked)})
     started = replace(begun, pilot=pilot, gateway=answering == GATEWAY)
     check_reuse(reuse, rerun, run)
     async with AsyncExitStack() as stack:

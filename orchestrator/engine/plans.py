@@ -14,7 +14,7 @@ from orchestrator.errors import UsageError
 from orchestrator.events import Record, RunStarted
 from orchestrator.plan.loading import LoadedPlan, load_plan
 from orchestrator.plan.model import Agent, Limits, Plan
-from orchestrator.protocols import Executor, Journal, View
+from orchestrator.protocols import Executor, Journal, Traffic, View
 from orchestrator.report import RunReport
 from orchestrator.task import plain
 from workspaces import WorkspaceSpec
@@ -40,6 +40,10 @@ async def run_plan(
     directory: Path | None = None,
     arguments: Mapping[str, Any] = NOTHING,
     pilot: int | None = None,
+    record: str | Path | None = None,
+    replay: str | Path | None = None,
+    faults: Sequence[str] | str = (),
+    traffic: Traffic | None = None,
 ) -> RunReport:
     """Runs a plan from a file, or one made in Python, and reports on it; the arguments are those of `open_run`.
 
@@ -64,6 +68,10 @@ async def run_plan(
         plan=str(loaded.file) if loaded.file else None,
         arguments={**given, **arguments},
         pilot=pilot,
+        record=record,
+        replay=replay,
+        faults=faults,
+        traffic=traffic,
     ) as opened:
         await opened.plan(loaded)
     return opened.report()
@@ -118,6 +126,7 @@ async def resume_run(
             rerun=rerun,
             run=run,
             directory=Path(begun.directory),
+            traffic=traffic_told(begun),
             arguments={
                 "settings": begun.arguments.get("settings", {}),
                 "limits": limits.model_dump(mode="json", exclude_none=True)
@@ -125,6 +134,13 @@ async def resume_run(
                 else begun.arguments.get("limits", {}),
             },
         )
+
+
+def traffic_told(begun: RunStarted) -> Traffic:
+    """Where the run is recorded, or answered from."""
+    told = begun.arguments
+    record, replay = (Path(told[name]) if told.get(name) else None for name in ("record", "replay"))
+    return Traffic(record=record, texts=bool(told.get("texts", True)), replay=replay)
 
 
 def limits_told(loaded: LoadedPlan, begun: RunStarted) -> Limits:

@@ -2,8 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from orchestrator.gateway.callers import session_of
 from orchestrator.gateway.errors import ApiError
 from orchestrator.gateway.seam import ApiEvent, Call, Source
 from orchestrator.gateway.wire import collect, to_sse
@@ -118,7 +118,8 @@ async def _parse(request: Request, *, required: tuple[str, ...]) -> Call:
     if not isinstance(most := body.get("max_tokens", 1), int) or most < 1:
         raise ApiError(400, "max_tokens: Input should be a whole number from 1")
     _check_messages(body["messages"])
-    return Call(body, _session_id(request, body), dict(request.headers))
+    headers = dict(request.headers)
+    return Call(body, session_of(headers, body), headers)
 
 
 def _check_messages(messages: Any) -> None:
@@ -132,12 +133,3 @@ def _check_messages(messages: Any) -> None:
             isinstance(content, list) and all(isinstance(block, dict) and "type" in block for block in content)
         ):
             raise ApiError(400, f"messages.{index}.content: Input should be a valid string or list of blocks")
-
-
-def _session_id(request: Request, body: Mapping[str, Any]) -> str | None:
-    if named := request.headers.get("x-claude-code-session-id"):
-        return named
-    with suppress(KeyError, TypeError, ValueError):
-        session = json.loads(body["metadata"]["user_id"])["session_id"]
-        return session if isinstance(session, str) else None
-    return None

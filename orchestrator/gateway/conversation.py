@@ -22,6 +22,7 @@ _INSERTED = re.compile(
 )
 _CUT_OFF = ("[Tool call interrupted", "stopped while running, not refused")
 """What the CLI says in place of the result of a call that a kill, or an interruption, has cut off."""
+_TITLE = re.compile(r"\b(session |concise |short )title\b|\btopic title\b", re.IGNORECASE)
 # Of a session that goes on elsewhere the CLI says: `Working directory: /new (was /old)`.
 _DIRECTORY = re.compile(r"(?:[Pp]rimary )?[Ww]orking directory:? +`?(/[^\n`]*?)(?: \(was /[^\n]*\))?(?=[\n`]|\Z)")
 
@@ -119,7 +120,7 @@ def read_conversation(call: Call) -> Conversation:
         directory=_find_directory(body),
         seed=_seed(call),
         model=str(body["model"]),
-        small=_is_small(call, tools),
+        small=is_small(body, call.headers),
         format=_find_format(body),
     )
 
@@ -207,13 +208,14 @@ def _seed(call: Call) -> str:
     return hashlib.sha256(json.dumps([call.session_id, said]).encode()).hexdigest()[:20]
 
 
-def _is_small(call: Call, tools: Mapping[str, Any]) -> bool:
-    if call.headers.keys() & {"x-claude-code-auxiliary-type", "x-claude-code-compaction"}:
+def is_small(body: Mapping[str, Any], headers: Mapping[str, str]) -> bool:
+    """Whether the CLI asks for itself (a title, a probe) and not for the agent. `headers`: names in lower case."""
+    if headers.keys() & {"x-claude-code-auxiliary-type", "x-claude-code-compaction"}:
         return True
-    if call.body.get("max_tokens") == 1:
+    if body.get("max_tokens") == 1:
         return True
-    system = " ".join(_told_by_cli({**call.body, "messages": []}))
-    return not tools and bool(re.search(r"\b(session |concise |short )title\b|\btopic title\b", system, re.IGNORECASE))
+    system = " ".join(_told_by_cli({**body, "messages": []}))
+    return not body.get("tools") and bool(_TITLE.search(system))
 
 
 def _find_format(body: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -15,6 +15,7 @@ from anyio.to_thread import run_sync
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.errors import InternalError
+from orchestrator.gateway.around import surrounded
 from orchestrator.gateway.meter import Sessions, metered
 from orchestrator.gateway.seam import Service
 from orchestrator.gateway.telling import Telling, open_telling
@@ -35,21 +36,15 @@ logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 async def open_gateway(service: Service, traffic: Traffic = NOTHING_SPECIAL) -> AsyncIterator[Upstream]:
     """A server on 127.0.0.1 that `service` answers; gone when the block is left. Raises InternalError."""
     threads, prefix = anyio.CapacityLimiter(2), f"/{secrets.token_urlsafe(24)}"
-    async with open_telling() as telling:
+    async with surrounded(service, traffic) as around, open_telling() as telling:
         sessions = Sessions()
-        server = _Server(metered(wrapped(service.build_app(prefix), traffic), sessions), prefix)
+        server = _Server(metered(around.build_app(prefix), sessions), prefix)
         try:
             await run_sync(server.start, limiter=threads)
-            yield Gateway(server.url, service, sessions, telling)
+            yield Gateway(server.url, around, sessions, telling)
         finally:
             with anyio.CancelScope(shield=True):
                 await run_sync(server.stop, limiter=threads)
-
-
-def wrapped(app: ASGIApp, traffic: Traffic) -> ASGIApp:
-    """The app, with what the traffic asks for around it. The one place for ASGI middleware; all must let pass what is
-    no HTTP request, as the server's start and end."""
-    return app
 
 
 class Gateway:

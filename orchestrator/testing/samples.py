@@ -20,6 +20,7 @@ from orchestrator.events import (
     Record,
     RegimeChanged,
     RequestAnswered,
+    RequestNoted,
     RunFinished,
     RunForecast,
     RunStarted,
@@ -148,6 +149,7 @@ def _governed(task: str) -> Iterator[Event]:
     yield WidthChanged(width=3, reason="the API answers 429")
     yield ApiPaused(until=BEGUN + 60, reason=HARD)
     yield RequestAnswered(task=task, attempt=2, model="sonnet", status=200, input_tokens=7, queued_s=0.5, retries=1)
+    yield RequestNoted(task=task, attempt=2, note="fault", text=HARD)
     yield ProcessesMeasured(task=task, attempt=2, memory=200_000_000, peak=300_000_000, cpu_s=1.5)
     yield MemoryAwaited(awaited=True, expected=400_000_000, free=100_000_000)
     yield RegimeChanged(regime="hold", reason=HARD, until=BEGUN + 3600)

@@ -15,7 +15,19 @@ from orchestrator.tree import NONE, Tally, is_nested, tallies
 from orchestrator.views.costs import budget_words
 from orchestrator.views.outline import Line, flat, outline
 from orchestrator.views.regimes import regime_line
-from orchestrator.views.words import SIGNS, clean, clock, dollars, going_on, one_line, plural, size, span, tokens
+from orchestrator.views.words import (
+    SIGNS,
+    answering,
+    clean,
+    clock,
+    dollars,
+    going_on,
+    one_line,
+    plural,
+    size,
+    span,
+    tokens,
+)
 
 WIDE = 80
 """Columns from which turns, tokens and cost have room."""
@@ -61,7 +73,7 @@ def header(state: RunState, run: str, now: float) -> RenderableType:
     line = Table.grid(expand=True)
     line.add_column(no_wrap=True, overflow="ellipsis")
     line.add_column(justify="right", no_wrap=True)
-    about = f" · {begun.upstream} model" if begun and begun.upstream else ""
+    about = f" · {words}" if begun and (words := answering(begun.upstream)) else ""
     width = f" · {state.width} at once" if begun else ""
     again = f" · {words}" if begun and (words := going_on(begun)) else ""
     expected = f" · forecast {clock(state.forecast.wall_s)}" if state.forecast else ""

@@ -16,6 +16,7 @@ from orchestrator.events import (
     Published,
     Record,
     RegimeChanged,
+    RequestNoted,
     RunFinished,
     RunForecast,
     RunStarted,
@@ -30,7 +31,7 @@ from orchestrator.task import Outcome, Status
 from orchestrator.views.costs import reached_words
 from orchestrator.views.regimes import governed_words
 from orchestrator.views.verdicts import forecast_words
-from orchestrator.views.words import awaited, dollars, going_on, one_line, plural, span, spoken, verdict
+from orchestrator.views.words import answering, awaited, dollars, going_on, one_line, plural, span, spoken, verdict
 from orchestrator.views.writing import LineWriter
 
 
@@ -58,7 +59,7 @@ def line(event: Event, state: RunState, run: str) -> str | None:
     """The event in a line; None for those that need none. `state` has it folded in already."""
     match event:
         case RunStarted():
-            about = f", {event.upstream} model" if event.upstream else ""
+            about = f", {words}" if (words := answering(event.upstream)) else ""
             again = f", {words}" if (words := going_on(event)) else ""
             text = f"run {run}: {event.concurrent} at once{about}{again}"
         case TaskExpanded():
@@ -80,18 +81,20 @@ def line(event: Event, state: RunState, run: str) -> str | None:
             text = forecast_words(event, begun.concurrent if begun else 1, begun.pilot if begun else None)
         case TaskSpawned() | TaskWaits() | MessageSent() | Published():
             text = f"{event.task}: {spoken(event)}"
-        case BudgetReached():
-            text = f"run {run}: {reached_words(event)}"
         case RunFinished():
             text = f"run {run}: {event.status} after {span(event.wall)}"
         case _:
-            return limits_line(event, state)
+            return limits_line(event, state, run)
     return one_line(text)
 
 
-def limits_line(event: Event, state: RunState) -> str | None:
-    """What the run's limits, or the account's, have to say."""
+def limits_line(event: Event, state: RunState, run: str) -> str | None:
+    """What the run's limits, the account's and the gateway have to say."""
     match event:
+        case RequestNoted(note=note):
+            return one_line(f"{event.task}: {'fault played' if note == 'fault' else 'replay'}: {event.text}")
+        case BudgetReached():
+            return one_line(f"run {run}: {reached_words(event)}")
         case MemoryAwaited():
             return one_line(awaited(event))
         case WidthChanged() | RegimeChanged():

@@ -13,7 +13,18 @@ from orchestrator.views.costs import costs_table, one_model, out_of_budget, this
 from orchestrator.views.listing import Listed, left_out, listed
 from orchestrator.views.regimes import governed, stopped
 from orchestrator.views.verdicts import api_words, compared, held_back, memory_words, pilot_words
-from orchestrator.views.words import SIGNS, clean, dollars, one_line, plural, shortened, span, tokens, upstream_note
+from orchestrator.views.words import (
+    SIGNS,
+    clean,
+    dollars,
+    noted_words,
+    one_line,
+    plural,
+    shortened,
+    span,
+    tokens,
+    upstream_note,
+)
 
 WIDE = 70
 """Columns from which turns and tokens have room."""
@@ -223,6 +234,7 @@ def notes(report: RunReport) -> list[str]:
         said.append(
             f"run {report.beside} was at work on the same: this one began anew beside it, and took nothing from it"
         )
+    said.extend(noted_words(report.noted, report.first_noted))
     said.extend(filter(None, [upstream_note(report.upstream)]))
     said.append(f"more: orchestrator show {report.run}")
     if report.status not in ("done", "running") or not report.complete:

@@ -1,5 +1,7 @@
 """Numbers in words for people."""
 
+from collections.abc import Mapping
+
 from orchestrator.events import MemoryAwaited, MessageSent, Published, RunStarted, TaskSpawned, TaskWaits
 from orchestrator.task import Status
 
@@ -85,7 +87,22 @@ def upstream_note(upstream: str | None) -> str | None:
         return None
     if upstream == "offline":
         return "offline model: answers come from rules, not from Claude; nothing was paid (costs are list prices)"
+    if upstream == "replay":
+        return "replay: answers come from a recording, not from Claude; nothing was paid (costs are list prices)"
     return f"upstream: {upstream}"
+
+
+def noted_words(noted: Mapping[str, int], first: Mapping[str, str]) -> list[str]:
+    """What the gateway did to requests: `faults played: 3`, `replay: 1 request did not match: …`."""
+    said = [f"faults played: {noted['fault']}"] if noted.get("fault") else []
+    if number := noted.get("unmatched"):
+        said.append(f"replay: {plural(number, 'request')} did not match: {clean(first.get('unmatched', ''))}")
+    return said
+
+
+def answering(upstream: str | None) -> str | None:
+    """Who answers the agents: `offline model`, `recording`."""
+    return "recording" if upstream == "replay" else f"{upstream} model" if upstream else None
 
 
 def clean(text: str) -> str:

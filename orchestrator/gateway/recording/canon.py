@@ -1,0 +1,137 @@
+"""What of a request says what is asked, without what differs from day to day and from machine to machine."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from orchestrator.gateway.recording.trees import each_text, without
+
+COMPARED = ("model", "system", "tools", "tool_choice", "output_config", "output_format", "temperature", "messages")
+"""Fields of a request that say what is asked. Others say who asks, or how the reply is to be sent."""
+BILLING = "x-anthropic-billing-header:"
+ENVIRONMENT = re.compile(r"# Environment\nYou have been invoked.*?(?=\n# |\Z)", re.DOTALL)
+"""The CLI's description of the machine and the day."""
+SECTIONS = re.compile(
+    r"# (gitStatus|currentDate)\n.*?(?=\n# \w|\n\nClaude Code attached|\n*</system-reminder>|\Z)", re.DOTALL
+)
+"""The state of the repository, and the day."""
+EMPTY_REMINDER = re.compile(
+    r"<system-reminder>\s*As you answer the user's questions, you can use the following context:\s*"
+    r"(Claude Code attached this context automatically[^<]*)?</system-reminder>\s*"
+)
+PLACEHOLDER = "DeferredToolPlaceholder"
+"""Stands among the tools or not, as the CLI likes."""
+FINDERS = ("Glob", "Grep")
+"""Tools that list what they find by the time of its last change, which is another in every copy."""
+DAYS = "Mon|Tue|Wed|Thu|Fri|Sat|Sun"
+MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+BLURS = (
+    (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "⟦uuid⟧"),
+    (r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)?(?![\w-])", "⟦date⟧"),
+    (
+        rf"\b(?:(?:{DAYS})[a-z]*,? +)?(?:{MONTHS})[a-z]* +\d{{1,2}}"
+        r"(?: +\d\d:\d\d(?::\d\d)?(?: [AP]M)?(?: [A-Z]{3,4}\b)?)?(?:,? +\d{4})?\b",
+        "⟦date⟧",
+    ),
+    (r"\b1[6-9]\d{8}(?:\d{3})?(?:\.\d+)?\b", "⟦time⟧"),
+    (r"\b\d\d?:\d\d:\d\d(?:[.,]\d+)?\b", "⟦time⟧"),
+    (r"\b\d+\.\d+ ?(?:m?s|seconds|minutes)\b", "⟦duration⟧"),
+    (r"(?m)^\d{7,12}(?= \S)", "⟦hash⟧"),
+    (r"(?m)^([-dlbcps][rwxsStT-]{9})[.+@]? +\d+ +\S+ +\S+ +[\d.]+[KMGT]? ", r"\1 ⟦owner and size⟧ "),
+    (r"(?m)^total [\d.]+[KMGT]?$", "total ⟦size⟧"),
+    (r"\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,64}\b", "⟦hash⟧"),
+)
+"""What is another each time: ids, dates and times, durations, commits, and what `ls -l` says of files."""
+BLURRED = [(re.compile(pattern), name) for pattern, name in BLURS]
+
+
+def canonical(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request in the form in which two are compared. Its places must be hidden already. It is its own canon."""
+    told = {name: value for name, value in asked(request).items() if value is not None}
+    if "system" in told:
+        told["system"] = _blocks(told["system"])
+    if "tools" in told:
+        tools = [tool for tool in told["tools"] if tool.get("name") != PLACEHOLDER]
+        told["tools"] = sorted(tools, key=lambda tool: str(tool.get("name")))
+    told["messages"] = _messages(told.get("messages") or ())
+    blurred: dict[str, Any] = each_text(told, blur)
+    return blurred
+
+
+def asked(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a request says of what is asked. The mark up to which a prompt is cached moves on with each request."""
+    return {name: without(body[name], "cache_control") for name in COMPARED if name in body}
+
+
+def key_of(canon: Mapping[str, Any]) -> str:
+    """The same for requests that ask the same."""
+    return hashlib.sha256(json.dumps(canon, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
+
+
+def blur(text: str) -> str:
+    """The text with names in the place of what is another each time."""
+    for pattern, name in BLURRED:
+        text = pattern.sub(name, text)
+    return text
+
+
+def _messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """With the ids of tool calls by number, and each message's results in the order of the calls."""
+    calls: dict[str, str] = {}
+    tools: dict[str, str] = {}
+    told = []
+    for message in messages:
+        blocks = _blocks(message.get("content"))
+        for block in blocks:
+            if block.get("type") == "tool_use":
+                block["id"] = calls.setdefault(str(block.get("id")), f"call {len(calls) + 1}")
+                tools[block["id"]] = str(block.get("name"))
+        results = iter(sorted(_results(blocks, calls, tools), key=_number))
+        ordered = [next(results) if "tool_use_id" in block else block for block in blocks]
+        told.append({"role": message.get("role"), "content": ordered})
+    return told
+
+
+def _results(
+    blocks: Sequence[dict[str, Any]], calls: dict[str, str], tools: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """The results of tool calls: tools at work side by side end in any order."""
+    for block in blocks:
+        if "tool_use_id" in block:
+            name = str(block["tool_use_id"])
+            block["tool_use_id"] = calls.setdefault(name, f"call {len(calls) + 1}")
+            if "content" in block:
+                block["content"] = _blocks(block["content"])
+                if tools.get(block["tool_use_id"]) in FINDERS:
+                    block["content"] = [_in_order(each) for each in block["content"]]
+            yield block
+
+
+def _in_order(block: dict[str, Any]) -> dict[str, Any]:
+    """The lines in the order of the alphabet."""
+    return {**block, "text": "\n".join(sorted(block["text"].split("\n")))} if block.get("type") == "text" else block
+
+
+def _number(block: Mapping[str, Any]) -> int:
+    return int(str(block["tool_use_id"]).rpartition(" ")[2])
+
+
+def _blocks(content: Any) -> list[dict[str, Any]]:
+    """A message's content as a list of blocks, without those that say nothing of what is asked."""
+    if content is None or isinstance(content, str):
+        content = [{"type": "text", "text": content or ""}]
+    cleaned = (_clean(dict(block)) for block in content)
+    return [block for block in cleaned if block.get("type") != "text" or block.get("text")]
+
+
+def _clean(block: dict[str, Any]) -> dict[str, Any]:
+    text = block.get("text")
+    if block.get("type") != "text" or not isinstance(text, str):
+        return block
+    if text.startswith(BILLING):
+        return {**block, "text": ""}
+    if "# " in text:
+        text = SECTIONS.sub("", ENVIRONMENT.sub("", text)).strip("\n")
+    return {**block, "text": EMPTY_REMINDER.sub("", text)}

@@ -1,0 +1,142 @@
+"""Finds the recorded answer to a request, or says what is different about it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.gateway.recording.canon import canonical, key_of
+from orchestrator.gateway.recording.exchanges import Exchange
+from orchestrator.gateway.recording.reading import Recording
+from orchestrator.gateway.recording.trees import differences
+from orchestrator.plan.words import did_you_mean, listed
+
+AROUND = 40
+"""Characters that are shown on either side of where two texts begin to differ."""
+
+
+@dataclass(slots=True)
+class Tape:
+    """The exchanges of a task."""
+
+    answers: dict[str, list[Exchange]] = field(default_factory=dict)
+    """By what is asked, in the order in which they ended."""
+    asked: Counter[str] = field(default_factory=Counter)
+    """How often each has been asked for by now."""
+    canons: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
+    """What was asked too, but never answered to its end, as the agent was ended meanwhile."""
+
+
+class Tapes:
+    """A recording, task by task: which of them runs when is another matter each time."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._path = recording.path
+        self._tapes: dict[str | None, Tape] = {}
+        for exchange in recording.exchanges:
+            if exchange.what == "messages" and exchange.request is not None:
+                self._add(exchange)
+
+    def _add(self, exchange: Exchange) -> None:
+        tape = self._tapes.setdefault(exchange.task, Tape())
+        canon = canonical(exchange.request or {})
+        key = key_of(canon)
+        tape.canons[key] = canon
+        if is_playable(exchange):
+            tape.answers.setdefault(key, []).append(exchange)
+        else:
+            tape.cut.add(key)
+
+    def find(self, task: str | None, canon: Mapping[str, Any]) -> Exchange | None:
+        """The answer; each time that the same is asked the next one, and in the end the last one again."""
+        tape = self._tapes.get(task, Tape())
+        key = key_of(canon)
+        if not (answers := tape.answers.get(key)):
+            return None
+        tape.asked[key] += 1
+        return answers[min(tape.asked[key], len(answers)) - 1]
+
+    def was_cut(self, task: str | None, canon: Mapping[str, Any]) -> bool:
+        """Whether it was asked then as well, but the agent was ended before the answer was whole."""
+        return key_of(canon) in self._tapes.get(task, Tape()).cut
+
+    def explain(self, task: str | None, canon: Mapping[str, Any]) -> str:
+        """Why there is no answer: what is different, and what to do."""
+        what_to_do = f"record again with --record {self._path}, or run it as it was recorded"
+        if not (tape := self._tapes.get(task)):
+            known = [name for name in self._tapes if name]
+            guess = did_you_mean(task or "", known)
+            return f"{self._path} has no task {task!r}{guess}; it has {listed(known)}: {what_to_do}"
+        if self.was_cut(task, canon):
+            return f"in {self._path} the agent of task {task!r} was ended before it had this answer: {what_to_do}"
+        nearest = max(tape.canons.values(), key=lambda known: likeness(known, canon))
+        number = replies(canon) + 1
+        path, recorded, found = next(differences(nearest, canon), ("", None, None))
+        told, given = around(recorded, found)
+        return (
+            f"{self._path} has no such request of task {task!r} (the agent's reply {number}): "
+            f"{path} differs: recorded {told}, found {given}: {what_to_do}"
+        )
+
+    def unasked(self) -> dict[str | None, int]:
+        """How many answers were never asked for, by task; those left out that the CLI asked for itself."""
+        left: dict[str | None, int] = {}
+        for task, tape in self._tapes.items():
+            unused = (
+                sum(1 for each in answers[tape.asked[key] :] if not each.small) for key, answers in tape.answers.items()
+            )
+            if number := sum(unused):
+                left[task] = number
+        return left
+
+
+def is_playable(exchange: Exchange) -> bool:
+    """Whether it has an answer that came to its end."""
+    return exchange.complete and exchange.reply is not None and exchange.status > 0
+
+
+def likeness(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[int, int, int]:
+    """How far two requests go alike: how many messages from the beginning, how near their numbers are, and how many of
+    the other fields are the same."""
+    mine, theirs = found.get("messages", ()), recorded.get("messages", ())
+    same = next(
+        (index for index, (one, other) in enumerate(zip(mine, theirs, strict=False)) if one != other),
+        min(len(mine), len(theirs)),
+    )
+    fields = sum(1 for name in found if name != "messages" and found[name] == recorded.get(name))
+    return same, -abs(len(mine) - len(theirs)), fields
+
+
+def replies(canon: Mapping[str, Any]) -> int:
+    """How many replies the conversation has so far."""
+    return sum(1 for message in canon.get("messages", ()) if message.get("role") == "assistant")
+
+
+def around(recorded: Any, found: Any) -> tuple[str, str]:
+    """Both, shortened to what is around the first difference."""
+    if not isinstance(recorded, str) or not isinstance(found, str):
+        return brief(recorded), brief(found)
+    pairs = zip(recorded, found, strict=False)
+    at = next((index for index, (one, other) in enumerate(pairs) if one != other), min(len(recorded), len(found)))
+    return excerpt(recorded, at), excerpt(found, at)
+
+
+def excerpt(text: str, at: int) -> str:
+    start, end = max(at - AROUND, 0), at + AROUND
+    return repr(("…" if start else "") + text[start:end] + ("…" if end < len(text) else ""))
+
+
+def brief(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    text = repr(value)
+    return text if len(text) <= 2 * AROUND else f"{text[: 2 * AROUND]}…"
+
+
+def told_left(left: Mapping[str | None, int], most: int = 5) -> str:
+    """`3 recorded requests were not asked for: of check (2), report (1)`"""
+    number = sum(left.values())
+    names = [f"{task or 'no task'} ({count})" for task, count in list(left.items())[:most]]
+    more = f" and {len(left) - most} more tasks" if len(left) > most else ""
+    return f"{number} recorded request{'s were' if number != 1 else ' was'} not asked for: of {', '.join(names)}{more}"

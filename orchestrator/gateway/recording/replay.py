@@ -1,0 +1,158 @@
+"""The upstream `replay`: answers agents as they were answered when it was recorded, with no account and no network."""
+
+import asyncio
+import sys
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from anyio.to_thread import run_sync
+from starlette.types import ASGIApp
+
+from orchestrator.errors import UsageError
+from orchestrator.events import RequestNoted
+from orchestrator.gateway.app import build_app
+from orchestrator.gateway.callers import Caller, Callers
+from orchestrator.gateway.conversation import is_small
+from orchestrator.gateway.errors import ApiError
+from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.recording.canon import asked, canonical, key_of
+from orchestrator.gateway.recording.exchanges import Exchange
+from orchestrator.gateway.recording.matching import Tapes, told_left
+from orchestrator.gateway.recording.places import Places, places_of
+from orchestrator.gateway.recording.reading import read_recording
+from orchestrator.gateway.recording.replies import spell
+from orchestrator.gateway.seam import ApiEvent, Call
+from orchestrator.gateway.server import open_gateway
+from orchestrator.gateway.wire import estimate_tokens, stream, text_block
+from orchestrator.protocols import Emit, Traffic, Upstream, ignore
+from orchestrator.task import Attempt
+
+HELD = 20.0
+"""Seconds that an agent waits for an answer that never came in the recording: there it was ended, as one whose vote was
+not needed any more, and so it will be here."""
+
+
+@asynccontextmanager
+async def open_replay(traffic: Traffic) -> AsyncIterator[Upstream]:
+    """A gateway whose answers come from `traffic.replay`. Tells at the end what was never asked for.
+
+    Raises UsageError for a file that cannot be replayed; InternalError.
+    """
+    if traffic.replay is None:
+        raise UsageError("replay: found no recording, expected a file, as --replay FILE or open_run(replay=FILE)")
+    recording = await run_sync(read_recording, traffic.replay)
+    replay = Replay(await run_sync(Tapes, recording))
+    async with open_gateway(replay, traffic) as upstream:
+        yield upstream
+    if left := replay.left:
+        print(f"replay: {told_left(left)}", file=sys.stderr)  # noqa: T201 - the plan may have changed
+
+
+class Replay:
+    """Answers each request as it was answered before. Fulfils `Service` and `Source`."""
+
+    account = False
+    env: Mapping[str, str] = OfflineModel.env
+
+    def __init__(self, tapes: Tapes) -> None:
+        self._tapes = tapes
+        self._callers = Callers()
+        self._places: dict[str, Places] = {}
+        self._given: set[str] = set()
+        self._told: set[tuple[str | None, str]] = set()
+
+    @property
+    def left(self) -> Mapping[str | None, int]:
+        """How many answers were never asked for, by task."""
+        return self._tapes.unasked()
+
+    def build_app(self, prefix: str) -> ASGIApp:
+        """Parses requests, and has them answered here."""
+        return build_app(self, prefix)
+
+    def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
+        """Notes whose requests the attempt's are."""
+        self._callers.note(attempt, emit)
+
+    async def answer(self, call: Call) -> AsyncIterator[ApiEvent]:
+        """The reply as it was. Raises ApiError: one that was recorded, or one that says what does not match."""
+        caller = self._callers.of(call.session_id)
+        places = self._places_of(caller, call.session_id)
+        # In a thread: of a long conversation it takes milliseconds, in which no other stream would go on.
+        canon = await run_sync(lambda: canonical(places.hide(asked(call.body))))
+        task = caller.task if caller else None
+        exchange = self._tapes.find(task, canon)
+        if exchange is None:
+            if self._tapes.was_cut(task, canon):
+                await asyncio.sleep(HELD)
+            return self._without(call, caller, canon)
+        if exchange.status >= 400:
+            raise error_of(exchange)
+        return as_stream(places.show(self._anew(exchange)))
+
+    async def count(self, call: Call) -> int:
+        """About how many tokens the call has."""
+        return estimate_tokens(call.body)
+
+    async def models(self) -> Sequence[Mapping[str, Any]]:
+        """Those of the offline model."""
+        return await OfflineModel().models()
+
+    def _without(self, call: Call, caller: Caller | None, canon: Mapping[str, Any]) -> AsyncIterator[ApiEvent]:
+        """What the CLI asks for itself gets some answer. Raises ApiError for everything else."""
+        if is_small(call.body, call.headers):
+            seed, model = uuid.uuid4().hex[:20], str(call.body["model"])
+            return as_events(list(stream([text_block("replay")], model=model, seed=seed, input_tokens=1)))
+        why = self._tapes.explain(caller.task if caller else None, canon)
+        # The CLI sends a request that is refused a few times more, in other words; it is told once.
+        known = (call.session_id, key_of(canon))
+        if caller and known not in self._told:
+            self._told.add(known)
+            attempt = caller.attempt
+            caller.emit(RequestNoted(task=attempt.task, attempt=attempt.number, note="unmatched", text=why))
+        raise ApiError(400, f"replay: {why}", final=True)
+
+    def _anew(self, exchange: Exchange) -> Mapping[str, Any]:
+        """The recorded message; given once more it has another id: the CLI takes two of one id for one message."""
+        reply = exchange.reply or {}
+        name = str(reply.get("id"))
+        if name in self._given:
+            return {**reply, "id": f"{name}{uuid.uuid4().hex[:8]}"}
+        self._given.add(name)
+        return reply
+
+    def _places_of(self, caller: Caller | None, session_id: str | None) -> Places:
+        if caller is None:
+            return Places(())
+        known = caller.attempt.session_id
+        if known not in self._places:
+            self._places[known] = places_of(caller.attempt, session_id)
+        return self._places[known]
+
+
+def error_of(exchange: Exchange) -> ApiError:
+    """The error that was recorded."""
+    said = (exchange.reply or {}).get("error")
+    after = exchange.headers.get("retry-after")
+    return ApiError(
+        exchange.status,
+        said.get("message") if isinstance(said, Mapping) else None,
+        float(after) if after and after.replace(".", "", 1).isdigit() else None,
+        final=exchange.headers.get("x-should-retry") == "false",
+    )
+
+
+async def as_stream(message: Mapping[str, Any]) -> AsyncIterator[ApiEvent]:
+    """The message, or the error that a stream ended with, as events."""
+    if message.get("type") == "error":
+        error = message.get("error") or {}
+        raise ApiError(500, error.get("message"))
+    for event in spell(message):
+        yield event
+
+
+async def as_events(events: Sequence[ApiEvent]) -> AsyncIterator[ApiEvent]:
+    for event in events:
+        yield event
