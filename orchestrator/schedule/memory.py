@@ -7,6 +7,7 @@ peak set aside, of which what it is measured to use already counts no more.
 import math
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from orchestrator.events import AttemptFinished, Event, MemoryAwaited, ProcessesMeasured, TaskWaits
@@ -79,9 +80,9 @@ class MemoryRoom:
             case TaskWaits(waits_for=what):
                 self._wait(held, held.waits + (1 if what else -1))
             case AttemptFinished(outcome=outcome) if held.peak and outcome in FULL:
-                self._all.learn(held.peak)
-                self._peaks(held.name).learn(held.peak)
-                self._sum_up()
+                with self._learning(held.name) as both:
+                    for peaks in both:
+                        peaks.learn(held.peak)
 
     def tick(self, now: float) -> Iterator[MemoryAwaited]:
         """Looks at what is free; tells when tasks begin to wait for memory, and when they do no longer."""
@@ -124,8 +125,8 @@ class MemoryRoom:
     def reserve(self, task: TaskState) -> None:
         """Sets memory aside for a task that is starting."""
         self._again.pop(task.id, None)
-        self._held[task.id] = Held(task.agent or "")
-        self._sum_up()
+        held = self._held[task.id] = Held(task.agent or "")
+        self._aside += self._unused(held)
 
     def release(self, task: str) -> None:
         """The task has ended, or waits for its next attempt. One that has nothing set aside is no error."""
@@ -136,9 +137,11 @@ class MemoryRoom:
         if self._victim == task:
             self._victim = None
             self._again[task] = None
-        for peaks in (self._all, self._peaks(held.name)):
-            peaks.forget(task)
-        self._sum_up()
+        self._measured -= held.measured
+        self._aside -= self._unused(held)
+        with self._learning(held.name) as both:
+            for peaks in both:
+                peaks.forget(task)
 
     def victim(self) -> str | None:
         """The task to put off, since memory has all but run out; None while it has not.
@@ -174,14 +177,13 @@ class MemoryRoom:
         return self._named[name]
 
     def _measure(self, event: ProcessesMeasured, held: Held) -> None:
-        before = self._unused(held)
+        self._aside -= self._unused(held)
         self._measured += event.memory - held.measured
         held.measured, held.peak = event.memory, max(held.peak, event.peak)
-        rose = self._all.see(event.task, held.peak) | self._peaks(held.name).see(event.task, held.peak)
-        if rose:
-            self._sum_up()
-        else:
-            self._aside += self._unused(held) - before
+        self._aside += self._unused(held)
+        with self._learning(held.name) as both:
+            for peaks in both:
+                peaks.see(event.task, held.peak)
         self._choose_victim()
 
     def _wait(self, held: Held, waits: int) -> None:
@@ -191,10 +193,14 @@ class MemoryRoom:
     def _unused(self, held: Held) -> int:
         return max(0, self._peaks(held.name).expected - held.measured)
 
-    def _sum_up(self) -> None:
-        """Over all at work: so seldom, as what is expected of one changes what is set aside for the others."""
-        self._measured = sum(held.measured for held in self._held.values())
-        self._aside = sum(map(self._unused, self._held.values()))
+    @contextmanager
+    def _learning(self, name: str) -> Iterator[tuple[Peaks, Peaks]]:
+        """Gives the peaks of all and of one name; when others are expected of agents now, other sums are set aside."""
+        both = (self._all, self._peaks(name))
+        before = [peaks.expected for peaks in both]
+        yield both
+        if before != [peaks.expected for peaks in both]:
+            self._aside = sum(map(self._unused, self._held.values()))
 
     def _settle(self, now: float) -> None:
         """Counts who has been at work for long: where agents take half an hour, the first must not all be awaited."""
@@ -209,7 +215,7 @@ class MemoryRoom:
             self._all.settled = sum(settled.values())
             for name, peaks in self._named.items():
                 peaks.settled = settled[name]
-            self._sum_up()
+            self._aside = sum(map(self._unused, self._held.values()))
 
     def _others_first(self) -> bool:
         """Whether somebody waits to go on."""

@@ -39,12 +39,10 @@ class Peaks:
         known = min(REMEMBERED, len(self._ended) + self.settled)
         return self._high + max(0, self.guess() - self._high) // max(1, known) ** 2
 
-    def see(self, task: str, peak: int) -> bool:
-        """An attempt at work has come to this peak; whether other ones are now expected to need more."""
+    def see(self, task: str, peak: int) -> None:
+        """An attempt at work has come to this peak."""
         self._live[task] = peak
-        before = self.expected
         self._high = max(self._high, int(MORE * peak))
-        return self.expected > before
 
     def learn(self, peak: int) -> None:
         """An attempt that was not broken off had this peak."""

@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 import pytest
 
+from orchestrator import Limits, open_run
 from orchestrator.agents.claude import open_claude
-from orchestrator.events import Event, ProcessesMeasured
+from orchestrator.events import AttemptFinished, AttemptStarted, Event, ProcessesMeasured
+from orchestrator.journal.memory import MemoryJournal
 from orchestrator.processes.measuring import SHARE
-from orchestrator.task import Attempt
-from workspaces import Workspace
+from orchestrator.task import Attempt, Outcome
+from workspaces import Workspace, WorkspaceSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -71,3 +74,22 @@ async def test_many_are_measured_cheaply(asks: Asks, here: Workspace) -> None:
     for size, told in tolds.items():
         assert size * 1e6 <= told[-1].peak <= size * 1e6 * 1.1 + OWN
     assert spent / took < 2 * SHARE, (spent, took)
+
+
+async def test_who_is_put_off_goes_on_in_its_session(tmp_path: Path) -> None:
+    """Of two agents that use more than was expected the younger is ended, waits, and goes on in its session."""
+    journal = MemoryJournal()
+    limits = Limits(concurrent=2, memory="450MB")
+    place = WorkspaceSpec(kind="here", path=str(tmp_path))
+    async with open_run("memory", limits=limits, journal=journal, workspace=place) as run:
+        # From these it is learned that agents need 20 MB.
+        await run.map("use 5 0 {}", [0.6] * 8)
+        results = await run.map("use 300 1 {}", [2, 2])
+    assert all(result.ok for result in results), [result.error for result in results]
+    assert sorted(result.attempts for result in results) == [1, 2]
+    ended = [record.event for record in journal.records if isinstance(record.event, AttemptFinished)]
+    put_off = [event for event in ended if event.outcome == Outcome.PUT_OFF]
+    assert len(put_off) == 1
+    begun = [record.event for record in journal.records if isinstance(record.event, AttemptStarted)]
+    first, second = (event for event in begun if event.task == put_off[0].task)
+    assert second.resume == first.session_id

@@ -5,7 +5,7 @@ import re
 import pytest
 from drawing import BEGUN, RUN, STEERING, Story, begun, controls, drawn, plain, widest
 
-from orchestrator.events import ApiPaused, AttemptFinished, RunStarted
+from orchestrator.events import ApiPaused, AttemptFinished, MemoryAwaited, ProcessesMeasured, RunStarted
 from orchestrator.state import RunState
 from orchestrator.task import Outcome
 from orchestrator.views.frame import Room, picture, seconds_left
@@ -199,3 +199,16 @@ def test_an_empty_run() -> None:
     assert len(lines_of(Story())) >= 2
     assert isinstance(Story().records[0].event, RunStarted)
     assert drawn(picture(RunState(), "", BEGUN, Room(40, 10)), 40)
+
+
+def test_what_is_used_and_waited_for_is_in_the_header() -> None:
+    """What all agents use together, and that others wait for memory; nothing once that is over."""
+    story = Story().tasks(["a", "b"]).start("a")
+    story.add(ProcessesMeasured(task="a", attempt=1, memory=640_000_000, peak=700_000_000), at=1.0)
+    story.add(MemoryAwaited(awaited=True, expected=800_000_000, free=10_000_000), at=2.0)
+    assert "640 MB · waiting for memory" in lines_of(story)[0]
+    story.add(MemoryAwaited(awaited=False), at=9.0)
+    assert "waiting" not in lines_of(story)[0]
+    assert story.state.memory_awaited_s == 7
+    story.end("a", at=10.0)
+    assert "MB" not in lines_of(story)[0]

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.task import Status
-from orchestrator.views.words import SIGNS, clean, clock, dollars, plural, span, tokens, upstream_note
+from orchestrator.views.words import SIGNS, clean, clock, dollars, plural, size, span, tokens, upstream_note
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,11 @@ def test_the_offline_model_is_named() -> None:
     assert upstream_note(None) is None
     assert "nothing was paid" in str(upstream_note("offline"))
     assert upstream_note("replay") == "upstream: replay"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(640_400_000, "640 MB"), (0, "0 MB"), (999_700_000, "1.0 GB"), (3_940_000_000, "3.9 GB")]
+)
+def test_size(number: int, text: str) -> None:
+    """Bytes are told in MB, and from one GB on in GB."""
+    assert size(number) == text
