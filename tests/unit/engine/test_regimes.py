@@ -150,7 +150,8 @@ async def test_retry_after_keeps_agents_from_starting() -> None:
 
 async def test_a_cut_takes_effect() -> None:
     """With `auto` a 429 takes places away: agents at work end, and no more are started than there are places."""
-    stage = Stage(lambda attempt: Reply(seconds=100, signals=[{"signal": "rate_limit"}] if attempt.task == "a" else []))
+    limited = Reply(seconds=50, signals=[{"signal": "rate_limit"}])
+    stage = Stage(lambda attempt: limited if attempt.task == "a" else Reply(seconds=100))
     async with stage.open(limits=Limits()) as run:
         run.submit(Task("Do a.", key="a"))
         await run.map("Do {}.", range(40))
