@@ -1,8 +1,8 @@
-"""`python -m tests.benchmarks parallel`, `audit`, `scale` or `makespan`."""
+"""`python -m tests.benchmarks parallel`, `audit`, `scale`, `makespan`, `gateway` or `pacing`."""
 
 import sys
 
-from tests.benchmarks import audit, makespan, parallel, scale
+from tests.benchmarks import audit, gateway, makespan, pacing, parallel, scale
 
 match sys.argv[1:]:
     case ["parallel"]:
@@ -19,5 +19,15 @@ match sys.argv[1:]:
         scale.child(way, shape, count)
     case ["makespan"]:
         makespan.main()
+    case ["gateway"]:
+        gateway.main()
+    case ["gateway", role]:
+        gateway.child(role)
+    case ["pacing"]:
+        pacing.main()
+    case ["pacing", "tokens"]:
+        pacing.main(tokens=True)
+    case ["pacing", way, tokens]:
+        pacing.child(way, int(tokens))
     case _:
-        sys.exit("usage: python -m tests.benchmarks parallel|audit|scale|makespan")
+        sys.exit("usage: python -m tests.benchmarks parallel|audit|scale|makespan|gateway|pacing [tokens]")
