@@ -140,8 +140,8 @@ def ms(values: list[float]) -> str:
 
 def main() -> None:
     """Prints the table."""
-    table = Table(
-        title=f"ms, median / 99 %; {PIECES} pieces in {PIECES * EVERY:g} s; CPU of the gateway per request"):
+    table = Table(title=f"ms, median / 99 %; {PIECES} pieces in {PIECES * EVERY:g} s; CPU of the gateway per request")
+    for column in ("", "first byte", "per piece", "total", "CPU ms"):
         table.add_column(column, justify="right" if column else "left")
     with process("serve") as (api, _), process("gateway", ANTHROPIC_BASE_URL=api) as (gateway, itself):
         for together in (False, True):
