@@ -6,7 +6,8 @@ may be enforced as 1 a second; so these buckets fill evenly as well, and hold li
 kept to as they are; of those that the API's answers tell (`anthropic-ratelimit-*`, for each model its own) a share.
 
 A 429 pauses everybody. After a pause one request goes first, then two, four and so on: where no limit is known, all
-that waited would else come at once, and be refused once more.
+that waited would else come at once, and be refused once more. So does the first of all, where the user names no limit:
+its answer tells them.
 """
 
 import math
@@ -130,8 +131,9 @@ class Pacing:
         self._paused_at = -math.inf
         self._episodes = 0
         """Pauses since a request last went well."""
-        self._width = math.inf
-        """How many requests without an answer there may be, for now."""
+        self._width = math.inf if self._buckets else 1.0
+        """How many requests without an answer there may be, for now: the first one tells what is allowed."""
+        self._answered = False
         self._open = 0
 
     def due(self, need: Need, now: float) -> tuple[float, set[Key]]:
@@ -170,8 +172,11 @@ class Pacing:
             self._open -= 1
 
     def went_well(self, sent: Sent) -> None:
-        """The API has taken the request."""
+        """The API has not refused the request, whatever else it made of it."""
         self.close(sent)
+        if self._buckets and not self._answered:
+            self._width = math.inf
+        self._answered = True
         if sent.at >= self.paused_until:
             self._episodes = 0
             self._width = self._width + 1 if self._width < WIDE_ENOUGH else math.inf

@@ -71,6 +71,9 @@ class Passage:
                 else:
                     await give(response, send, [(b"x-should-retry", b"false")] if verdict.final else None)
                     return True
+        except FAILURES:
+            self._queue.pacing.went_well(sent)  # nobody has refused it
+            raise
         finally:
             self._close(sent, exchange)
         await self._back_off(response.status, verdict, exchange)
@@ -112,7 +115,7 @@ class Passage:
             until = pacing.refused(sent, verdict.retry_after, now)
             if until is not None and exchange.known:
                 exchange.known.emit(ApiPaused(until=clock + until - now, reason="the API answers 429"))
-        elif verdict.signal is None:
+        elif verdict.signal not in ("quota", "overloaded"):
             pacing.went_well(sent)
         self._queue.pump()
         if exchange.known and not (verdict.signal == "auth" and self._is_first_denial(exchange)):

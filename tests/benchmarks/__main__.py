@@ -2,9 +2,20 @@
 
 import sys
 
-from tests.benchmarks import audit, budget, makespan, memory, parallel, quota, scale, width
+from tests.benchmarks import (
+    audit,
+    budget,
+    gateway,
+    makespan,
+    memory,
+    pacing,
+    parallel,
+    quota,
+    scale,
+    width,
+)
 
-NAMES = "parallel|audit|scale|makespan|width|quota|memory|budget"
+NAMES = "parallel|audit|scale|makespan|width|quota|memory|budget|gateway|pacing [tokens]"
 
 match sys.argv[1:]:
     case ["parallel"]:
@@ -37,5 +48,15 @@ match sys.argv[1:]:
         budget.main()
     case ["budget", way]:
         budget.child(way)
+    case ["gateway"]:
+        gateway.main()
+    case ["gateway", role]:
+        gateway.child(role)
+    case ["pacing"]:
+        pacing.main()
+    case ["pacing", "tokens"]:
+        pacing.main(tokens=True)
+    case ["pacing", way, tokens]:
+        pacing.child(way, int(tokens))
     case _:
         sys.exit(f"usage: python -m tests.benchmarks {NAMES}")

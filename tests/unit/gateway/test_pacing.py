@@ -101,6 +101,22 @@ def test_what_the_answers_tell_is_kept_to_with_headroom() -> None:
         assert pacing.due(need(model="other"), now)[0] == now
 
 
+def test_the_first_answer_is_waited_for_where_no_limit_is_named() -> None:
+    """It tells the limits; until then nothing else goes. A user's limit needs no answer."""
+    pacing = Pacing(Limits(headroom=1.0))
+    first = pacing.take(need(), 0.0)
+    assert pacing.due(need(), 0.0)[0] == math.inf
+    pacing.learn(first, {"anthropic-ratelimit-requests-limit": "240"}, 1.0)
+    pacing.went_well(first)
+    for _ in range(4):
+        assert pacing.due(need(), 1.0)[0] == 1.0
+        pacing.take(need(), 1.0)
+    assert pacing.due(need(), 1.0)[0] == 1.25
+    named = Pacing(limits(120))
+    named.take(need(), 0.0)
+    assert named.due(need(), 0.0)[0] == 0.0
+
+
 def test_the_tighter_limit_counts() -> None:
     """The user's own limit is kept to as it is, where the API's is wider, and the other way round."""
     for named, told, interval in ((30, "600", 2.0), (600, "30", 2.5)):
@@ -116,8 +132,9 @@ def test_others_who_use_the_account_are_noticed() -> None:
     """Where less remains than was thought, it is waited for; what was thought to remain is not, where more does."""
     pacing = Pacing(Limits(headroom=1.0))
     told = {"anthropic-ratelimit-input-tokens-limit": "60000"}
-    sent = pacing.take(need(1000), 0.0)
-    pacing.learn(sent, told, 0.0)
+    first = pacing.take(need(1000), 0.0)
+    pacing.learn(first, told, 0.0)
+    pacing.went_well(first)
     sent = pacing.take(need(1000), 0.0)
     pacing.learn(sent, told | {"anthropic-ratelimit-input-tokens-remaining": "0"}, 1.0)
     assert pacing.due(need(3000), 1.0)[0] == 3.0
