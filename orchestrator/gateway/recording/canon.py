@@ -110,8 +110,10 @@ def _results(
 
 
 def _in_order(block: dict[str, Any]) -> dict[str, Any]:
-    """The lines in the order of the alphabet."""
-    return {**block, "text": "\n".join(sorted(block["text"].split("\n")))} if block.get("type") == "text" else block
+    """The lines in the order of the alphabet, blurred before."""
+    if block.get("type") != "text":
+        return block
+    return {**block, "text": "\n".join(sorted(blur(block["text"]).split("\n")))}
 
 
 def _number(block: Mapping[str, Any]) -> int:
