@@ -55,6 +55,7 @@ def _too_many(headers: Mapping[str, str], clock: float) -> Verdict:
         resets_at = number(headers.get("anthropic-ratelimit-unified-reset"))
     if retry_after is None and resets_at is not None:
         retry_after = max(resets_at - clock, 0.0)
-    if retry_after is not None and retry_after > LONGEST_RETRY:
+    final = resets_at is not None and headers.get("x-should-retry") == "false"
+    if retry_after is not None and (retry_after > LONGEST_RETRY or final):
         return Verdict("quota", retry_after=retry_after, resets_at=resets_at or clock + retry_after, final=True)
     return Verdict("rate_limit", again=True, retry_after=retry_after)

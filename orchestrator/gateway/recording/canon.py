@@ -103,26 +103,33 @@ def _results(
             name = str(block["tool_use_id"])
             block["tool_use_id"] = calls.setdefault(name, f"call {len(calls) + 1}")
             if "content" in block:
-                block["content"] = _blocks(block["content"])
+                block["content"] = _listed(block["content"])
                 if tools.get(block["tool_use_id"]) in FINDERS:
                     block["content"] = [_in_order(each) for each in block["content"]]
             yield block
 
 
 def _in_order(block: dict[str, Any]) -> dict[str, Any]:
-    """The lines in the order of the alphabet."""
-    return {**block, "text": "\n".join(sorted(block["text"].split("\n")))} if block.get("type") == "text" else block
+    """The lines in the order of the alphabet, blurred before."""
+    if block.get("type") != "text":
+        return block
+    return {**block, "text": "\n".join(sorted(blur(block["text"]).split("\n")))}
 
 
 def _number(block: Mapping[str, Any]) -> int:
     return int(str(block["tool_use_id"]).rpartition(" ")[2])
 
 
-def _blocks(content: Any) -> list[dict[str, Any]]:
-    """A message's content as a list of blocks, without those that say nothing of what is asked."""
+def _listed(content: Any) -> list[dict[str, Any]]:
+    """A content as a list of blocks."""
     if content is None or isinstance(content, str):
-        content = [{"type": "text", "text": content or ""}]
-    cleaned = (_clean(dict(block)) for block in content)
+        return [{"type": "text", "text": content}] if content else []
+    return [dict(block) for block in content]
+
+
+def _blocks(content: Any) -> list[dict[str, Any]]:
+    """What a message says, without blocks that say nothing of what is asked."""
+    cleaned = map(_clean, _listed(content))
     return [block for block in cleaned if block.get("type") != "text" or block.get("text")]
 
 
@@ -130,8 +137,12 @@ def _clean(block: dict[str, Any]) -> dict[str, Any]:
     text = block.get("text")
     if block.get("type") != "text" or not isinstance(text, str):
         return block
-    if text.startswith(BILLING):
-        return {**block, "text": ""}
-    if "# " in text:
-        text = SECTIONS.sub("", ENVIRONMENT.sub("", text)).strip("\n")
-    return {**block, "text": EMPTY_REMINDER.sub("", text)}
+    return {**block, "text": "" if text.startswith(BILLING) else _cleaned(text)}
+
+
+def _cleaned(text: str) -> str:
+    """The text without what the CLI tells of the machine, the day and the repository."""
+    if "# " not in text and "<system-reminder>" not in text:
+        return text
+    shorter = EMPTY_REMINDER.sub("", SECTIONS.sub("", ENVIRONMENT.sub("", text)).strip("\n"))
+    return shorter if shorter == text else _cleaned(shorter)

@@ -1,0 +1,198 @@
+import copy
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from talking import make_attempt
+
+from orchestrator.gateway.recording.canon import canonical, key_of
+from orchestrator.gateway.recording.places import Places, encoded, places_of
+from orchestrator.gateway.recording.trees import differences
+from workspaces import WorkspaceSpec
+
+STATUS = "<system-reminder>\nAs you answer the user's questions, you can use the following context:\n"
+TAIL = "\n\nClaude Code attached this context automatically; it isn't part of the message.\n</system-reminder>\n"
+
+
+def request(place: str = "/work/a", day: str = "2026-11-21", status: str = "(clean)", run: str = "audit-x1") -> Any:
+    """What the CLI sends in a place, on a day."""
+    return {
+        "model": "m",
+        "max_tokens": 100,
+        "metadata": {"user_id": json.dumps({"session_id": day})},
+        "system": [
+            {"type": "text", "text": f"x-anthropic-billing-header: cc_version={day};"},
+            {"type": "text", "text": "You are a Claude agent.", "cache_control": {"type": "ephemeral"}},
+        ],
+        "tools": [{"name": "Read", "input_schema": {}}, {"name": "Glob", "input_schema": {}}],
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": f"{STATUS}# gitStatus\nCurrent branch: {run}\n\nStatus:\n{status}{TAIL}"},
+                    {"type": "text", "text": f"Read {place}/docs/one.md, made on {day}."},
+                ],
+            },
+            {
+                "role": "system",
+                "content": f"# Environment\nYou have been invoked in the following environment: \n - {place}\n{day}",
+            },
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "tool_use", "id": f"toolu_{day}a", "name": "Read", "input": {"file_path": f"{place}/1"}},
+                    {"type": "tool_use", "id": f"toolu_{day}b", "name": "Read", "input": {"file_path": f"{place}/2"}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": f"toolu_{day}a", "content": "one"},
+                    {"type": "tool_result", "tool_use_id": f"toolu_{day}b", "content": [{"type": "text", "text": "2"}]},
+                ],
+            },
+        ],
+    }
+
+
+def places(place: str, run: str = "audit-x1") -> Places:
+    return Places([("cwd", place), ("cwd-", encoded(place)), ("run", run)])
+
+
+def block(body: Any, message: int, index: int) -> Any:
+    return body["messages"][message]["content"][index]
+
+
+def canon(place: str = "/work/a", run: str = "audit-x1", **given: Any) -> Any:
+    return canonical(places(place, run).hide(request(place, run=run, **given)))
+
+
+def test_place_day_and_state_of_the_repository_make_no_difference():
+    """The same question in another directory, on another day, in another run: one key."""
+    assert key_of(canon()) == key_of(canon("/home/ci/b", "audit-y2", day="2027-01-02", status="M README.md"))
+
+
+def test_a_repository_or_none_makes_no_difference():
+    """The CLI tells of git in a reminder of its own; where there is no repository there is no reminder."""
+    bare = request()
+    del bare["messages"][0]["content"][0]
+    assert key_of(canonical(places("/work/a").hide(bare))) == key_of(canon())
+
+
+def test_tools_that_ended_in_another_order_make_no_difference():
+    """Results of tools at work side by side come in any order, and are those of their calls."""
+    other = request()
+    other["messages"][3]["content"].reverse()
+    assert canonical(other) == canonical(request())
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("messages[0].content[0].text", lambda body: body["messages"][0]["content"][1].update(text="Read two.md")),
+        ("messages[2].content[0].input.file_path", lambda body: block(body, 2, 0)["input"].update(file_path="/x")),
+        ("messages[3].content[1].content[0].text", lambda body: block(body, 3, 1)["content"][0].update(text="3")),
+        ("system[0].text", lambda body: body["system"][1].update(text="You are a pirate.")),
+        ("tools[0].name", lambda body: body["tools"][1].update(name="Glob2")),
+        ("model", lambda body: body.update(model="n")),
+    ],
+)
+def test_what_is_asked_makes_a_difference(path, change):
+    """Prompt, tool input, tool result, system prompt, tools and model are compared, and the place is named."""
+    changed = request()
+    change(changed)
+    assert [each[0] for each in differences(canonical(request()), canonical(changed))] == [path]
+
+
+LINE = "-rw-r--r-- 1 me staff 40 Nov 21 00:51 a.txt"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("on 2026-11-21T10:11:12Z", "on 2027-01-01T00:00:00Z"),
+        ("Sun Nov 22 01:20:01 UTC 2026", "Mon Dec 7 23:59:59 UTC 2026"),
+        ("took 0.12s", "took 11.5s"),
+        ("[main 1a2b3c4] message", "[main deadbe1] message"),
+        ("1234567 message", "1a2b3c4 message"),
+        ("2f1c0b0e-1111-2222-3333-444455556666", "00000000-aaaa-bbbb-cccc-ddddeeeeffff"),
+        (LINE, "-rw-r--r-- 1 root root 1045 Dec 1 10:00 a.txt"),
+        ("total 16", "total 24K"),
+    ],
+)
+def test_what_is_another_each_time_is_no_difference(one, other):
+    """Days, times, durations, commits, ids, and what `ls -l` says of sizes and owners."""
+    first, second = (canonical({"messages": [{"role": "user", "content": text}]}) for text in (one, other))
+    assert first == second
+
+
+def test_numbers_and_names_stay_what_they_are():
+    """Blurring stops at what looks like a value of its own."""
+    text = "12345 * 6789 = 83810205; port 8080, line 12, version 3.11, decade, feedback, 5 s"
+    assert canonical({"messages": [{"role": "user", "content": text}]})["messages"][0]["content"][0]["text"] == text
+
+
+WORDS = st.sampled_from(
+    [
+        *("/work/a", "/work/a/b", "/work/ab", " ", "x", "2026-11-21", "1a2b3c4", "audit-x1", "⟦cwd⟧", "/tmp/x", "."),
+        *("# Environment\n", "You have been invoked", STATUS, TAIL, "# gitStatus\n", "\n", "0.5 s", LINE, "-work-a"),
+    ]
+)
+TEXTS = st.lists(WORDS, max_size=8).map("".join)
+BLOCKS = st.one_of(
+    TEXTS.map(lambda text: {"type": "text", "text": text}),
+    TEXTS.map(lambda text: {"type": "tool_use", "id": text, "name": "Glob", "input": {"path": text}}),
+    TEXTS.map(lambda text: {"type": "tool_result", "tool_use_id": text, "content": text}),
+)
+MESSAGES = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "system"]), "content": st.lists(BLOCKS)}),
+    max_size=4,
+)
+
+
+@given(MESSAGES)
+def test_a_canon_is_its_own_canon(messages):
+    """What has been brought into the form in which requests are compared stays as it is."""
+    once = canonical({"model": "m", "messages": messages})
+    assert canonical(copy.deepcopy(once)) == once
+
+
+@given(TEXTS)
+def test_hiding_twice_is_hiding_once(text):
+    """Names of places hold no places."""
+    hidden = places("/work/a").hide(text)
+    assert places("/work/a").hide(hidden) == hidden
+
+
+@given(st.lists(st.sampled_from(["/work/a", "/work/a/b.txt", "/work/ab", " ", "x.", ",", "audit-x1"])).map("".join))
+def test_what_is_hidden_can_be_shown_in_another_place(text):
+    """A text with places hidden here and shown there is what would have been written there."""
+    there = Places([("cwd", "/home/ci/other"), ("run", "audit-y2")])
+    shown = there.show(Places([("cwd", "/work/a"), ("run", "audit-x1")]).hide(text))
+    assert places("/work/a").show(places("/work/a").hide(text)) == text
+    assert there.hide(shown) == Places([("cwd", "/work/a"), ("run", "audit-x1")]).hide(text)
+
+
+def test_the_place_of_an_attempt_counts_before_those_of_all(tmp_path, monkeypatch):
+    """Where it works is ⟦cwd⟧ also where that is the run's directory; the private folder of the run is known."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path / "kept"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    found = places_of(replaced(str(tmp_path)), "s9")
+    text = f"{tmp_path}/a, {tmp_path}/kept/workspaces/r/t, {tmp_path}/tmp/orchestrator-abcd1234/config/agent-12345678/x"
+    hidden = found.hide(text)
+    assert hidden == "⟦cwd⟧/a, ⟦orchestrator⟧/workspaces/⟦run⟧/t, ⟦agent⟧/x".replace("⟦run⟧", "r")
+    assert found.show(hidden) == text
+
+
+def replaced(path: str) -> Any:
+    return replace(make_attempt("x"), workspace=WorkspaceSpec(path=path))
+
+
+def test_a_credential_in_a_text_is_hidden():
+    """An agent may print its environment: the key that came with the request does not get into the file."""
+    secret = "sk-ant-api03-" + "k" * 30
+    assert Places([], [secret]).hide(f"KEY={secret}") == "KEY=⟦credential⟧"
