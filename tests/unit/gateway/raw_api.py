@@ -1,6 +1,7 @@
 """A raw loopback server: it keeps what it was sent, and answers with whatever bytes a test gives it."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -51,13 +52,15 @@ class RawApi:
     left: threading.Event = field(default_factory=threading.Event)
     """Set when a client has gone away."""
     port: int = 0
+    context: ssl.SSLContext | None = None
+    """With it the server speaks TLS."""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.context else ''}://127.0.0.1:{self.port}"
 
     async def serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=2**26)
+        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=2**26, ssl=self.context)
         self.port = server.sockets[0].getsockname()[1]
         ready.set()
         await stop.wait()
@@ -70,7 +73,7 @@ class RawApi:
                 request = await read_request(reader)
                 self.received.append(request)
                 await self.answer(request, Wire(writer, reader))
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             self.left.set()
         finally:
             writer.close()
@@ -86,9 +89,9 @@ async def read_request(reader: asyncio.StreamReader) -> Received:
 
 
 @contextmanager
-def raw_api(answer: Answer) -> Iterator[RawApi]:
+def raw_api(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[RawApi]:
     """The server in a thread of its own."""
-    api, ready = RawApi(answer), threading.Event()
+    api, ready = RawApi(answer, context=context), threading.Event()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 

@@ -1,15 +1,23 @@
 import asyncio
+import datetime as dt
 import gzip
+import ipaddress
 import json
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from anyio.to_thread import run_sync
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from raw_api import Answer, RawApi, Received, Wire, raw_api
 from wires import answered, dial, exchange, fixed, read_all, unchunked
 
@@ -247,3 +255,53 @@ async def test_a_proxy_of_the_environment_is_used(through: Through, monkeypatch:
     assert [request.line for request in proxy.received] == [b"GET http://api.invalid/v1/models HTTP/1.1"]
     assert proxy.received[0].header(b"proxy-authorization") == b"Basic bWU6c2VjcmV0"
     assert b"502" in answered(raw)[0]
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"])
+async def test_certificates_of_the_environment_are_trusted(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that an authority of the user's vouches for is spoken to by TLS; without it, it is not."""
+    certificate = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with raw_api(fixed(b"{}"), context) as api:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", api.url)
+        async with open_anthropic() as upstream:
+            refused = await run_sync(exchange, upstream, "GET", "/v1/models", {})
+        monkeypatch.setenv(name, str(certificate))
+        async with open_anthropic() as upstream:
+            raw = await run_sync(exchange, upstream, "GET", "/v1/models", {})
+    assert b"502" in answered(refused)[0]
+    assert b"200" in answered(raw)[0]
+    assert len(api.received) == 1
+
+
+async def test_certificates_that_are_not_there_are_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the variable, before anything is started."""
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", "/nowhere/at/all.pem")
+    with pytest.raises(UsageError, match="NODE_EXTRA_CA_CERTS"):
+        open_anthropic()
+
+
+def make_certificate(folder: Path) -> Path:
+    """A file with a new key and a certificate for 127.0.0.1, which vouches for itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")]), dt.datetime.now(dt.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.PrivateFormat.PKCS8
+    path = folder / "certificate.pem"
+    encoding = serialization.Encoding.PEM
+    path.write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()) + built.public_bytes(encoding))
+    return path
