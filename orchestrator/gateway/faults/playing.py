@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.events import RequestNoted
+from orchestrator.gateway.bodies import given_again, read_body
 from orchestrator.gateway.callers import Callers, session_of
 from orchestrator.gateway.conversation import is_small
 from orchestrator.gateway.errors import ApiError
@@ -63,7 +64,7 @@ class Faulty:
             if scope["type"] != "http" or scope["path"] != f"{prefix}/v1/messages":
                 return await app(scope, receive, send)
             body = await read_body(receive)
-            again = replayed(body, receive)
+            again = given_again(body, receive)
             fault = self._choose(scope, body)
             if fault is None:
                 return await app(scope, again, send)
@@ -148,27 +149,3 @@ async def cut(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     await send(start)
     await send({"type": "http.response.body", "body": bytes(body[: int(len(body) * FIRST_PART)]), "more_body": True})
     # The server drops the connection of an app that leaves its reply unfinished.
-
-
-async def read_body(receive: Receive) -> bytes:
-    """The whole body of a request."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if message["type"] != "http.request" or not message.get("more_body", False):
-            return bytes(body)
-
-
-def replayed(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body that was read, and then what comes."""
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if not given:
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await receive()
-
-    return again

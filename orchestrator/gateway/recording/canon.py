@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.gateway.recording.trees import each_text, without
+from orchestrator.prompts import INTERRUPTED, task_of
 
 COMPARED = ("model", "system", "tools", "tool_choice", "output_config", "output_format", "temperature", "messages")
 """Fields of a request that say what is asked. Others say who asks, or how the reply is to be sent."""
@@ -21,6 +22,8 @@ EMPTY_REMINDER = re.compile(
     r"<system-reminder>\s*As you answer the user's questions, you can use the following context:\s*"
     r"(Claude Code attached this context automatically[^<]*)?</system-reminder>\s*"
 )
+CUT_OFF = "No response requested."
+"""What the CLI puts in the place of a reply that never came."""
 PLACEHOLDER = "DeferredToolPlaceholder"
 """Stands among the tools or not, as the CLI likes."""
 FINDERS = ("Glob", "Grep")
@@ -55,7 +58,7 @@ def canonical(request: Mapping[str, Any]) -> dict[str, Any]:
     if "tools" in told:
         tools = [tool for tool in told["tools"] if tool.get("name") != PLACEHOLDER]
         told["tools"] = sorted(tools, key=lambda tool: str(tool.get("name")))
-    told["messages"] = _messages(told.get("messages") or ())
+    told["messages"] = _uninterrupted(_messages(told.get("messages") or ()))
     blurred: dict[str, Any] = each_text(told, blur)
     return blurred
 
@@ -92,6 +95,28 @@ def _messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         ordered = [next(results) if "tool_use_id" in block else block for block in blocks]
         told.append({"role": message.get("role"), "content": ordered})
     return told
+
+
+def _uninterrupted(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the traces of an agent that was cut off before its reply and told to go on: it asks the same."""
+    told: list[dict[str, Any]] = []
+    said = ""
+    for message in messages:
+        blocks = [_first_told(block, said) for block in message["content"]]
+        left = [block for block in blocks if block.get("text") not in ("", CUT_OFF)]
+        if left or not blocks:
+            told.append({**message, "content": left})
+        said += "".join(str(block.get("text", "")) for block in left)
+    return told
+
+
+def _first_told(block: dict[str, Any], said: str) -> dict[str, Any]:
+    """The block; when it tells to go on with a task, that task, or nothing where that was said before."""
+    text = block.get("text")
+    if not isinstance(text, str) or not text.lstrip().startswith(INTERRUPTED):
+        return block
+    task = task_of(text)
+    return {**block, "text": "" if task is None or task.strip() in said else task}
 
 
 def _results(

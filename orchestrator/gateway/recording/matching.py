@@ -57,9 +57,13 @@ class Tapes:
         tape.asked[key] += 1
         return answers[min(tape.asked[key], len(answers)) - 1]
 
-    def was_cut(self, task: str | None, canon: Mapping[str, Any]) -> bool:
-        """Whether it was asked then as well, but the agent was ended before the answer was whole."""
-        return key_of(canon) in self._tapes.get(task, Tape()).cut
+    def was_ended(self, task: str | None, canon: Mapping[str, Any]) -> bool:
+        """Whether the agent was ended in the recording before it had this answer, or before it asked for anything while
+        others of its group did: as one whose vote was not needed any more."""
+        if tape := self._tapes.get(task):
+            return key_of(canon) in tape.cut
+        group, bracket, _ = (task or "").rpartition("[")
+        return bool(bracket) and any(name and name.startswith(f"{group}[") for name in self._tapes)
 
     def explain(self, task: str | None, canon: Mapping[str, Any]) -> str:
         """Why there is no answer: what is different, and what to do."""
@@ -67,8 +71,8 @@ class Tapes:
         if not (tape := self._tapes.get(task)):
             known = [name for name in self._tapes if name]
             guess = did_you_mean(task or "", known)
-            return f"{self._path} has no task {task!r}{guess}; it has {listed(known)}: {what_to_do}"
-        if self.was_cut(task, canon):
+            return f"{self._path} has no task {task!r}{guess}; it has {listed(known, 5)}: {what_to_do}"
+        if key_of(canon) in tape.cut:
             return f"in {self._path} the agent of task {task!r} was ended before it had this answer: {what_to_do}"
         nearest = max(tape.canons.values(), key=lambda known: likeness(known, canon))
         number = replies(canon) + 1

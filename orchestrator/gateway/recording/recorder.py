@@ -144,7 +144,8 @@ class Recorder:
         if not requests:
             return f"nothing was recorded in {path}: no agent has asked anything"
         holds = "prompts, replies and what agents read of files" if self._writer.texts else "no texts"
-        return f"recorded: {path}: {requests} requests of {tasks} tasks; it holds {holds}"
+        many = f"{counted(requests, 'request')} of {counted(tasks, 'task')}"
+        return f"recorded: {path}: {many}; it holds {holds}"
 
     def _keep(self, passage: Passage, prefix: str) -> None:
         """In the recorder's own thread."""
@@ -190,6 +191,10 @@ class Recorder:
         if known not in self._places:
             self._places[known] = places_of(caller.attempt, session, secrets_of(headers))
         return self._places[known]
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def what_of(scope: Scope, prefix: str) -> str | None:

@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 from anyio.to_thread import run_sync
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.errors import UsageError
 from orchestrator.events import RequestNoted
 from orchestrator.gateway.app import build_app
+from orchestrator.gateway.bodies import given_again, read_body
 from orchestrator.gateway.callers import Caller, Callers
 from orchestrator.gateway.conversation import is_small
 from orchestrator.gateway.errors import ApiError
+from orchestrator.gateway.forwarding import while_there
 from orchestrator.gateway.offline import OfflineModel
 from orchestrator.gateway.recording.canon import asked, canonical, key_of
 from orchestrator.gateway.recording.exchanges import Exchange
@@ -29,9 +32,9 @@ from orchestrator.gateway.wire import estimate_tokens, stream, text_block
 from orchestrator.protocols import Emit, Traffic, Upstream, ignore
 from orchestrator.task import Attempt
 
-HELD = 20.0
+HELD = 15.0
 """Seconds that an agent waits for an answer that never came in the recording: there it was ended, as one whose vote was
-not needed any more, and so it will be here."""
+not needed any more, and so it should be here."""
 
 
 @asynccontextmanager
@@ -69,8 +72,16 @@ class Replay:
         return self._tapes.unasked()
 
     def build_app(self, prefix: str) -> ASGIApp:
-        """Parses requests, and has them answered here."""
-        return build_app(self, prefix)
+        """Parses requests, and has them answered here as long as somebody waits for it."""
+        app = build_app(self, prefix)
+
+        async def watching(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                return await app(scope, receive, send)
+            body = given_again(await read_body(receive), anyio.sleep_forever)
+            return await while_there(receive, lambda: app(scope, body, send))
+
+        return watching
 
     def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
         """Notes whose requests the attempt's are."""
@@ -85,7 +96,7 @@ class Replay:
         task = caller.task if caller else None
         exchange = self._tapes.find(task, canon)
         if exchange is None:
-            if self._tapes.was_cut(task, canon):
+            if self._tapes.was_ended(task, canon):
                 await asyncio.sleep(HELD)
             return self._without(call, caller, canon)
         if exchange.status >= 400:

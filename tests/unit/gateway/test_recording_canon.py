@@ -11,6 +11,7 @@ from talking import make_attempt
 from orchestrator.gateway.recording.canon import canonical, key_of
 from orchestrator.gateway.recording.places import Places, encoded, places_of
 from orchestrator.gateway.recording.trees import differences
+from orchestrator.prompts import interrupted
 from workspaces import WorkspaceSpec
 
 STATUS = "<system-reminder>\nAs you answer the user's questions, you can use the following context:\n"
@@ -105,6 +106,18 @@ def test_what_is_asked_makes_a_difference(path, change):
     changed = request()
     change(changed)
     assert [each[0] for each in differences(canonical(request()), canonical(changed))] == [path]
+
+
+def test_an_agent_that_was_told_to_go_on_asks_the_same():
+    """Cut off before its reply, and told to go on, it asks for the reply that it would have had."""
+    prompt = {"role": "user", "content": "What is 6 * 7?"}
+    gone_on = [
+        {"role": "assistant", "content": [{"type": "text", "text": "No response requested."}]},
+        {"role": "user", "content": interrupted("What is 6 * 7?")},
+    ]
+    asked = {"model": "m", "messages": [prompt]}
+    assert canonical({"model": "m", "messages": [prompt, *gone_on]}) == canonical(asked)
+    assert canonical({"model": "m", "messages": gone_on[1:]}) == canonical(asked)
 
 
 LINE = "-rw-r--r-- 1 me staff 40 Nov 21 00:51 a.txt"

@@ -146,9 +146,18 @@ def test_a_request_that_does_not_match_is_compared_with_the_nearest(tmp_path):
 def test_an_answer_that_never_came_is_told_as_such(tmp_path):
     """A request whose agent was ended before its answer was whole is known, and has no answer."""
     known = tapes(tmp_path, exchange("q", None, complete=False))
-    assert known.was_cut("a", canonical(asked("q")))
+    assert known.was_ended("a", canonical(asked("q")))
+    assert not known.was_ended("a", canonical(asked("p")))
     assert known.find("a", canonical(asked("q"))) is None
     assert "was ended before it had this answer" in known.explain("a", canonical(asked("q")))
+
+
+def test_a_part_that_never_asked_was_ended(tmp_path):
+    """Of a vote of three, two of which agree, the third may have been ended before its first request."""
+    known = tapes(tmp_path, exchange("q", "a1", task="name[0]"))
+    assert known.was_ended("name[2]", canonical(asked("q")))
+    assert not known.was_ended("other[2]", canonical(asked("q")))
+    assert not known.was_ended("name", canonical(asked("q")))
 
 
 def test_answers_that_nobody_asked_for_are_told_by_task():

@@ -172,7 +172,7 @@ async def test_what_was_never_asked_for_is_told_at_the_end(tmp_path, capsys):
     """A plan that asks less than it did has changed."""
     path = tmp_path / "a.rec"
     await record(path, body("What is 6 * 7?"))
-    assert f"recorded: {path}: 1 requests of 1 tasks; it holds prompts" in capsys.readouterr().err
+    assert f"recorded: {path}: 1 request of 1 task; it holds prompts" in capsys.readouterr().err
     async with open_replay(Traffic(replay=path)):
         pass
     assert "replay: 1 recorded request was not asked for: of t (1)" in capsys.readouterr().err
