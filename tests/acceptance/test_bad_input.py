@@ -77,7 +77,7 @@ BAD: dict[str, Bad] = {
     ),
     "a number that is text": Bad(
         "limits: {concurrent: many}\ntasks: {a: {prompt: x}}\n",
-        [r"1: limits\.concurrent: found the text 'many', expected a whole number"],
+        [r"1: limits\.concurrent: found the text 'many', expected a whole number from 1 to 1000, or auto"],
     ),
     "too few at once": Bad(
         "limits: {concurrent: 0}\ntasks: {a: {prompt: x}}\n",
@@ -189,7 +189,8 @@ OPTIONS: dict[str, tuple[list[str], str]] = {
     ),
     "--set of a bad value": (
         ["--set", "limits.concurrent=many"],
-        r"--set limits\.concurrent: limits\.concurrent: found the text 'many', expected a whole number",
+        r"--set limits\.concurrent: limits\.concurrent: found the text 'many', expected a whole number from 1 to 1000, "
+        r"or auto",
     ),
     "--set inside text": (["--set", "name.x=1"], r"--set name\.x: name is the text 'good', which has nothing inside"),
     "--view": (

@@ -154,7 +154,9 @@ def test_it_shows_the_run_at_work(cli: Cli, columns: int) -> None:
         ready = ("thinking", 3), ("✗ broken", 1), ("1 turn ", turns), ("1 waiting", 1)
         seen.wait_for(lambda text: all(text.count(each) == number for each, number in ready), "three tasks at work")
         picture = seen.picture
-        assert re.search(r"^watched-[a-z0-9]{6} · offline model · 3 at once +0:\d\d$", picture, re.MULTILINE), picture
+        assert re.search(
+            r"^watched-[a-z0-9]{6} · offline model · 3 at once( · \d+ MB)? +0:\d\d$", picture, re.MULTILINE
+        ), picture
         assert re.search(r"✗ broken +bad_request: .*", picture), picture
         assert re.search(r"✓ 1 done +✗ 1 failed +▶ 3 running +· 1 waiting", picture), picture
         assert re.search(r"2/6 about 0:\d\d left", picture), picture
