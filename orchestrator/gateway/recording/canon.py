@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from orchestrator.gateway.recording.trees import each_text, without
@@ -73,8 +74,9 @@ def key_of(canon: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(canon, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
 
 
+@lru_cache(maxsize=256)
 def blur(text: str) -> str:
-    """The text with names in the place of what is another each time."""
+    """The text with names in the place of what is another each time. A conversation is sent again with each request."""
     for pattern, name in BLURRED:
         text = pattern.sub(name, text)
     return text

@@ -4,6 +4,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,15 @@ class Places:
             if len(text) > 1:
                 self._texts.setdefault(name, text)
                 self._names.setdefault(text, name)
+        # A conversation is sent again with each request.
+        self._hidden = lru_cache(maxsize=128)(self._hide)
         self._names |= {secret: "credential" for secret in secrets if len(secret) >= LEAST_SECRET}
         longest_first = sorted(self._names, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(_bounded, longest_first))) if longest_first else None
 
     def hide(self, value: Any) -> Any:
         """The data with names in the place of what they stand for."""
-        return each_text(value, self._hide)
+        return each_text(value, self._hidden)
 
     def show(self, value: Any) -> Any:
         """The inverse, for data from elsewhere: what stands for something here is put into its place."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 from anyio.to_thread import run_sync
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.errors import UsageError
 from orchestrator.events import RequestNoted
@@ -78,7 +78,7 @@ class Replay:
         async def watching(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 return await app(scope, receive, send)
-            body = given_again(await read_body(receive), anyio.sleep_forever)
+            body = given_again(await read_body(receive), nothing)
             return await while_there(receive, lambda: app(scope, body, send))
 
         return watching
@@ -141,6 +141,12 @@ class Replay:
         if known not in self._places:
             self._places[known] = places_of(caller.attempt, session_id)
         return self._places[known]
+
+
+async def nothing() -> Message:
+    """What comes behind a request: whether the client has gone is watched elsewhere."""
+    await anyio.sleep_forever()
+    raise AssertionError("not reached")
 
 
 def error_of(exchange: Exchange) -> ApiError:

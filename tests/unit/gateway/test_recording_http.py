@@ -1,5 +1,6 @@
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from raw_api import Received, Wire, raw_api
 from talking import make_attempt
 
 from orchestrator.errors import UsageError
-from orchestrator.events import Event, RequestNoted
+from orchestrator.events import ApiSignal, Event, RequestNoted
 from orchestrator.gateway.anthropic import open_anthropic
 from orchestrator.gateway.offline import open_offline
 from orchestrator.gateway.recording.reading import read_recording
@@ -198,6 +199,16 @@ async def test_a_fault_has_the_shape_of_the_apis_own(rule, status, type_):
     assert (failed.status_code, failed.json()["error"]["type"]) == (status, type_)
     assert fine.status_code == 200
     assert [event.text for event in events if isinstance(event, RequestNoted)] == [rule]
+
+
+async def test_a_spent_quota_is_told_with_the_time_of_its_reset():
+    """The run learns from the gateway until when it has to wait."""
+    events: list[Event] = []
+    async with offline(events, faults=("quota:for=30s",)) as upstream:
+        assert ask(upstream, body("What is 6 * 7?")).headers["x-should-retry"] == "false"
+    signals = [event for event in events if isinstance(event, ApiSignal)]
+    assert [(signal.signal, signal.source, signal.status) for signal in signals] == [("quota", "gateway", 429)]
+    assert time.time() + 20 < (signals[0].resets_at or 0) < time.time() + 31
 
 
 async def test_a_stream_is_cut_in_its_middle():

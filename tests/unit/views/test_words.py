@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.task import Status
-from orchestrator.views.words import SIGNS, clean, clock, dollars, plural, size, span, tokens, upstream_note
+from orchestrator.views.words import SIGNS, clean, clock, dollars, noted_words, plural, span, tokens, upstream_note
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ def test_the_offline_model_is_named() -> None:
     """Figures of the offline model come with a warning; those of an account with none."""
     assert upstream_note(None) is None
     assert "nothing was paid" in str(upstream_note("offline"))
-    assert "a recording" in str(upstream_note("replay"))
+    assert "from a recording" in str(upstream_note("replay"))
+    assert upstream_note("own:server") == "upstream: own:server"
 
 
-@pytest.mark.parametrize(
-    ("number", "text"), [(640_400_000, "640 MB"), (0, "0 MB"), (999_700_000, "1.0 GB"), (3_940_000_000, "3.9 GB")]
-)
-def test_size(number: int, text: str) -> None:
-    """Bytes are told in MB, and from one GB on in GB."""
-    assert size(number) == text
+def test_what_the_gateway_did_to_requests_is_told() -> None:
+    """Faults by their number, requests without a recorded answer by what is different about the first."""
+    assert noted_words({}, {}) == []
+    assert noted_words({"fault": 3}, {"fault": "429"}) == ["faults played: 3"]
+    assert noted_words({"unmatched": 1}, {"unmatched": "why"}) == ["replay: 1 request did not match: why"]
