@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from orchestrator.engine.lending import Lending
-from orchestrator.events import Event, TaskWaits
+from orchestrator.events import AttemptStarted, Event, TaskWaits
 from orchestrator.protocols import Emit
 from orchestrator.schedule.governor import Governor
 from orchestrator.schedule.ruling import Go, Refuse, Ruling, Wait
@@ -52,8 +52,9 @@ class Governing:
         followed = list(self.governor.heed(event, now, time.time()))
         for each in followed:
             self.emit(each)
-        waits_no_more = isinstance(event, TaskWaits)  # who waits is waited for no more
-        if followed or waits_no_more or self.governor.presses or self.governor.due(now) < self._looks_at:
+        # Who waits is waited for no more; nor is an agent with an account of its own, which tries nothing for others.
+        frees = isinstance(event, TaskWaits) or (isinstance(event, AttemptStarted) and event.own_account)
+        if followed or frees or self.governor.presses or self.governor.due(now) < self._looks_at:
             self._wake()
 
     def resize(self, concurrent: int) -> None:
@@ -82,7 +83,23 @@ class Governing:
                     await self._changed.wait()
         if isinstance(ruling, Go):
             self.reserve(task)
+            self._wake()  # who waited for this one to come first waits no more
         return ruling
+
+    async def confirm(self, task: str) -> Ruling:
+        """Returns once a task that was looked up, and for which all is set aside, may start, or may not any more.
+
+        What was said before that need hold no more. It keeps its place: it has nothing to give back.
+        """
+        state = self.state.tasks[task]
+        while isinstance(ruling := self.governor.rule_again(state), Wait):
+            await self._changed.wait()
+        self.governor.regime.reserve(task)
+        return ruling
+
+    def refusal(self, task: str) -> Refuse | None:
+        """Why the task may not make another attempt in this run; None as long as it may."""
+        return self.governor.refusal(self.state.tasks[task])
 
     def excuses(self, task: str, outcome: Outcome) -> bool:
         """Whether an attempt that ended so is none of the task's own, and is made once more when that can help."""

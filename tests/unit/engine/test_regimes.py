@@ -114,12 +114,13 @@ async def test_refused_credentials_stop_the_run() -> None:
 
 
 async def test_a_stop_reaches_those_that_wait_for_another_attempt() -> None:
-    """A task that waits to try again when the run is stopped ends with what it had, and nobody waits for it."""
+    """A task that waits to try again when the run is stopped is stopped too: it tells what it met, and nobody waits."""
     refused = Reply("no key", outcome=Outcome.AUTH, seconds=5, turns=0, signals=[{"signal": "auth"}])
     stage = Stage({"map-1[0]": [refused], "map-1[1]": [Reply("busy", outcome=Outcome.RATE_LIMITED)]}, concurrent=2)
     async with stage.open() as run:
         results = await run.map("Do {}.", range(2))
-    assert [result.outcome for result in results] == [Outcome.AUTH, Outcome.RATE_LIMITED]
+    assert [result.outcome for result in results] == [Outcome.AUTH, Outcome.STOPPED]
+    assert "its last attempt ended with rate_limited: busy" in (results[1].error or "")
 
 
 async def test_rate_limits_use_up_no_retries() -> None:
