@@ -131,6 +131,8 @@ class TaskState:
     cache_write_tokens: int = 0
     live_tokens: int = 0
     """What the attempt at work has used, as far as its messages have told."""
+    live_turns: int = 0
+    """Its replies."""
     cost_usd: float = 0.0
     worked_s: float = 0.0
     """Seconds of work, summed over the attempts that have ended."""
@@ -409,7 +411,8 @@ class RunState:
         task = self.tasks[event.task]
         task.attempts, task.doing = event.attempt, "starting"
         task.session_id = event.session_id if event.fork else event.resume or event.session_id
-        task.told_usd, task.told_models, task.live_tokens, task.in_session = 0.0, {}, 0, False
+        task.told_usd, task.told_models, task.in_session = 0.0, {}, False
+        task.live_tokens = task.live_turns = 0
         task.started = task.started or at
         if task.status is not Status.RUNNING:
             self._count(task, Status.RUNNING)
@@ -452,6 +455,7 @@ class RunState:
         task.cache_read_tokens += event.cache_read_tokens
         task.cache_write_tokens += event.cache_write_tokens
         task.live_tokens += event.input_tokens + event.output_tokens
+        task.live_turns += event.turns
         self.tokens += event.input_tokens + event.output_tokens
         self.input_tokens += event.input_tokens
         self.output_tokens += event.output_tokens

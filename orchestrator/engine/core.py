@@ -41,6 +41,7 @@ from orchestrator.schedule.governor import Governor
 from orchestrator.schedule.order import Order
 from orchestrator.schedule.outlook import Foreseen, outlook, told_basis
 from orchestrator.schedule.piloting import Whole, outlook_of_pilot
+from orchestrator.schedule.ruling import Refuse
 from orchestrator.schedule.scheduler import Close, Decision, Skip, Start, next_decision
 from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Status
@@ -421,6 +422,9 @@ class Core:
             return Result(task=node.id, outcome=Outcome.WORKSPACE, error=str(error))
         except UsageError as error:
             return Result(task=node.id, outcome=Outcome.INVALID_TASK, error=str(error))
+        else:
+            if not known and not refused and isinstance(ruling := await self.governing.confirm(node.id), Refuse):
+                refused = Result(task=node.id, outcome=ruling.outcome, error=ruling.reason)
         finally:
             self.lending.looking -= 1
         if known or refused:

@@ -8,12 +8,36 @@ from dataclasses import dataclass, field
 import anyio
 
 from orchestrator.engine.lending import Lending
-from orchestrator.events import Event, TaskWaits
+from orchestrator.events import (
+    AgentMessage,
+    ApiSignal,
+    AttemptFinished,
+    AttemptStarted,
+    Event,
+    ProcessesMeasured,
+    RequestAnswered,
+    RunStarted,
+    TaskWaits,
+)
 from orchestrator.protocols import Emit
 from orchestrator.schedule.governor import Governor
 from orchestrator.schedule.ruling import Go, Refuse, Ruling, Wait
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Outcome
+
+HEEDED = frozenset(
+    {
+        AgentMessage,
+        ApiSignal,
+        AttemptFinished,
+        AttemptStarted,
+        ProcessesMeasured,
+        RequestAnswered,
+        RunStarted,
+        TaskWaits,
+    }
+)
+"""Events that tell the governor anything. Of the others there are hundreds of thousands."""
 
 
 @dataclass(slots=True)
@@ -31,7 +55,8 @@ class Governing:
     _looks_at: float = -math.inf
     """When `run` heeds the time next, on the event loop's clock; before all times while it is at it."""
     _woken: anyio.Event = field(default_factory=anyio.Event)
-    _changed: anyio.Event = field(default_factory=anyio.Event)
+    _changed: anyio.Event | None = None
+    """Of those that wait for the governor to say otherwise, if there are any."""
 
     async def run(self) -> None:
         """Heeds the time until it is cancelled."""
@@ -48,12 +73,15 @@ class Governing:
 
     def heed(self, event: Event) -> None:
         """Told of every event of the run, after it is folded in."""
+        if type(event) not in HEEDED:
+            return
         now = anyio.current_time()
         followed = list(self.governor.heed(event, now, time.time()))
         for each in followed:
             self.emit(each)
-        waits_no_more = isinstance(event, TaskWaits)  # who waits is waited for no more
-        if followed or waits_no_more or self.governor.presses or self.governor.due(now) < self._looks_at:
+        # Who waits is waited for no more; nor is an agent with an account of its own, which tries nothing for others.
+        frees = isinstance(event, TaskWaits) or (isinstance(event, AttemptStarted) and event.own_account)
+        if followed or frees or self.governor.presses or self.governor.due(now) < self._looks_at:
             self._wake()
 
     def resize(self, concurrent: int) -> None:
@@ -79,10 +107,26 @@ class Governing:
         while not isinstance(ruling := self.rule(state), Go | Refuse):
             async with self.lending.lent(task):
                 while isinstance(self.rule(state), Wait):
-                    await self._changed.wait()
+                    await self._change()
         if isinstance(ruling, Go):
             self.reserve(task)
+            self._wake()  # who waited for this one to come first waits no more
         return ruling
+
+    async def confirm(self, task: str) -> Ruling:
+        """Returns once a task that was looked up, and for which all is set aside, may start, or may not any more.
+
+        What was said before that need hold no more. It keeps its place: it has nothing to give back.
+        """
+        state = self.state.tasks[task]
+        while isinstance(ruling := self.governor.rule_again(state), Wait):
+            await self._change()
+        self.governor.regime.reserve(task)
+        return ruling
+
+    def refusal(self, task: str) -> Refuse | None:
+        """Why the task may not make another attempt in this run; None as long as it may."""
+        return self.governor.refusal(self.state.tasks[task])
 
     def excuses(self, task: str, outcome: Outcome) -> bool:
         """Whether an attempt that ended so is none of the task's own, and is made once more when that can help."""
@@ -107,5 +151,11 @@ class Governing:
 
     def _tell(self) -> None:
         self.lending.concurrent = self.governor.width.places
-        self._changed.set()
-        self._changed = anyio.Event()
+        if self._changed:
+            self._changed.set()
+            self._changed = None
+
+    async def _change(self) -> None:
+        """Returns once the governor may say otherwise."""
+        self._changed = self._changed or anyio.Event()
+        await self._changed.wait()

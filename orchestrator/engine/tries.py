@@ -20,7 +20,7 @@ from orchestrator.prompts import interrupted, repair
 from orchestrator.protocols import Emit, Executor
 from orchestrator.schedule.budget import LEAST_USD
 from orchestrator.schedule.retry import How, Retry, Tally
-from orchestrator.schedule.ruling import Go
+from orchestrator.schedule.ruling import Refuse, Ruling
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Usage, to_models, together
 
@@ -96,15 +96,15 @@ class Tries:
             total = self.totals[task.id] = added(self.totals[task.id], last, attempt.number)
             excused = self.governing.excuses(task.id, last.outcome)
             retry = tally.decide(last.outcome, attempt.number, step.retries, excused=excused)
-            spent = self.governing.governor.budget.is_spent(last.cost_usd)
-            if spent or (last.outcome is Outcome.TOO_LONG and step.resume and not step.fork):
+            if last.outcome is Outcome.TOO_LONG and step.resume and not step.fork:
                 retry = None  # to go on with a session that is too long is to meet the same end
-            self.emit(finished(attempt, last, retry.wait if retry else None))
+            spent = self.governing.governor.budget.is_spent(last.cost_usd)
+            self.emit(finished(attempt, last, retry.wait if retry and not spent else None))
             del self.begun[task.id]
             if retry is None:
                 return total
-            if not await self._wait(task.id, retry.wait):
-                return total
+            if isinstance(ruling := await self._wait(task.id, retry.wait), Refuse):
+                return refused(total, ruling)
             attempt = self._next(step, attempt, last, retry)
             self.emit(started(attempt, identity))
 
@@ -128,13 +128,15 @@ class Tries:
             duration=last.duration or anyio.current_time() - begun,
         )
 
-    async def _wait(self, task: str, seconds: float) -> bool:
+    async def _wait(self, task: str, seconds: float) -> Ruling:
         """Lets the time pass, while another works in the task's place; gives whether another attempt may be made."""
         self.governing.release(task)
+        if refusal := self.governing.refusal(task):
+            return refusal
         async with self.lend(task):
             await anyio.sleep(seconds)
         await self.take_place(task)
-        return isinstance(await self.governing.admit(task), Go)
+        return await self.governing.admit(task)
 
     async def _execute(self, attempt: Attempt) -> Result:
         scope = self.scopes[attempt.task] = anyio.CancelScope()
@@ -198,7 +200,8 @@ class Tries:
         duration, cost, models = total.duration, total.cost_usd, total.models
         if task in self.begun:  # and not waiting for its next attempt
             last = anyio.current_time() - self.begun.pop(task)
-            duration, cost = duration + last, cost + state.told_usd
+            usd = state.told_usd or self.governing.governor.budget.reckoned_usd(task)
+            duration, cost = duration + last, cost + usd
             models = together(models, to_models(state.told_models))
             self.emit(
                 AttemptFinished(
@@ -206,9 +209,10 @@ class Tries:
                     attempt=state.attempts,
                     outcome=Outcome.CANCELLED,
                     error="it was cancelled",
-                    cost_usd=state.told_usd,
+                    cost_usd=usd,
                     duration=last,
                     tokens=state.live_tokens,
+                    turns=state.live_turns,
                     models=state.told_models,
                 )
             )
@@ -240,6 +244,17 @@ def capped(last: Result, attempt: Attempt, own: float | None) -> Result:
     if last.outcome is not Outcome.MAX_USD or not last.cost_usd or granted is None or (own and own <= granted):
         return last
     return replace(last, outcome=Outcome.BUDGET, error=f"it has spent the {granted:.4g} USD that the run had for it")
+
+
+def refused(total: Result, refusal: Refuse) -> Result:
+    """What a task comes to that another attempt would have followed, had its run not refused that.
+
+    The run is then not complete, whatever the last attempt met.
+    """
+    if total.outcome is refusal.outcome:
+        return total
+    last = f"its last attempt ended with {total.outcome}" + (f": {total.error}" if total.error else "")
+    return replace(total, outcome=refusal.outcome, error=f"{refusal.reason} ({last})")
 
 
 def spoken(event: AgentMessage) -> str:

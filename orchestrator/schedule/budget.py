@@ -14,7 +14,7 @@ from orchestrator.plan.model import Agent, Limits
 from orchestrator.schedule.ledger import HIGH, ON_TOP, Ledger
 from orchestrator.schedule.prices import Prices
 from orchestrator.schedule.ruling import GO, Refuse, Ruling, Wait
-from orchestrator.state import RunState, TaskState
+from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Outcome, Spent, to_models
 
 LEAST_USD = 0.0001
@@ -127,7 +127,7 @@ class Budget:
         if ledger.settled() >= line or (is_alone and ledger.spent >= line):
             return Refuse(Outcome.BUDGET, self._why_spent(ledger))
         left = self._room(ledger, task)
-        if self._wanted and task.id not in self._wanted and not is_alone:
+        if task.id not in self._wanted and not is_alone and self._others_first():
             return Wait("agents that were granted too little of the run's budget go on first")
         if ledger.spent < line and self._need(ledger, task) <= left:
             return GO
@@ -144,6 +144,7 @@ class Budget:
             need = self._need(ledger, task)
             share = self._share(ledger) if ledger is self._usd else 0.0
             ledger.claim(task.id, max(min(max(need, share), self._room(ledger, task)), 0.0))
+        self._wanted.pop(task.id, None)
         if self._ledgers:
             self._set_busy(task.id, busy=True)
 
@@ -217,10 +218,9 @@ class Budget:
         self._prices.learn(to_models(event.models))
         if self._usd:
             granted = self._usd.claim_of(task.id)
-            self._wanted.pop(task.id, None)
             if event.outcome == Outcome.BUDGET and event.retry_in is not None and granted:
                 self._wanted[task.id] = granted
-        if event.outcome == Outcome.OK:
+        if event.outcome == Outcome.OK and task.runs_agent:  # a function costs nothing, and tells nothing of agents
             self._learn(task)
         self.release(task.id)
 
@@ -269,6 +269,12 @@ class Budget:
     def _is_alone(self, task: TaskState) -> bool:
         """Whether no other task is sure to give anything back."""
         return len(self._busy) <= (task.id in self._busy)
+
+    def _others_first(self) -> bool:
+        """Whether somebody waits to go on; who has been cancelled meanwhile does not."""
+        for task in [task for task in self._wanted if self._state.tasks[task].status in FINISHED]:
+            del self._wanted[task]
+        return bool(self._wanted)
 
     def _set_busy(self, task: str, *, busy: bool) -> None:
         if busy and any(ledger.claim_of(task) is not None for ledger in self._ledgers.values()):

@@ -11,7 +11,7 @@ from orchestrator.plan.model import Agent, Limits
 from orchestrator.schedule.budget import Budget
 from orchestrator.schedule.memory import MemoryRoom
 from orchestrator.schedule.regime import Regime
-from orchestrator.schedule.ruling import Go, Ruling
+from orchestrator.schedule.ruling import GO, Go, Refuse, Ruling, Wait
 from orchestrator.schedule.width import Width
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Outcome
@@ -73,9 +73,23 @@ class Governor:
 
     def rule(self, task: TaskState) -> Ruling:
         """Whether the task may start now. There need not be a place for it."""
-        rulings = (self.regime.rule(), self.budget.rule(task))
-        # Last, and of those that nothing else keeps from starting: it counts whom it keeps waiting.
-        return next((ruling for ruling in rulings if not isinstance(ruling, Go)), None) or self.memory.rule(task)
+        regime, budget = self.regime.rule(task.id), self.budget.rule(task)
+        if isinstance(budget, Refuse) and isinstance(regime, Wait):
+            return budget  # to wait for hours for what is refused then would be of no use
+        # Memory last, and of those that nothing else keeps from starting: it counts whom it keeps waiting.
+        return next((ruling for ruling in (regime, budget) if not isinstance(ruling, Go)), None) or self.memory.rule(
+            task
+        )
+
+    def rule_again(self, task: TaskState) -> Ruling:
+        """Whether a task that something is set aside for, and that was held up since, may start."""
+        refusal = self.budget.rule(task) if self.budget.is_spent() else GO
+        return refusal if isinstance(refusal, Refuse) else self.regime.rule(task.id)
+
+    def refusal(self, task: TaskState) -> Refuse | None:
+        """Why the task may not start any more in this run; None as long as it may."""
+        rulings = (self.regime.rule(task.id), self.budget.rule(task))
+        return next((ruling for ruling in rulings if isinstance(ruling, Refuse)), None)
 
     def reserve(self, task: TaskState) -> None:
         """Sets aside what the task, which is starting, is expected to need."""

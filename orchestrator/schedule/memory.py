@@ -48,6 +48,8 @@ class MemoryRoom:
     def __init__(self, limits: Limits, state: RunState, machine: Machine | None = None) -> None:
         """`machine` tells what there is where the agents are; None: nobody knows, as for agents elsewhere."""
         self._limit, self._state, self._machine = limits.memory, state, machine
+        self.is_limited = machine is not None or limits.memory.size is not None
+        """Whether anything is known to go by; else nothing is set aside."""
         self._held: dict[str, Held] = {}
         self._waiting = 0
         """Of those, how many wait for others of the run: they cannot go on before these do."""
@@ -64,14 +66,9 @@ class MemoryRoom:
         self._victim: str | None = None
         self._victims: Counter[str] = Counter()
 
-    @property
-    def is_limited(self) -> bool:
-        """Whether anything is known to go by."""
-        return self._machine is not None or self._limit.size is not None
-
     def heed(self, event: Event) -> None:
         """Learns from what processes were measured to use."""
-        held = self._held.get(getattr(event, "task", ""))
+        held = self._held.get(getattr(event, "task", "")) if self._held else None
         if held is None:
             return
         match event:
@@ -124,6 +121,8 @@ class MemoryRoom:
 
     def reserve(self, task: TaskState) -> None:
         """Sets memory aside for a task that is starting."""
+        if not self.is_limited:
+            return
         self._again.pop(task.id, None)
         held = self._held[task.id] = Held(task.agent or "")
         self._aside += self._unused(held)

@@ -88,13 +88,13 @@ class Regime:
         ends = min(self._until, self._look_at) if self._regime == "hold" else math.inf
         return min(ends, self._paused_until)
 
-    def rule(self) -> Ruling:
+    def rule(self, task: str = "") -> Ruling:
         """Whether a task may start, as far as the account goes."""
         if self._regime == "stop":
             return Refuse(Outcome.STOPPED, self._why)
         if self._regime == "hold":
             return Wait(REACHED)
-        if self._regime == "canary" and self._canary is not None:
+        if self._regime == "canary" and self._canary not in (None, task):
             return Wait("another agent tries whether the usage limit is gone")
         return GO if self._paused_until == math.inf else Wait("the API wants to be asked later")
 

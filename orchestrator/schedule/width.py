@@ -91,7 +91,10 @@ class Width:
         As long as more are at work than there are places the cut has not come to anything yet, nor can another one: no
         agent is started until enough have ended.
         """
-        if now < self._episode_until or (not self.fixed and self._at_work() > self.places):
+        if now < self._episode_until:
+            return
+        if not self.fixed and self._at_work() > self.places:
+            self._keep_still(now + COOLDOWN)
             return
         self._episode_until = now + max(COOLDOWN, signal.retry_after or 0.0)
         self._keep_still(self._episode_until)

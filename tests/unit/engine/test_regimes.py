@@ -8,6 +8,7 @@ import pytest
 from running import Stage
 
 from orchestrator import Limits, Task
+from orchestrator.engine.going_on import keys
 from orchestrator.events import AttemptFinished, AttemptStarted, RegimeChanged, RunFinished, WidthChanged
 from orchestrator.schedule.retry import MOST_WAITS
 from orchestrator.task import Attempt, Outcome, Status
@@ -114,12 +115,13 @@ async def test_refused_credentials_stop_the_run() -> None:
 
 
 async def test_a_stop_reaches_those_that_wait_for_another_attempt() -> None:
-    """A task that waits to try again when the run is stopped ends with what it had, and nobody waits for it."""
+    """A task that waits to try again when the run is stopped is stopped too: it tells what it met, and nobody waits."""
     refused = Reply("no key", outcome=Outcome.AUTH, seconds=5, turns=0, signals=[{"signal": "auth"}])
     stage = Stage({"map-1[0]": [refused], "map-1[1]": [Reply("busy", outcome=Outcome.RATE_LIMITED)]}, concurrent=2)
     async with stage.open() as run:
         results = await run.map("Do {}.", range(2))
-    assert [result.outcome for result in results] == [Outcome.AUTH, Outcome.RATE_LIMITED]
+    assert [result.outcome for result in results] == [Outcome.AUTH, Outcome.STOPPED]
+    assert "its last attempt ended with rate_limited: busy" in (results[1].error or "")
 
 
 async def test_rate_limits_use_up_no_retries() -> None:
@@ -159,3 +161,50 @@ async def test_a_cut_takes_effect() -> None:
     assert changes[0].episode
     assert changes[0].width < Limits().width
     assert stage.state.episodes == 1
+
+
+async def test_put_off_by_a_stop_is_not_complete() -> None:
+    """An attempt that the run's memory ended, and that a stop lets not be made again, leaves the run incomplete."""
+    off = Reply("off", outcome=Outcome.PUT_OFF, turns=0, signals=[{"signal": "billing"}])
+    stage = Stage(lambda attempt: off)
+    async with stage.open() as run:
+        result = await run.submit(Task("x", key="a")).result()
+    assert result.outcome is Outcome.STOPPED
+    assert [event.complete for event in stage.of(RunFinished)] == [False]
+
+
+async def test_whoever_is_looked_at_when_a_hold_begins_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task whose inputs were being looked at when the usage limit was reached starts once that is reset."""
+    looked, reached = anyio.Event(), anyio.Event()
+    look_up = keys.hash_inputs
+
+    async def slowly(step: Any, thread: Any) -> Any:
+        if step.inputs:
+            looked.set()
+            await reached.wait()
+        return await look_up(step, thread)
+
+    monkeypatch.setattr(keys, "hash_inputs", slowly)
+    stage = Stage(
+        lambda attempt: quota(resets_at=time.time() + RESET) if (attempt.task, attempt.number) == ("a", 1) else Reply()
+    )
+    async with stage.open() as run:
+        run.submit(Task("x", key="b", inputs=[__file__]))
+        await looked.wait()
+        run.submit(Task("x", key="a"))
+        await anyio.sleep(2)
+        reached.set()
+        await anyio.sleep(RESET / 2)
+        assert stage.of(AttemptStarted, "b") == []
+    assert set(stage.statuses.values()) == {Status.DONE}
+
+
+async def test_what_is_refused_is_not_kept_waiting() -> None:
+    """Once the budget is spent the tasks of a run that holds are refused at once, and the run does not wait for hours."""
+    limit = {"signal": "quota", "retry_after": RESET}
+    stage = Stage(lambda attempt: Reply(seconds=1, cost_usd=2.0, signals=[limit]), concurrent=1, usd=1)
+    async with stage.open() as run:
+        begun = anyio.current_time()
+        results = await run.map("Do {}.", range(3))
+        assert anyio.current_time() - begun < RESET
+    assert [result.outcome for result in results] == [Outcome.OK, Outcome.BUDGET, Outcome.BUDGET]

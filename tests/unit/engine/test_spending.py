@@ -139,3 +139,39 @@ async def test_costs_by_agent_and_model() -> None:
     report = run.report()
     assert report.by_model["m"].usd == report.by_agent[""].usd == pytest.approx(0.05)
     assert report.to_json()["totals"]["by_model"]["m"]["input_tokens"] == 5000
+
+
+async def test_functions_teach_nothing_of_what_agents_cost() -> None:
+    """Functions that are done for nothing do not make the run set nothing aside for its agents."""
+    stage = stage_of(Limits(concurrent=4, usd=1), replies={"agent": 1})
+    async with stage.open() as run:
+        for number in range(5):
+            await run.call(int, key=f"f{number}")
+        ledger = run._core.governing.governor.budget._ledgers["usd"]
+        assert ledger.needs.quantile(None, 0.9) is None
+
+
+async def test_who_is_cancelled_while_it_waits_keeps_nobody_waiting() -> None:
+    """An agent whose grant was too small goes on first; when it is cancelled before, the others work side by side."""
+    stage = stage_of(Limits(concurrent=3, usd=1), replies={})
+    async with stage.open() as run:
+        budget = run._core.governing.governor.budget
+        gone = run.submit(Task("x", key="gone"))
+        await gone.result()
+        budget._wanted["gone"] = 0.5
+        for key in "abc":
+            run.submit(Task("x", key=key))
+        await anyio.sleep(0.5)
+        assert len(run._core.state.running) == 3
+
+
+async def test_the_turns_of_a_cancelled_agent_count_later() -> None:
+    """A run that is stopped in the midst of an agent's work, and gone on with, knows the replies that were made."""
+    stage = stage_of(Limits(turns=100), replies={"long": 10})
+    with anyio.move_on_after(4.5):
+        async with stage.open() as run:
+            run.submit(Task("x", key="long"))
+    async with stage.open() as run:
+        run.submit(Task("x", key="long"))
+    assert stage.of(RunStarted)[1].spent_turns == 4
+    assert stage.state.turns == 10

@@ -164,3 +164,14 @@ def test_the_gateway_s_count_takes_the_place_of_the_cli_s() -> None:
     story = Story()
     assert story.hear(ANSWERED, *[REPLY] * 20) == []
     assert [change.width for change in story.hear(*[ANSWERED] * 3)] == [8]
+
+
+def test_it_does_not_grow_while_a_cut_has_not_come_to_anything() -> None:
+    """As long as more are at work than there are places, a 429 is no further cut, and what is well is no calm."""
+    story = Story(places=10)
+    story.hear(said("rate_limit"))
+    assert story.width.places == 8
+    story.at_work, story.now = 10, COOLDOWN + 1
+    assert story.hear(said("rate_limit"), *[REPLY] * 8) == []
+    story.now += COOLDOWN
+    assert story.rounds(1) == [9]
