@@ -14,9 +14,9 @@ BILLING = "x-anthropic-billing-header:"
 ENVIRONMENT = re.compile(r"# Environment\nYou have been invoked.*?(?=\n# |\Z)", re.DOTALL)
 """The CLI's description of the machine and the day."""
 SECTIONS = re.compile(
-    r"# (gitStatus|currentDate)\n.*?(?=\n# \w|\n\nClaude Code attached|\n*</system-reminder>|\Z)", re.DOTALL
+    r"# (gitStatus|currentDate|userEmail)\n.*?(?=\n# \w|\n\nClaude Code attached|\n*</system-reminder>|\Z)", re.DOTALL
 )
-"""The state of the repository, and the day."""
+"""The state of the repository, the day, and who has logged in."""
 EMPTY_REMINDER = re.compile(
     r"<system-reminder>\s*As you answer the user's questions, you can use the following context:\s*"
     r"(Claude Code attached this context automatically[^<]*)?</system-reminder>\s*"
@@ -67,7 +67,9 @@ def asked(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def key_of(canon: Mapping[str, Any]) -> str:
     """The same for requests that ask the same."""
-    return hashlib.sha256(json.dumps(canon, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
+    text = json.dumps(canon, sort_keys=True, ensure_ascii=False)
+    # A tool's output may be cut in the middle of a letter: half a surrogate pair, which stands in the file as `?`.
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def blur(text: str) -> str:

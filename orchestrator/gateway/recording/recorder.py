@@ -87,7 +87,8 @@ class Recorder:
         self._service = service
         self._writer = writer
         self._callers = Callers()
-        self._places: dict[str, Places] = {}
+        self._places: dict[tuple[str, frozenset[str]], Places] = {}
+        """By session and what is secret in it: a login may be refreshed meanwhile."""
         self._numbers: Counter[str | None] = Counter()
         self._error: str | None = None
         # One thread: lines are written in the order in which replies ended, and no stream waits for a disk.
@@ -186,9 +187,10 @@ class Recorder:
     def _places_of(self, caller: Caller | None, session: str | None, headers: Mapping[str, str]) -> Places:
         if caller is None:
             return Places((), secrets_of(headers))
-        known = caller.attempt.session_id
+        secrets = secrets_of(headers)
+        known = (caller.attempt.session_id, secrets)
         if known not in self._places:
-            self._places[known] = places_of(caller.attempt, session, secrets_of(headers))
+            self._places[known] = places_of(caller.attempt, session, secrets)
         return self._places[known]
 
 
