@@ -49,6 +49,12 @@ BLURRED = [(re.compile(pattern), name) for pattern, name in BLURS]
 
 def canonical(request: Mapping[str, Any]) -> dict[str, Any]:
     """The request in the form in which two are compared. Its places must be hidden already. It is its own canon."""
+    blurred: dict[str, Any] = each_text(sharp(request), blur)
+    return blurred
+
+
+def sharp(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, but with what is another each time: dates, ids, durations."""
     told = {name: value for name, value in asked(request).items() if value is not None}
     if "system" in told:
         told["system"] = _blocks(told["system"])
@@ -56,8 +62,7 @@ def canonical(request: Mapping[str, Any]) -> dict[str, Any]:
         tools = [tool for tool in told["tools"] if tool.get("name") != PLACEHOLDER]
         told["tools"] = sorted(tools, key=lambda tool: str(tool.get("name")))
     told["messages"] = _messages(told.get("messages") or ())
-    blurred: dict[str, Any] = each_text(told, blur)
-    return blurred
+    return told
 
 
 def asked(body: Mapping[str, Any]) -> dict[str, Any]:

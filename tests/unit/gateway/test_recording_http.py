@@ -156,6 +156,20 @@ async def test_a_request_that_was_not_recorded_is_refused_and_told_once(tmp_path
     assert small.status_code == 200
 
 
+async def test_a_date_that_was_changed_in_a_prompt_is_said(tmp_path):
+    """Dates make no difference, as tools tell many; but that one of a prompt is another is told, once."""
+    path = tmp_path / "a.rec"
+    await record(path, body("What was paid by 2026-01-05?"))
+    events: list[Event] = []
+    async with open_replay(Traffic(replay=path)) as upstream:
+        announce(upstream, events)
+        given = [ask(upstream, body("What was paid by 2026-02-07?")) for _ in range(2)]
+    assert [each.status_code for each in given] == [200, 200]
+    (noted,) = [event for event in events if isinstance(event, RequestNoted)]
+    assert noted.note == "alike"
+    assert "recorded 'What was paid by 2026-01-05?', found 'What was paid by 2026-02-07?'" in noted.text
+
+
 async def test_errors_are_replayed_as_they_were(tmp_path):
     """A refusal is recorded with what it says of another try, and the answer behind it comes behind it again."""
     path = tmp_path / "a.rec"
