@@ -91,6 +91,17 @@ async def test_no_credential_gets_into_the_file(tmp_path):
     assert "device-of-mine" not in text
 
 
+@pytest.mark.parametrize(("folder", "said"), [("work", True), ("other", False)])
+async def test_a_file_in_the_agents_sight_is_told(tmp_path, capsys, folder, said):
+    """An agent that lists its directory would find another one at each replay."""
+    for name in ("work", "other"):
+        (tmp_path / name).mkdir()
+    async with open_offline(Traffic(record=tmp_path / folder / "a.rec")) as upstream:
+        announce(upstream, [], str(tmp_path / "work"))
+        ask(upstream, body("x"))
+    assert ("it lies where the agents work" in capsys.readouterr().err) == said
+
+
 async def test_without_texts_only_figures_are_kept(tmp_path):
     """With `texts` off neither prompts nor replies are in the file, but their lengths and tokens are."""
     path = tmp_path / "a.rec"
