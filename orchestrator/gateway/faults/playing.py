@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.events import RequestNoted
+from orchestrator.events import ApiSignal, RequestNoted
 from orchestrator.gateway.callers import Callers, session_of
 from orchestrator.gateway.conversation import is_small
 from orchestrator.gateway.errors import ApiError
@@ -86,6 +86,8 @@ class Faulty:
         if fault and caller:
             attempt, text = caller.attempt, fault[0].text
             caller.emit(RequestNoted(task=attempt.task, attempt=attempt.number, note="fault", text=text))
+            if fault[0].kind == "quota":
+                caller.emit(to_signal(*fault, attempt))
         return fault
 
 
@@ -108,7 +110,7 @@ def to_error(rule: Rule, left: float) -> tuple[ApiError, Mapping[str, str]]:
     """The API's answer, and headers of its own."""
     if rule.kind != "quota":
         return ApiError(rule.status or 500, retry_after=rule.retry_after), {}
-    wait = rule.retry_after if rule.retry_after is not None else left or LONG
+    wait = wait_of(rule, left)
     resets = time.time() + wait
     moment = datetime.fromtimestamp(resets, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     said = f"You've hit your usage limit. It resets at {moment}."
@@ -123,6 +125,27 @@ def to_error(rule: Rule, left: float) -> tuple[ApiError, Mapping[str, str]]:
         f"{unified}-5h-reset": f"{resets:.0f}",
         f"{unified}-5h-utilization": "1.0",
     }
+
+
+def wait_of(rule: Rule, left: float) -> float:
+    """Seconds until the usage limit is reset."""
+    return rule.retry_after if rule.retry_after is not None else left or LONG
+
+
+def to_signal(rule: Rule, left: float, attempt: Attempt) -> ApiSignal:
+    """What the gateway before the API would make of the answer: without a subscription the CLI does not tell when the
+    limit is reset."""
+    wait = wait_of(rule, left)
+    return ApiSignal(
+        task=attempt.task,
+        attempt=attempt.number,
+        signal="quota",
+        source="gateway",
+        status=rule.status,
+        retry_after=wait,
+        resets_at=time.time() + wait,
+        reason="",
+    )
 
 
 async def answer(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:

@@ -1,5 +1,6 @@
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from raw_api import Received, Wire, raw_api
 from talking import make_attempt
 
 from orchestrator.errors import UsageError
-from orchestrator.events import Event, RequestNoted
+from orchestrator.events import ApiSignal, Event, RequestNoted
 from orchestrator.gateway.anthropic import open_anthropic
 from orchestrator.gateway.offline import open_offline
 from orchestrator.gateway.recording.reading import read_recording
@@ -223,6 +224,17 @@ async def test_a_fault_has_the_shape_of_the_apis_own(rule, status, type_):
     assert (failed.status_code, failed.json()["error"]["type"]) == (status, type_)
     assert fine.status_code == 200
     assert [event.text for event in events if isinstance(event, RequestNoted)] == [rule]
+
+
+async def test_a_usage_limit_tells_when_it_is_reset():
+    """The run learns it from the gateway, as it would before the API, and does not have to try."""
+    events: list[Event] = []
+    async with offline(events, faults=("quota:retry_after=5",)) as upstream:
+        ask(upstream, body("x"))
+    (signal,) = [event for event in events if isinstance(event, ApiSignal)]
+    assert (signal.signal, signal.source, signal.status, signal.retry_after) == ("quota", "gateway", 429, 5.0)
+    assert signal.resets_at is not None
+    assert signal.resets_at > time.time()
 
 
 async def test_a_stream_is_cut_in_its_middle():
