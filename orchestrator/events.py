@@ -254,7 +254,8 @@ class RequestNoted(Event):
     task: str
     attempt: int
     note: str
-    """`fault`: by an error that a rule asked for; `unmatched`: by an error, as the recording has no such request."""
+    """`fault`: by an error that a rule asked for; `unmatched`: by an error, as the recording has no such request;
+    `alike`: as one that is not the same to the letter."""
     text: str
 
 

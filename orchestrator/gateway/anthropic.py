@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.errors import UsageError
-from orchestrator.gateway.client import Address, Client, trusted
+from orchestrator.gateway.client import Address, Client, proxy_for, to_proxy, trusted
 from orchestrator.gateway.errors import ApiError
 from orchestrator.gateway.forwarding import Asked, Left, read, refuse, while_there
 from orchestrator.gateway.guessing import Guess
@@ -61,6 +61,8 @@ class Anthropic:
 
     def __init__(self, environ: Mapping[str, str], traffic: Traffic) -> None:
         self._address = Address.of(environ.get("ANTHROPIC_BASE_URL") or DEFAULT)
+        if proxy := proxy_for(self._address):
+            to_proxy(proxy)  # what is wrong with it is said before anything is started
         self._context = trusted(environ)
         self._limits = traffic.limits
         self.env = {name: value for name, value in PATIENCE.items() if not environ.get(name)}

@@ -48,12 +48,18 @@ class Address:
         """Raises UsageError, which leaves out what may be secret in the address."""
         try:
             parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host, port = None, None
-        if not host or parts.scheme not in ("http", "https"):
+            address = cls(parts.scheme, parts.hostname or "", parts.port, parts.path.rstrip("/"))
+            usable = address.netloc and address.scheme in ("http", "https")
+        except ValueError:  # a UnicodeError is a ValueError
+            usable = b""
+        if not usable:
             raise UsageError("ANTHROPIC_BASE_URL: expected an address, as https://api.anthropic.com")
-        return cls(parts.scheme, host, port, parts.path.rstrip("/"))
+        if "@" in parts.netloc:
+            raise UsageError(
+                "ANTHROPIC_BASE_URL: found a name or a password in it, expected them in ANTHROPIC_CUSTOM_HEADERS, "
+                "as 'Authorization: Basic ...': the gateway passes headers on, and nothing else that is secret"
+            )
+        return address
 
     @property
     def netloc(self) -> bytes:
@@ -130,11 +136,16 @@ def proxy_for(address: Address) -> str | None:
 
 def to_proxy(url: str) -> httpcore2.Proxy:
     """The proxy at an address, which may hold a name and a password. Raises UsageError."""
-    parts = urlsplit(url if "//" in url else f"http://{url}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError("HTTPS_PROXY: the gateway expects a proxy as http://host:port")
+    try:
+        parts = urlsplit(url if "//" in url else f"http://{url}")
+        usable = parts.scheme in ("http", "https") and parts.hostname
+        host, port = (parts.hostname or "").encode("ascii"), parts.port
+    except ValueError:
+        usable = None
+    if not usable:
+        raise UsageError("HTTPS_PROXY: the gateway expects a proxy as http://host:port (so in HTTP_PROXY, ALL_PROXY)")
     auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    place = httpcore2.URL(scheme=parts.scheme, host=parts.hostname, port=parts.port, target=b"/")
+    place = httpcore2.URL(scheme=parts.scheme, host=host, port=port, target=b"/")
     return httpcore2.Proxy(place, auth=auth)
 
 
@@ -147,8 +158,8 @@ def trusted(environ: Mapping[str, str]) -> ssl.SSLContext:
         if extra := environ.get(name := "NODE_EXTRA_CA_CERTS"):
             context.load_verify_locations(extra)
         if own := environ.get(name := "CLAUDE_CODE_CLIENT_CERT"):
-            key, word = environ.get("CLAUDE_CODE_CLIENT_KEY"), environ.get("CLAUDE_CODE_CLIENT_KEY_PASSPHRASE")
-            context.load_cert_chain(own, key, word)
+            word = environ.get("CLAUDE_CODE_CLIENT_KEY_PASSPHRASE", "")  # without one OpenSSL would ask at the terminal
+            context.load_cert_chain(own, environ.get("CLAUDE_CODE_CLIENT_KEY"), word)
     except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError
         raise UsageError(f"{name}: its certificates cannot be read: {error}") from error
     return context

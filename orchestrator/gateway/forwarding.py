@@ -59,10 +59,12 @@ async def while_there(receive: Receive, work: Callable[[], Awaitable[None]]) -> 
         group.cancel_scope.cancel()
 
 
-async def give(response: Response, send: Send, more: Headers | None = None) -> None:
-    """Passes the answer on, with `more` headers. Of one that breaks off the client's stays unfinished, so that its
-    connection is cut too."""
-    headers = without_hops(response.headers) + (more or [])
+async def give(response: Response, send: Send, changed: Headers | None = None) -> None:
+    """Passes the answer on, with the `changed` headers in the place of its own of those names. Of one that breaks off
+    the client's stays unfinished, so that its connection is cut too."""
+    instead = {name for name, _ in changed or ()}
+    kept = [(name, value) for name, value in without_hops(response.headers) if name.lower() not in instead]
+    headers = kept + (changed or [])
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     try:
         async for chunk in chunks(response):

@@ -183,6 +183,7 @@ class Pacing:
 
     def refused(self, sent: Sent, retry_after: float | None, now: float) -> float | None:
         """The request was answered by a 429. Until when all pause; None when that was known already."""
+        retry_after = retry_after or None  # "at once" would be refused again at once
         self.close(sent)
         self.settle(sent, now, input_tokens=0, output_tokens=0)
         known = sent.at <= self._paused_at  # it had gone before the pause that another's refusal brought
@@ -192,7 +193,7 @@ class Pacing:
             self._paused_at = now
             self._episodes += 1
         grown = min(FIRST_PAUSE * 2 ** (self._episodes - 1), LONGEST_PAUSE)
-        return self._pause(now + (grown if retry_after is None else max(retry_after, 0.0)), now)
+        return self._pause(now + (grown if retry_after is None else retry_after), now)
 
     def settle(
         self, sent: Sent, now: float, *, input_tokens: float | None = None, output_tokens: float | None = None

@@ -9,8 +9,10 @@ import anyio
 import httpcore2
 from starlette.types import Send
 
+from orchestrator.errors import UsageError
 from orchestrator.events import ApiPaused
 from orchestrator.gateway.client import FAILURES, Address, Client
+from orchestrator.gateway.errors import ApiError
 from orchestrator.gateway.forwarding import Asked, give, plain, refuse, unreachable
 from orchestrator.gateway.guessing import Guess
 from orchestrator.gateway.meter import TOO_MANY, Exchange
@@ -45,6 +47,8 @@ class Passage:
         try:
             async with self._send(asked, exchange) as response:
                 await give(response, send)
+        except UsageError as error:
+            await refuse(ApiError(400, str(error), final=True), send)
         except FAILURES as error:
             await refuse(unreachable(error), send)
 
@@ -53,6 +57,8 @@ class Passage:
         try:
             while not await self._try(asked, exchange, send):
                 exchange.retries += 1
+        except UsageError as error:  # in the agent's own environment
+            await refuse(ApiError(400, str(error), final=True), send)
         except FAILURES as error:
             if exchange.known:
                 exchange.known.signal(Verdict("server_error"), None, f"no answer: {type(error).__name__}")

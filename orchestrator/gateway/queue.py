@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from orchestrator.gateway.pacing import EVERYTHING, Key, Need, Pacing, Sent
@@ -89,6 +90,9 @@ class Queue:
 
     def _heads(self, now: float) -> Iterator[tuple[str, Line]]:
         for session, line in list(self._lines.items()):
+            while line.requests and line.requests[0].sent.cancelled():  # its task has not noticed yet
+                line.requests.popleft()
+                line.kept_until = now + KEPT
             if line.requests:
                 yield session, line
             elif line.kept_until < now:
@@ -106,7 +110,8 @@ class Queue:
         if waiting.sent.done() and not waiting.sent.cancelled():
             self.pacing.undo(waiting.sent.result())
         else:
-            line = self._lines[session]
-            line.requests.remove(waiting)
+            line = self._lines.setdefault(session, Line())
+            with suppress(ValueError):  # dropped already
+                line.requests.remove(waiting)
             line.kept_until = asyncio.get_running_loop().time() + KEPT
         self.pump()

@@ -3,7 +3,8 @@
 | answer | who tries again |
 |---|---|
 | 429, Retry-After up to 60 s or none | the gateway, after the pause that it brings for all; the CLI sees no 429 |
-| 529 | the gateway, after a back-off of this request alone; when that has not helped, the CLI |
+| 529 | the gateway, after a back-off of this request alone; when that has not helped, or is to take long, the CLI |
+| 429 with `x-should-retry: false` and no time | nobody |
 | 429 beyond that, or a subscription's limit | nobody: the run holds until it is reset (`x-should-retry: false`) |
 | any other error, no answer at all | the CLI, as it would without a gateway |
 """
@@ -39,7 +40,8 @@ def judge(status: int, headers: Mapping[str, str], clock: float) -> Verdict:
         case 429:
             return _too_many(headers, clock)
         case 529:
-            return Verdict("overloaded", again=True, retry_after=number(headers.get("retry-after")))
+            after = number(headers.get("retry-after"))
+            return Verdict("overloaded", again=(after or 0.0) <= LONGEST_RETRY, retry_after=after)
         case 401:
             return Verdict("auth")
         case 402:
@@ -58,4 +60,6 @@ def _too_many(headers: Mapping[str, str], clock: float) -> Verdict:
     final = resets_at is not None and headers.get("x-should-retry") == "false"
     if retry_after is not None and (retry_after > LONGEST_RETRY or final):
         return Verdict("quota", retry_after=retry_after, resets_at=resets_at or clock + retry_after, final=True)
-    return Verdict("rate_limit", again=True, retry_after=retry_after)
+    # One that says "not again", and no time, is about the request itself, as one with too long a context.
+    again = retry_after is not None or headers.get("x-should-retry") != "false"
+    return Verdict("rate_limit", again=again, retry_after=retry_after)

@@ -97,6 +97,8 @@ def noted_words(noted: Mapping[str, int], first: Mapping[str, str]) -> list[str]
     said = [f"faults played: {noted['fault']}"] if noted.get("fault") else []
     if number := noted.get("unmatched"):
         said.append(f"replay: {plural(number, 'request')} did not match: {clean(first.get('unmatched', ''))}")
+    if number := noted.get("alike"):
+        said.append(f"replay: {plural(number, 'text')} differed: {clean(first.get('alike', ''))}")
     return said
 
 

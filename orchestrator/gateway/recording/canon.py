@@ -16,9 +16,9 @@ BILLING = "x-anthropic-billing-header:"
 ENVIRONMENT = re.compile(r"# Environment\nYou have been invoked.*?(?=\n# |\Z)", re.DOTALL)
 """The CLI's description of the machine and the day."""
 SECTIONS = re.compile(
-    r"# (gitStatus|currentDate)\n.*?(?=\n# \w|\n\nClaude Code attached|\n*</system-reminder>|\Z)", re.DOTALL
+    r"# (gitStatus|currentDate|userEmail)\n.*?(?=\n# \w|\n\nClaude Code attached|\n*</system-reminder>|\Z)", re.DOTALL
 )
-"""The state of the repository, and the day."""
+"""The state of the repository, the day, and who has logged in."""
 EMPTY_REMINDER = re.compile(
     r"<system-reminder>\s*As you answer the user's questions, you can use the following context:\s*"
     r"(Claude Code attached this context automatically[^<]*)?</system-reminder>\s*"
@@ -53,6 +53,12 @@ BLURRED = [(re.compile(pattern), name) for pattern, name in BLURS]
 
 def canonical(request: Mapping[str, Any]) -> dict[str, Any]:
     """The request in the form in which two are compared. Its places must be hidden already. It is its own canon."""
+    blurred: dict[str, Any] = each_text(sharp(request), blur)
+    return blurred
+
+
+def sharp(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, but with what is another each time: dates, ids, durations."""
     told = {name: value for name, value in asked(request).items() if value is not None}
     if "system" in told:
         told["system"] = _blocks(told["system"])
@@ -60,8 +66,7 @@ def canonical(request: Mapping[str, Any]) -> dict[str, Any]:
         tools = [tool for tool in told["tools"] if tool.get("name") != PLACEHOLDER]
         told["tools"] = sorted(tools, key=lambda tool: str(tool.get("name")))
     told["messages"] = _uninterrupted(_messages(told.get("messages") or ()))
-    blurred: dict[str, Any] = each_text(told, blur)
-    return blurred
+    return told
 
 
 def asked(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +76,9 @@ def asked(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def key_of(canon: Mapping[str, Any]) -> str:
     """The same for requests that ask the same."""
-    return hashlib.sha256(json.dumps(canon, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
+    text = json.dumps(canon, sort_keys=True, ensure_ascii=False)
+    # A tool's output may be cut in the middle of a letter: half a surrogate pair, which stands in the file as `?`.
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 @lru_cache(maxsize=256)

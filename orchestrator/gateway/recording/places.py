@@ -15,6 +15,8 @@ from orchestrator.task import Attempt
 PRIVATE = re.compile(r"⟦tmp⟧/orchestrator-[a-z0-9_]{8}(?P<agent>/config/agent-[a-z0-9_]{8})?(?![\w-])")
 """A run's private folder, and an agent's configuration in it: made for each run, known by their look."""
 MARK = re.compile(r"⟦([a-z]+-?)⟧")
+EMAIL = re.compile(r"(?<=The user's email address is )[^\s⟦]+?(?=\.?(?:\s|$))")
+"""Whose account it is: the CLI tells it the model."""
 LEAST_SECRET = 16
 """Characters from which something is a credential, and no word like `offline`."""
 
@@ -46,6 +48,7 @@ class Places:
 
     def _hide(self, text: str) -> str:
         hidden = self._pattern.sub(lambda found: f"⟦{self._names[found[0]]}⟧", text) if self._pattern else text
+        hidden = EMAIL.sub("⟦email⟧", hidden) if "email address is" in hidden else hidden
         return PRIVATE.sub(self._private, hidden) if "⟦tmp⟧/orchestrator-" in hidden else hidden
 
     def _private(self, found: re.Match[str]) -> str:

@@ -1,6 +1,7 @@
 """Keeps what passes a service: requests and replies pass as they are, and a copy of them is written down."""
 
 import json
+import os
 import re
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -32,6 +34,10 @@ HEADERS = ("content-type", "retry-after", "x-should-retry")
 LIMITS = "anthropic-ratelimit-"
 CREDENTIALS = ("x-api-key", "authorization", "cookie", "proxy-authorization")
 VERSION = re.compile(r"claude-cli/(\S+)")
+IN_SIGHT = (
+    "it lies where the agents work: they find it when they search or list files, and will not match where it is not "
+    "the same: record to a file elsewhere"
+)
 READABLE = b"gzip"
 """The compression that a copy can be unpacked from, and that is asked for in place of others."""
 
@@ -87,9 +93,12 @@ class Recorder:
         self._service = service
         self._writer = writer
         self._callers = Callers()
-        self._places: dict[str, Places] = {}
+        self._places: dict[tuple[str, frozenset[str]], Places] = {}
+        """By session and what is secret in it: a login may be refreshed meanwhile."""
         self._numbers: Counter[str | None] = Counter()
         self._error: str | None = None
+        self._in_sight = False
+        """Whether agents work in a directory that holds the file."""
         # One thread: lines are written in the order in which replies ended, and no stream waits for a disk.
         self._thread = ThreadPoolExecutor(1, "recorder")
 
@@ -104,6 +113,7 @@ class Recorder:
     def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
         """Notes whose requests the attempt's are."""
         self._callers.note(attempt, emit)
+        self._in_sight = self._in_sight or holds(attempt.workspace.path, self._writer.path)
         self._service.announce(attempt, emit)
 
     def build_app(self, prefix: str) -> ASGIApp:
@@ -143,9 +153,10 @@ class Recorder:
             return f"the recording {path} is not whole and cannot be replayed: {self._error}"
         if not requests:
             return f"nothing was recorded in {path}: no agent has asked anything"
-        holds = "prompts, replies and what agents read of files" if self._writer.texts else "no texts"
+        held = "prompts, replies and what agents read of files" if self._writer.texts else "no texts"
         many = f"{counted(requests, 'request')} of {counted(tasks, 'task')}"
-        return f"recorded: {path}: {many}; it holds {holds}"
+        seen = f"\n{IN_SIGHT}" if self._in_sight else ""
+        return f"recorded: {path}: {many}; it holds {held}{seen}"
 
     def _keep(self, passage: Passage, prefix: str) -> None:
         """In the recorder's own thread."""
@@ -187,14 +198,20 @@ class Recorder:
     def _places_of(self, caller: Caller | None, session: str | None, headers: Mapping[str, str]) -> Places:
         if caller is None:
             return Places((), secrets_of(headers))
-        known = caller.attempt.session_id
+        secrets = secrets_of(headers)
+        known = (caller.attempt.session_id, secrets)
         if known not in self._places:
-            self._places[known] = places_of(caller.attempt, session, secrets_of(headers))
+            self._places[known] = places_of(caller.attempt, session, secrets)
         return self._places[known]
 
 
 def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def holds(directory: str | None, path: Path) -> bool:
+    """Whether a file is below a directory."""
+    return bool(directory) and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory or ""))
 
 
 def what_of(scope: Scope, prefix: str) -> str | None:

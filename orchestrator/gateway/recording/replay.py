@@ -20,6 +20,7 @@ from orchestrator.gateway.conversation import is_small
 from orchestrator.gateway.errors import ApiError
 from orchestrator.gateway.forwarding import while_there
 from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.recording.blurring import unlike
 from orchestrator.gateway.recording.canon import asked, canonical, key_of
 from orchestrator.gateway.recording.exchanges import Exchange
 from orchestrator.gateway.recording.matching import Tapes, told_left
@@ -92,13 +93,16 @@ class Replay:
         caller = self._callers.of(call.session_id)
         places = self._places_of(caller, call.session_id)
         # In a thread: of a long conversation it takes milliseconds, in which no other stream would go on.
-        canon = await run_sync(lambda: canonical(places.hide(asked(call.body))))
+        request = await run_sync(lambda: places.hide(asked(call.body)))
+        canon = await run_sync(canonical, request)
         task = caller.task if caller else None
         exchange = self._tapes.find(task, canon)
         if exchange is None:
             if self._tapes.was_ended(task, canon):
                 await asyncio.sleep(HELD)
             return self._without(call, caller, canon)
+        if caller and (differing := await run_sync(unlike, exchange.request or {}, request)):
+            self._tell(caller, *differing)
         if exchange.status >= 400:
             raise error_of(exchange)
         return as_stream(places.show(self._anew(exchange)))
@@ -124,6 +128,14 @@ class Replay:
             attempt = caller.attempt
             caller.emit(RequestNoted(task=attempt.task, attempt=attempt.number, note="unmatched", text=why))
         raise ApiError(400, f"replay: {why}", final=True)
+
+    def _tell(self, caller: Caller, recorded: str, found: str) -> None:
+        """Says, once for each such text, that it was taken as the same."""
+        attempt = caller.attempt
+        if (attempt.task, found) not in self._told:
+            self._told.add((attempt.task, found))
+            text = f"recorded {recorded}, found {found}: a date, an id or a time alone, taken as the same"
+            caller.emit(RequestNoted(task=attempt.task, attempt=attempt.number, note="alike", text=text))
 
     def _anew(self, exchange: Exchange) -> Mapping[str, Any]:
         """The recorded message; given once more it has another id: the CLI takes two of one id for one message."""

@@ -20,6 +20,10 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"--record {path}: found a folder, expected a file")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"--record {path}: there is no folder {path.absolute().parent}")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"--record {path}: found something that is no file, expected one")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise UsageError(f"--record {path}: it may not be written")
     try:
         with path.open("rb") as file:
             line = file.readline(4096)

@@ -178,6 +178,12 @@ def test_pauses_without_a_retry_after_grow_until_one_helps() -> None:
     assert pacing.refused(pacing.take(need(), now + 1), None, now + 1) == now + 2.5
 
 
+def test_a_retry_after_of_nothing_is_no_leave_to_hurry() -> None:
+    """`Retry-After: 0` pauses as none does: sent at once, it would be refused again and again."""
+    pacing = Pacing(Limits())
+    assert pacing.refused(pacing.take(need(), 0.0), 0.0, 1.0) == 2.5
+
+
 def test_after_a_pause_there_is_no_burst() -> None:
     """The buckets are empty when it ends."""
     pacing = Pacing(limits(600))

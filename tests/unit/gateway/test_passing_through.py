@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from raw_api import Answer, RawApi, Received, Wire, raw_api
+from talking import make_attempt
 from wires import answered, dial, exchange, fixed, read_all, unchunked
 
 from orchestrator.errors import UsageError
@@ -275,6 +277,51 @@ async def test_certificates_of_the_environment_are_trusted(
     assert b"502" in answered(refused)[0]
     assert b"200" in answered(raw)[0]
     assert len(api.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ANTHROPIC_BASE_URL", "ftp://me:secret@api.invalid"),
+        ("ANTHROPIC_BASE_URL", "https://me:secret@api.invalid"),
+        ("ANTHROPIC_BASE_URL", f"https://{'secret' * 20}.invalid"),
+        ("HTTPS_PROXY", "socks5://me:secret@127.0.0.1:1"),
+        ("HTTPS_PROXY", "http://me:secret@127.0.0.1:port"),
+    ],
+)
+async def test_addresses_that_cannot_be_used_are_a_usage_error(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the variable, before anything is started, and tells nothing of what may be secret in it."""
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://api.invalid")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=name) as caught:
+        open_anthropic()
+    assert "secret@" not in str(caught.value)
+    assert "me:" not in str(caught.value)
+
+
+async def test_an_agents_own_address_that_cannot_be_used_is_said_once(through: Through) -> None:
+    """Its requests are refused with what is wrong, and the CLI is told not to try again."""
+    async with through(fixed(b"{}")) as (api, upstream):
+        attempt = make_attempt("x", session_id="s1")
+        env = {"ANTHROPIC_BASE_URL": "nowhere"}
+        upstream.announce(replace(attempt, agent=attempt.agent.model_copy(update={"env": env})))
+        raw = await run_sync(exchange, upstream, "POST", "/v1/messages", {"X-Claude-Code-Session-Id": "s1"}, b"{}")
+    line, headers, body = answered(raw)
+    assert b"400" in line
+    assert headers[b"x-should-retry"] == b"false"
+    assert b"ANTHROPIC_BASE_URL" in body
+    assert api.received == []
+
+
+async def test_a_limit_that_lasts_is_not_tried_again(through: Through) -> None:
+    """What the API says of another try gives way to the gateway's word: two of them would be none."""
+    answer = fixed(b"{}", b"429 Too Many Requests", b"Retry-After: 600", b"X-Should-Retry: true")
+    async with through(answer) as (_, upstream):
+        raw = await run_sync(exchange, upstream, "POST", "/v1/messages", {}, b"{}")
+    assert raw.lower().count(b"x-should-retry") == 1
+    assert answered(raw)[1][b"x-should-retry"] == b"false"
 
 
 async def test_certificates_that_are_not_there_are_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:

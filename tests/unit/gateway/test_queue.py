@@ -127,3 +127,20 @@ async def test_a_large_request_is_not_passed_over() -> None:
     await gone.all(*(gone.ask(f"small{number}", need=Need("m", 10, 1)) for number in range(5)))
     await large
     assert gone.order[:2] == ["first", "large"]
+
+
+async def test_clients_that_leave_while_others_move_up_are_passed_over() -> None:
+    """One whose task is cancelled, but has not run since, gets no turn, and nobody else is hurt by it."""
+    queue = queue_of()
+    first = await queue.turn("a", NEED)
+    leaving = asyncio.create_task(queue.turn("b", NEED))
+    staying = asyncio.create_task(queue.turn("c", NEED))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    queue.pacing.went_well(first)
+    queue.pump()
+    queue.pacing.went_well(await asyncio.wait_for(staying, 5))
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert len(queue) == 0
+    await asyncio.wait_for(queue.turn("b", NEED), 5)

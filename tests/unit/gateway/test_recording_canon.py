@@ -209,3 +209,18 @@ def test_a_credential_in_a_text_is_hidden():
     """An agent may print its environment: the key that came with the request does not get into the file."""
     secret = "sk-ant-api03-" + "k" * 30
     assert Places([], [secret]).hide(f"KEY={secret}") == "KEY=⟦credential⟧"
+
+
+def test_the_account_is_neither_kept_nor_compared():
+    """The CLI tells the model whose account it is: the file does not, and one without an account matches."""
+    mail = "# userEmail\nThe user's email address is ann.b@example.com. Use it only to identify the user."
+    told = request()
+    told["messages"][0]["content"][0]["text"] = f"{STATUS}{mail}\n# currentDate\nToday{TAIL}"
+    hidden = places("/work/a").hide(told)
+    assert "example.com" not in json.dumps(hidden)
+    assert key_of(canonical(hidden)) == key_of(canon())
+
+
+def test_half_a_letter_is_no_hindrance():
+    """A text that a tool has cut inside a letter has a key, and it is the one of what the file holds of it."""
+    assert key_of({"text": "cut \ud83d"}) == key_of({"text": "cut ?"})

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,18 @@ def test_a_file_of_somebody_elses_is_left_alone(tmp_path):
         check_writable(tmp_path)
     with pytest.raises(UsageError, match="there is no folder"):
         check_writable(tmp_path / "none" / "a.rec")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="no file"):
+        check_writable(tmp_path / "pipe")
     check_writable(written(tmp_path / "a.rec", exchange("1", "one")))
     check_writable(tmp_path / "new.rec")
+
+
+def test_a_file_that_may_not_be_written_is_told_before_the_run(tmp_path, monkeypatch):
+    """At the end, when all is paid, it would be too late."""
+    monkeypatch.setattr(os, "access", lambda path, how: path != tmp_path)
+    with pytest.raises(UsageError, match="may not be written"):
+        check_writable(tmp_path / "a.rec")
 
 
 def tapes(tmp_path: Path, *exchanges: Exchange) -> Tapes:

@@ -92,6 +92,17 @@ async def test_no_credential_gets_into_the_file(tmp_path):
     assert "device-of-mine" not in text
 
 
+@pytest.mark.parametrize(("folder", "said"), [("work", True), ("other", False)])
+async def test_a_file_in_the_agents_sight_is_told(tmp_path, capsys, folder, said):
+    """An agent that lists its directory would find another one at each replay."""
+    for name in ("work", "other"):
+        (tmp_path / name).mkdir()
+    async with open_offline(Traffic(record=tmp_path / folder / "a.rec")) as upstream:
+        announce(upstream, [], str(tmp_path / "work"))
+        ask(upstream, body("x"))
+    assert ("it lies where the agents work" in capsys.readouterr().err) == said
+
+
 async def test_without_texts_only_figures_are_kept(tmp_path):
     """With `texts` off neither prompts nor replies are in the file, but their lengths and tokens are."""
     path = tmp_path / "a.rec"
@@ -157,6 +168,20 @@ async def test_a_request_that_was_not_recorded_is_refused_and_told_once(tmp_path
     assert small.status_code == 200
 
 
+async def test_a_date_that_was_changed_in_a_prompt_is_said(tmp_path):
+    """Dates make no difference, as tools tell many; but that one of a prompt is another is told, once."""
+    path = tmp_path / "a.rec"
+    await record(path, body("What was paid by 2026-01-05?"))
+    events: list[Event] = []
+    async with open_replay(Traffic(replay=path)) as upstream:
+        announce(upstream, events)
+        given = [ask(upstream, body("What was paid by 2026-02-07?")) for _ in range(2)]
+    assert [each.status_code for each in given] == [200, 200]
+    (noted,) = [event for event in events if isinstance(event, RequestNoted)]
+    assert noted.note == "alike"
+    assert "recorded 'What was paid by 2026-01-05?', found 'What was paid by 2026-02-07?'" in noted.text
+
+
 async def test_errors_are_replayed_as_they_were(tmp_path):
     """A refusal is recorded with what it says of another try, and the answer behind it comes behind it again."""
     path = tmp_path / "a.rec"
@@ -209,6 +234,17 @@ async def test_a_spent_quota_is_told_with_the_time_of_its_reset():
     signals = [event for event in events if isinstance(event, ApiSignal)]
     assert [(signal.signal, signal.source, signal.status) for signal in signals] == [("quota", "gateway", 429)]
     assert time.time() + 20 < (signals[0].resets_at or 0) < time.time() + 31
+
+
+async def test_a_usage_limit_tells_when_it_is_reset():
+    """The run learns it from the gateway, as it would before the API, and does not have to try."""
+    events: list[Event] = []
+    async with offline(events, faults=("quota:retry_after=5",)) as upstream:
+        ask(upstream, body("x"))
+    (signal,) = [event for event in events if isinstance(event, ApiSignal)]
+    assert (signal.signal, signal.source, signal.status, signal.retry_after) == ("quota", "gateway", 429, 5.0)
+    assert signal.resets_at is not None
+    assert signal.resets_at > time.time()
 
 
 async def test_a_stream_is_cut_in_its_middle():
