@@ -101,15 +101,15 @@ def cores(root: Path = ROOT) -> int:
     """How many processors this process may keep busy, at least 1: its affinity, and the tightest quota around it."""
     groups = find_cgroups(root, "cpu")
     quotas = [quota for group in groups for folder in group.folders if (quota := quota_of(folder, group.version))]
-    return max(1, min([affinity(), *map(int, quotas)]))
+    return max(1, min([len(usable()), *map(int, quotas)]))
 
 
-def affinity() -> int:
-    """How many processors it may be on."""
+def usable() -> list[int]:
+    """The processors that it may be on, by number."""
     try:
-        return len(os.sched_getaffinity(0))
+        return sorted(os.sched_getaffinity(0))
     except (AttributeError, OSError):  # not on every system
-        return os.cpu_count() or 1
+        return list(range(os.cpu_count() or 1))
 
 
 def quota_of(folder: Path, version: int) -> float | None:

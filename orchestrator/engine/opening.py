@@ -230,8 +230,8 @@ def going_on(started: RunStarted, past: Past, beside: str | None) -> RunStarted:
         started,
         resumed=earlier.resumed,
         spent_usd=earlier.spent_usd + earlier.unsettled_usd,
-        spent_tokens=earlier.spent_tokens,
-        spent_turns=earlier.spent_turns,
+        spent_tokens=earlier.all_tokens,
+        spent_turns=earlier.all_turns,
         spent_by={
             agent: {model: spent.to_json() for model, spent in models.items()}
             for agent, models in earlier.spent_with_unsettled.items()

@@ -217,12 +217,13 @@ class Pacing:
                 bucket.take(after.amount(key[1]) - before.amount(key[1]), now)
 
     def learn(self, sent: Sent, headers: Mapping[str, str], now: float) -> None:
-        """Keeps to the limits that an answer tells."""
+        """Keeps to the limits that an answer tells: whole where the user has named one himself, else to a share."""
         for kind, burst in BURSTS.items():
             limit = number(headers.get(f"anthropic-ratelimit-{kind}-limit"))
             if not limit:
                 continue
-            rate, key = limit * self._headroom / MINUTE, (sent.need.model, kind)
+            share = 1.0 if ("", kind) in self._buckets else self._headroom
+            rate, key = limit * share / MINUTE, (sent.need.model, kind)
             bucket = self._buckets.get(key)
             if bucket is None:
                 bucket = self._buckets[key] = full(rate, kind, now)

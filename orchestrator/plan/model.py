@@ -129,7 +129,8 @@ class Limits(Model):
     """Input tokens of all agents together, without what is read from the prompt cache."""
     output_tokens_per_minute: Count | None = None
     headroom: Share = 0.8
-    """The share of the API's own limits, where it tells them, that the gateway uses."""
+    """The share of the API's own limits, where it tells them, that the gateway uses; what is limited by a number of
+    yours is not cut once more."""
     wait_for_reset: Patience = True
     """Whether to wait, when the account's usage limit is reached, until it is reset; or the longest time to wait."""
     spawned: int = Field(default=100, ge=0, le=100_000, strict=True)

@@ -4,7 +4,6 @@ Where they are busy with others' work it tells nothing of ours: agents wait for 
 them get more done there, too.
 """
 
-import os
 import resource
 import time
 from contextlib import suppress
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from orchestrator.machine import fields, quota_of, usable
 
 BUSY = 0.9
 """The share of the processors' time from which on there is none left."""
@@ -46,7 +47,7 @@ class Processors:
         """Whether there is no time left, and our own work has taken it, by what was used since the last look."""
         if time.monotonic() - self._last.at >= SHORTEST:
             now = look(self._cgroup)
-            self._busy = is_busy(self._last, now, len(usable()), quota_of(self._cgroup))
+            self._busy = is_busy(self._last, now, len(usable()), quota_of(self._cgroup, 2))
             self._last = now
         return self._busy
 
@@ -63,13 +64,6 @@ def is_busy(before: Look, after: Look, processors: int, quota: float | None) -> 
     if quota is None or before.used is None or after.used is None:
         return filled
     return filled or (after.used - before.used) / (passed * quota) >= BUSY
-
-
-def usable() -> list[int]:
-    """The processors that this process may use, by number."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def idle_time() -> float:
@@ -89,21 +83,7 @@ def own_time() -> float:
     return total
 
 
-def quota_of(cgroup: Path) -> float | None:
-    """How many processors' time the container may use; None where there is no such limit."""
-    words = read(cgroup / "cpu.max").split()
-    return int(words[0]) / int(words[1]) if len(words) == 2 and words[0].isdigit() else None
-
-
 def used_time(cgroup: Path) -> float | None:
     """Seconds of processor time that the container has used; None where nobody counts them."""
-    found = dict(line.split() for line in read(cgroup / "cpu.stat").splitlines() if line.count(" ") == 1)
-    return int(found["usage_usec"]) / 1e6 if "usage_usec" in found else None
-
-
-def read(file: Path) -> str:
-    """What is in the file; nothing where there is none."""
-    try:
-        return file.read_text()
-    except (OSError, UnicodeDecodeError):
-        return ""
+    used = fields(cgroup / "cpu.stat").get("usage_usec")
+    return None if used is None else used / 1e6

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.processes.processors import SHORTEST, Look, Processors, is_busy, own_time, quota_of, usable, used_time
+from orchestrator.machine import quota_of, usable
+from orchestrator.processes.processors import SHORTEST, Look, Processors, is_busy, own_time, used_time
 
 
 def test_a_container_s_quota(tmp_path: Path) -> None:
     """The quota is so many processors' time; `max`, or no such file, is none."""
-    assert quota_of(tmp_path) is None
+    assert quota_of(tmp_path, 2) is None
     (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert quota_of(tmp_path) is None
+    assert quota_of(tmp_path, 2) is None
     (tmp_path / "cpu.max").write_text("150000 100000\n")
-    assert quota_of(tmp_path) == 1.5
+    assert quota_of(tmp_path, 2) == 1.5
 
 
 def test_a_container_at_its_quota_is_busy(tmp_path: Path) -> None:

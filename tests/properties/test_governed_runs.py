@@ -138,7 +138,7 @@ class Story:
                     for number, (looks, own) in enumerate(self.tasks):
                         run.submit(
                             Task(
-                                "x",
+                                f"Do {number}.",
                                 key=f"t{number}",
                                 agent=OWN if own else Agent(),
                                 inputs=[__file__] if looks else [],

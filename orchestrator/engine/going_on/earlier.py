@@ -44,6 +44,8 @@ class Begun:
     """What the last one has cost, as far as it has told, while its end is not written."""
     told_models: Models = field(default_factory=dict)
     """The same by model."""
+    told_tokens: int = 0
+    told_turns: int = 0
     outcome: Outcome | None = None
     """Of the last attempt; None when nobody was left to see its end."""
 
@@ -128,6 +130,16 @@ class Earlier:
         return sum(begun.told_usd for begun in self.begun.values())
 
     @property
+    def all_tokens(self) -> int:
+        """`spent_tokens` with what such attempts have told."""
+        return self.spent_tokens + sum(begun.told_tokens for begun in self.begun.values())
+
+    @property
+    def all_turns(self) -> int:
+        """`spent_turns` with what such attempts have told."""
+        return self.spent_turns + sum(begun.told_turns for begun in self.begun.values())
+
+    @property
     def spent_with_unsettled(self) -> dict[str, Models]:
         """`spent_by` with what such attempts have told."""
         spent = dict(self.spent_by)
@@ -207,6 +219,9 @@ class Earlier:
         self.resumed += 1
         for task, begun in self.begun.items():  # whose end was never written
             self.spent_usd += begun.told_usd
+            self.spent_tokens += begun.told_tokens
+            self.spent_turns += begun.told_turns
+            begun.told_tokens = begun.told_turns = 0
             self._count_models(task, begun.told_models)
             cost, models = begun.spent.cost_usd + begun.told_usd, together(begun.spent.models, begun.told_models)
             begun.spent = replace(begun.spent, cost_usd=cost, models=models)
@@ -236,7 +251,11 @@ class Earlier:
             begun.session_id, begun.in_session = event.session_id, True
 
     def _agent_message(self, event: AgentMessage) -> None:
-        if (begun := self.begun.get(event.task)) and event.cost_usd:
+        begun = self.begun.get(event.task)
+        if begun:
+            begun.told_tokens += event.input_tokens + event.output_tokens
+            begun.told_turns += event.turns
+        if begun and event.cost_usd:
             begun.told_usd, begun.told_models = event.cost_usd, to_models(event.models)
 
     def _task_spawned(self, event: TaskSpawned) -> None:
@@ -252,6 +271,7 @@ class Earlier:
         self._count_models(event.task, models)
         if begun := self.begun.get(event.task):
             begun.told_usd, begun.told_models, begun.outcome = 0.0, {}, Outcome(event.outcome)
+            begun.told_tokens = begun.told_turns = 0
             cost, duration = begun.spent.cost_usd + event.cost_usd, begun.spent.duration + event.duration
             models = together(begun.spent.models, to_models(event.models))
             begun.spent = replace(begun.spent, cost_usd=cost, duration=duration, models=models)

@@ -200,7 +200,7 @@ async def test_whoever_is_looked_at_when_a_hold_begins_waits(monkeypatch: pytest
 
 
 async def test_what_is_refused_is_not_kept_waiting() -> None:
-    """Once the budget is spent the tasks of a run that holds are refused at once, not hours later."""
+    """Once the budget is spent the tasks of a run that holds are refused at once: nobody waits for hours."""
     limit = {"signal": "quota", "retry_after": RESET}
     stage = Stage(lambda attempt: Reply(seconds=1, cost_usd=2.0, signals=[limit]), concurrent=1, usd=1)
     async with stage.open() as run:

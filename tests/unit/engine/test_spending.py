@@ -8,7 +8,8 @@ from running import Stage
 from spending import Spenders
 
 from orchestrator import Agent, Limits, Outcome, Task
-from orchestrator.events import AttemptFinished, AttemptStarted, BudgetReached, RunStarted
+from orchestrator.engine.going_on.earlier import Earlier
+from orchestrator.events import AttemptFinished, AttemptStarted, BudgetReached, RunFinished, RunStarted, TaskFinished
 from orchestrator.task import Spent
 
 pytestmark = pytest.mark.anyio
@@ -175,3 +176,17 @@ async def test_the_turns_of_a_cancelled_agent_count_later() -> None:
         run.submit(Task("x", key="long"))
     assert stage.of(RunStarted)[1].spent_turns == 4
     assert stage.state.turns == 10
+
+
+async def test_what_an_attempt_told_counts_though_its_end_was_never_written() -> None:
+    """Tokens and replies of an attempt whose process died are known to the run that goes on, once."""
+    stage = stage_of(Limits(turns=100), replies={"long": 10})
+    with anyio.move_on_after(4.5):
+        async with stage.open() as run:
+            run.submit(Task("x", key="long"))
+    ended = (AttemptFinished, TaskFinished, RunFinished)
+    records = [record for record in stage.journal.records if not isinstance(record.event, ended)]
+    earlier = Earlier.of(records[0].run, records)
+    assert (earlier.all_turns, earlier.all_tokens) == (4, 4000)
+    earlier.apply(RunStarted(name="test", concurrent=1))
+    assert (earlier.all_turns, earlier.all_tokens) == (4, 4000)
