@@ -24,6 +24,8 @@ from orchestrator.schedule.ruling import Refuse, Ruling
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Usage, to_models, together
 
+CUT_OFF = "it was cancelled"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tries:
@@ -197,42 +199,49 @@ class Tries:
     def cut_short(self, task: str) -> Result:
         """The result of a task that is cancelled at work, with what its attempts and their messages have told."""
         state, total = self.state.tasks[task], self.totals[task]
-        duration, cost, models = total.duration, total.cost_usd, total.models
         if task in self.begun:  # and not waiting for its next attempt
-            last = anyio.current_time() - self.begun.pop(task)
-            usd = state.told_usd or self.governing.governor.budget.reckoned_usd(task)
-            duration, cost = duration + last, cost + usd
-            models = together(models, to_models(state.told_models))
-            self.emit(
-                AttemptFinished(
-                    task=task,
-                    attempt=state.attempts,
-                    outcome=Outcome.CANCELLED,
-                    error="it was cancelled",
-                    cost_usd=usd,
-                    duration=last,
-                    tokens=state.live_tokens,
-                    turns=state.live_turns,
-                    models=state.told_models,
-                )
-            )
+            last = self._cut_off(state)
+            duration, cost = total.duration + last.duration, total.cost_usd + last.cost_usd
+            total = replace(total, duration=duration, cost_usd=cost, models=together(total.models, last.models))
         live = self.before.get(task, Usage()) + live_usage(state)
         return replace(
             total,
             outcome=Outcome.CANCELLED,
-            error="it was cancelled",
-            cost_usd=cost,
-            models=models,
+            error=CUT_OFF,
             session_id=state.session_id,
             workspace=state.workspace,
             usage=live if live.all_input_tokens > total.usage.all_input_tokens else total.usage,
             turns=max(state.turns, total.turns),
             attempts=state.attempts,
-            duration=duration,
             text="",
             value=None,
             message=None,
         )
+
+    def _cut_off(self, task: TaskState) -> Result:
+        """Writes down the end of the task's attempt at work, with what its messages have told; gives that."""
+        last = Result(
+            task=task.id,
+            outcome=Outcome.CANCELLED,
+            error=CUT_OFF,
+            cost_usd=task.told_usd or self.governing.governor.budget.reckoned_usd(task.id),
+            models=to_models(task.told_models),
+            duration=anyio.current_time() - self.begun.pop(task.id),
+            turns=task.live_turns,
+        )
+        attempt = AttemptFinished(
+            task=task.id,
+            attempt=task.attempts,
+            outcome=last.outcome,
+            error=last.error,
+            cost_usd=last.cost_usd,
+            duration=last.duration,
+            tokens=task.live_tokens,
+            turns=last.turns,
+            models=task.told_models,
+        )
+        self.emit(attempt)
+        return last
 
 
 def capped(last: Result, attempt: Attempt, own: float | None) -> Result:

@@ -188,5 +188,5 @@ async def test_what_an_attempt_told_counts_though_its_end_was_never_written() ->
     records = [record for record in stage.journal.records if not isinstance(record.event, ended)]
     earlier = Earlier.of(records[0].run, records)
     assert (earlier.all_turns, earlier.all_tokens) == (4, 4000)
-    earlier.apply(RunStarted(name="test", concurrent=1))
+    earlier.apply(stage.of(RunStarted)[0])
     assert (earlier.all_turns, earlier.all_tokens) == (4, 4000)
