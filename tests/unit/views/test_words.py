@@ -85,7 +85,7 @@ def test_the_offline_model_is_named() -> None:
     """Figures of the offline model come with a warning; those of an account with none."""
     assert upstream_note(None) is None
     assert "nothing was paid" in str(upstream_note("offline"))
-    assert upstream_note("replay") == "upstream: replay"
+    assert upstream_note("mine") == "upstream: mine"
 
 
 @pytest.mark.parametrize(
