@@ -11,6 +11,9 @@ from orchestrator.state import GROUPS, Calls, RunState, TaskState
 from orchestrator.task import Outcome, Result, Spent, Status, Usage
 from orchestrator.tree import NONE, Tally, tallies, walk
 
+GOOD_PART = 0.25
+"""The share of a run's time from which on a wait of the whole run is what held it back."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -209,7 +212,10 @@ class RunReport:
 
     @property
     def held_back(self) -> str | None:
-        """`limit`, `longest task`, `needs`, `rate` (waits between attempts), `start-up`; None when too little ran."""
+        """`limit`, `longest task`, `needs`, `rate` (waits between attempts), `start-up`; `usage limit` or `memory`
+        where the run waited for that for a good part of its time; None when too little ran."""
+        if max(self.held_s, self.memory_awaited_s) > GOOD_PART * self.wall_s:
+            return "usage limit" if self.held_s >= self.memory_awaited_s else "memory"
         return self.judgement.brake.value if len([each for each in self.ran if not each.is_free]) > 1 else None
 
     def to_json(self) -> dict[str, Any]:

@@ -24,6 +24,11 @@ from orchestrator.schedule.ruling import Refuse, Ruling
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result, Usage, to_models, together
 
+CUT_OFF = "it was cancelled"
+
+LAST_RESULT = 0.5
+"""Seconds that a CLI has for its result once its run's budget is spent: it takes 0.02 to 0.05 s."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tries:
@@ -158,9 +163,11 @@ class Tries:
 
     def break_off(self, task: str, outcome: Outcome, why: str) -> None:
         """Ends the attempt at work, with what it has so far; a task that has none at work goes on as it is."""
-        if (scope := self.scopes.get(task)) and not scope.cancel_called:
+        if (scope := self.scopes.get(task)) and task not in self.broken:
             self.broken[task] = Result(task=task, outcome=outcome, error=why)
-            scope.cancel()
+            # The reply that spent the rest may have been the agent's last: its result comes at once then, and counts.
+            grace = LAST_RESULT if outcome is Outcome.BUDGET else 0.0
+            scope.deadline = min(scope.deadline, anyio.current_time() + grace)
 
     def _next(self, step: Ask, attempt: Attempt, last: Result, retry: Retry) -> Attempt:
         """The attempt after one that failed: in the same session where that can help, else from the start."""
@@ -197,42 +204,49 @@ class Tries:
     def cut_short(self, task: str) -> Result:
         """The result of a task that is cancelled at work, with what its attempts and their messages have told."""
         state, total = self.state.tasks[task], self.totals[task]
-        duration, cost, models = total.duration, total.cost_usd, total.models
         if task in self.begun:  # and not waiting for its next attempt
-            last = anyio.current_time() - self.begun.pop(task)
-            usd = state.told_usd or self.governing.governor.budget.reckoned_usd(task)
-            duration, cost = duration + last, cost + usd
-            models = together(models, to_models(state.told_models))
-            self.emit(
-                AttemptFinished(
-                    task=task,
-                    attempt=state.attempts,
-                    outcome=Outcome.CANCELLED,
-                    error="it was cancelled",
-                    cost_usd=usd,
-                    duration=last,
-                    tokens=state.live_tokens,
-                    turns=state.live_turns,
-                    models=state.told_models,
-                )
-            )
+            last = self._cut_off(state)
+            duration, cost = total.duration + last.duration, total.cost_usd + last.cost_usd
+            total = replace(total, duration=duration, cost_usd=cost, models=together(total.models, last.models))
         live = self.before.get(task, Usage()) + live_usage(state)
         return replace(
             total,
             outcome=Outcome.CANCELLED,
-            error="it was cancelled",
-            cost_usd=cost,
-            models=models,
+            error=CUT_OFF,
             session_id=state.session_id,
             workspace=state.workspace,
             usage=live if live.all_input_tokens > total.usage.all_input_tokens else total.usage,
             turns=max(state.turns, total.turns),
             attempts=state.attempts,
-            duration=duration,
             text="",
             value=None,
             message=None,
         )
+
+    def _cut_off(self, task: TaskState) -> Result:
+        """Writes down the end of the task's attempt at work, with what its messages have told; gives that."""
+        last = Result(
+            task=task.id,
+            outcome=Outcome.CANCELLED,
+            error=CUT_OFF,
+            cost_usd=task.told_usd or self.governing.governor.budget.reckoned_usd(task.id),
+            models=to_models(task.told_models),
+            duration=anyio.current_time() - self.begun.pop(task.id),
+            turns=task.live_turns,
+        )
+        attempt = AttemptFinished(
+            task=task.id,
+            attempt=task.attempts,
+            outcome=last.outcome,
+            error=last.error,
+            cost_usd=last.cost_usd,
+            duration=last.duration,
+            tokens=task.live_tokens,
+            turns=last.turns,
+            models=task.told_models,
+        )
+        self.emit(attempt)
+        return last
 
 
 def capped(last: Result, attempt: Attempt, own: float | None) -> Result:

@@ -53,6 +53,11 @@ class Clock:
         return next((line for line in lines if line > self.now), math.inf)
 
 
+FIRST_NEED = {"usd": 0.1, "tokens": 50_000, "turns": 5}
+"""What is set aside at least for a task of which nothing is known: a few turns with tools. Less would start many agents
+at once on a small budget, of which none could come to an end."""
+
+
 class Budget:
     """What a run may spend, what it has spent, and what is set aside for the tasks at work."""
 
@@ -232,8 +237,8 @@ class Budget:
     def _need(self, ledger: Ledger, task: TaskState) -> float:
         """What is to be there for the task to be started beside others."""
         need = self._known(ledger, task, HIGH, ON_TOP)
-        if need is None:  # so that twice as many fit as there are places
-            need = ledger.limit / (2 * max(self._state.width, 1))
+        if need is None:  # so that twice as many fit as there are places, and none is too little for a task
+            need = max(ledger.limit / (2 * max(self._state.width, 1)), min(FIRST_NEED[ledger.name], ledger.limit))
         if ledger is not self._usd:
             return need
         return self._capped(task, max(need, self._wanted.get(task.id, 0.0)))

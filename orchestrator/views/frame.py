@@ -37,6 +37,8 @@ FAILURES = 3
 """How many of the last failures stay in sight."""
 ECHO = 3
 """Columns left free where the cursor rests: a terminal writes `^C` there, and a line break would shift the picture."""
+LEAST_CLOCK = 5
+"""Columns that the time has, however much is said before it."""
 INDENT = 2
 """Columns per level of the tree."""
 DEEPEST = 5
@@ -71,8 +73,8 @@ def picture(state: RunState, run: str, now: float, room: Room) -> RenderableType
 def header(state: RunState, run: str, now: float) -> RenderableType:
     begun = state.started
     line = Table.grid(expand=True)
-    line.add_column(no_wrap=True, overflow="ellipsis")
-    line.add_column(justify="right", no_wrap=True)
+    line.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    line.add_column(justify="right", no_wrap=True, min_width=LEAST_CLOCK)
     about = f" · {words}" if begun and (words := answering(begun.upstream)) else ""
     width = f" · {state.width} at once" if begun else ""
     again = f" · {words}" if begun and (words := going_on(begun)) else ""

@@ -55,19 +55,25 @@ def compared(report: RunReport) -> str | None:
 
 def held_back(report: RunReport) -> str | None:
     """`held back by needs: ask[0] > check[3] > report (31.0 s)`; None when too little ran."""
-    match report.held_back:
-        case None:
-            return None
-        case "limit":
-            return f"held back by the limit of {report.concurrent} at once"
-        case "longest task":
-            longest = max((each for each in report.ran if not is_group(each.id, report)), key=lambda each: each.seconds)
-            return f"held back by its longest task: {longest.id} ({span(longest.seconds)})"
-        case "needs":
-            return f"held back by needs: {chain(report.critical_path)} ({span(report.critical_s)})"
-        case "rate":
-            return "held back by waits between attempts, as for a rate limit"
-    return "held back by start-up: processes starting, and time between tasks"
+    if report.held_back is None:
+        return None
+    return f"held back by {brake_words(report.held_back, report)}"
+
+
+def brake_words(brake: str, report: RunReport) -> str:
+    """What held a run back, in words."""
+    words = {
+        "limit": f"the limit of {report.concurrent} at once",
+        "needs": f"needs: {chain(report.critical_path)} ({span(report.critical_s)})",
+        "usage limit": f"the account's usage limit: {span(report.held_s)}",
+        "memory": f"memory: agents waited for it for {span(report.memory_awaited_s)}",
+        "rate": "waits between attempts, as for a rate limit",
+        "start-up": "start-up: processes starting, and time between tasks",
+    }
+    if brake in words:
+        return words[brake]
+    longest = max((each for each in report.ran if not is_group(each.id, report)), key=lambda each: each.seconds)
+    return f"its longest task: {longest.id} ({span(longest.seconds)})"
 
 
 def memory_words(report: RunReport) -> str | None:

@@ -103,8 +103,8 @@ def noted_words(noted: Mapping[str, int], first: Mapping[str, str]) -> list[str]
 
 
 def answering(upstream: str | None) -> str | None:
-    """Who answers the agents: `offline model`, `recording`."""
-    return "recording" if upstream == "replay" else f"{upstream} model" if upstream else None
+    """Who answers the agents: `offline model`, `replay`."""
+    return "replay" if upstream == "replay" else f"{upstream} model" if upstream else None
 
 
 def clean(text: str) -> str:

@@ -85,8 +85,7 @@ def test_the_offline_model_is_named() -> None:
     """Figures of the offline model come with a warning; those of an account with none."""
     assert upstream_note(None) is None
     assert "nothing was paid" in str(upstream_note("offline"))
-    assert "from a recording" in str(upstream_note("replay"))
-    assert upstream_note("own:server") == "upstream: own:server"
+    assert upstream_note("mine") == "upstream: mine"
 
 
 def test_what_the_gateway_did_to_requests_is_told() -> None:
