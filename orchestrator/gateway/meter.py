@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.events import ApiSignal, RequestAnswered
+from orchestrator.gateway.passing.verdict import Verdict
 from orchestrator.gateway.usage import Reader, Unread, Usage, reader_for
-from orchestrator.gateway.verdict import Verdict
 from orchestrator.protocols import Emit
 from orchestrator.task import Attempt
 

@@ -13,7 +13,7 @@ from typing import Any
 from anyio import to_thread
 from command_line import Cli, Finished, running, wait_until
 
-from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
 

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.agents.claude import open_claude
 from orchestrator.events import AgentMessage
-from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
 from orchestrator.gateway.wire import Block, stream, text_block, tool_block

@@ -9,7 +9,7 @@ from command_line import Cli
 from counting import at, report
 
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from claude_agent_sdk import ClaudeAgentOptions, ResultError, ResultMessage, SystemMessage, query
 
-from orchestrator.gateway.offline import open_offline
+from orchestrator.gateway.model.offline import open_offline
 from orchestrator.plan.model import Agent
 from orchestrator.protocols import Upstream
 from orchestrator.task import Attempt

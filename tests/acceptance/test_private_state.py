@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from orchestrator.agents.claude import ClaudeRunner, open_claude
-from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
 from orchestrator.plan.model import Agent

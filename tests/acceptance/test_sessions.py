@@ -17,7 +17,7 @@ import pytest
 
 from orchestrator.agents.claude import ClaudeRunner, open_claude
 from orchestrator.events import AgentMessage, Event, SessionStarted
-from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
 from orchestrator.journal.memory import MemorySessions

@@ -8,7 +8,7 @@ import pytest
 from anyio import to_thread
 from command_line import SMALL, Cli, contents
 
-from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
 

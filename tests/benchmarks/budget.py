@@ -18,8 +18,8 @@ import anyio
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.gateway.conversation import read_conversation
-from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.model.conversation import read_conversation
+from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
 from orchestrator.gateway.wire import stream, text_block, tool_block

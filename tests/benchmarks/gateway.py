@@ -55,7 +55,7 @@ async def serve() -> None:
 
 async def stand_between() -> None:
     """The gateway, before the API that the environment names."""
-    from orchestrator.gateway.anthropic import open_anthropic
+    from orchestrator.gateway.passing.anthropic import open_anthropic
 
     async with open_anthropic() as upstream:
         print(upstream.env["ANTHROPIC_BASE_URL"], flush=True)

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.server import open_gateway
 from orchestrator.gateway.wire import estimate_tokens
 from orchestrator.protocols import Emit, ignore

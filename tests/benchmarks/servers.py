@@ -6,8 +6,8 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
-from orchestrator.gateway.conversation import read_conversation
-from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.model.conversation import read_conversation
+from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
 from orchestrator.protocols import Traffic, Upstream

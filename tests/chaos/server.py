@@ -12,9 +12,9 @@ from typing import Any
 
 from anyio.from_thread import start_blocking_portal
 
-from orchestrator.gateway.conversation import read_conversation
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.model.conversation import read_conversation
+from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
 from orchestrator.plan.model import Agent

@@ -12,10 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from orchestrator.events import ApiSignal, RequestNoted
 from orchestrator.gateway.bodies import given_again, read_body
 from orchestrator.gateway.callers import Callers, session_of
-from orchestrator.gateway.conversation import is_small
 from orchestrator.gateway.errors import ApiError
 from orchestrator.gateway.faults.deciding import Faults
 from orchestrator.gateway.faults.rules import Rule
+from orchestrator.gateway.model.conversation import is_small
 from orchestrator.gateway.seam import Service
 from orchestrator.protocols import Emit, ignore
 from orchestrator.task import Attempt

@@ -18,7 +18,7 @@ from anyio.to_thread import run_sync
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.gateway.callers import Caller, Callers, session_of
-from orchestrator.gateway.conversation import is_small
+from orchestrator.gateway.model.conversation import is_small
 from orchestrator.gateway.recording.canon import asked, canonical, key_of
 from orchestrator.gateway.recording.exchanges import Exchange
 from orchestrator.gateway.recording.places import Places, places_of

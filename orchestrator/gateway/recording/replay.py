@@ -16,10 +16,10 @@ from orchestrator.events import RequestNoted
 from orchestrator.gateway.app import build_app
 from orchestrator.gateway.bodies import given_again, read_body
 from orchestrator.gateway.callers import Caller, Callers
-from orchestrator.gateway.conversation import is_small
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.forwarding import while_there
-from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.model.conversation import is_small
+from orchestrator.gateway.model.offline import OfflineModel
+from orchestrator.gateway.passing.forwarding import while_there
 from orchestrator.gateway.recording.blurring import unlike
 from orchestrator.gateway.recording.canon import asked, canonical, key_of
 from orchestrator.gateway.recording.exchanges import Exchange

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.gateway.conversation import ANSWER_TOOL
-from orchestrator.gateway.offline import OfflineModel
+from orchestrator.gateway.model.conversation import ANSWER_TOOL
+from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.seam import Call
 from orchestrator.gateway.wire import collect
 from orchestrator.plan.model import Agent

@@ -17,7 +17,7 @@ from talking import make_attempt
 from wires import answered, dial, exchange, unchunked
 
 from orchestrator.events import ApiPaused, ApiSignal, Event, RequestAnswered
-from orchestrator.gateway.anthropic import open_anthropic
+from orchestrator.gateway.passing.anthropic import open_anthropic
 from orchestrator.plan.model import Limits
 from orchestrator.protocols import Traffic, Upstream
 
@@ -208,7 +208,7 @@ async def test_an_overloaded_api_is_tried_again_a_few_times(
     talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A 529 that passes is not seen by the client; one that stays is handed to it, after three more attempts."""
-    monkeypatch.setattr("orchestrator.gateway.passage.BACK_OFFS", (0.01, 0.01, 0.01))
+    monkeypatch.setattr("orchestrator.gateway.passing.passage.BACK_OFFS", (0.01, 0.01, 0.01))
     [raw], told = await talk(Script((529, {}), (529, {})))
     assert status(raw) == 200
     assert [signal.signal for signal in told.of(ApiSignal)] == ["overloaded"] * 2

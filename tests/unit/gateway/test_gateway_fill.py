@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from orchestrator.gateway.evidence import Evidence, Line
-from orchestrator.gateway.fill import UnfillableError, fill
-from orchestrator.gateway.meaning import Hints
-from orchestrator.gateway.pattern import match_pattern
-from orchestrator.gateway.words import find_topic
+from orchestrator.gateway.model.evidence import Evidence, Line
+from orchestrator.gateway.model.fill import UnfillableError, fill
+from orchestrator.gateway.model.meaning import Hints
+from orchestrator.gateway.model.pattern import match_pattern
+from orchestrator.gateway.model.words import find_topic
 
 LINES = [
     Line("README.md", 1, "# Kettle", "Kettle"),

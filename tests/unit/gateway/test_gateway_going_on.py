@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from talking import Talk, make_attempt
 
-from orchestrator.gateway.conversation import read_conversation
 from orchestrator.gateway.errors import ApiError
+from orchestrator.gateway.model.conversation import read_conversation
 from orchestrator.prompts import failed_check, interrupted, repair
 
 pytestmark = pytest.mark.anyio

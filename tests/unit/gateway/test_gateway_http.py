@@ -15,7 +15,7 @@ import pytest
 from anyio.to_thread import run_sync
 from talking import make_attempt
 
-from orchestrator.gateway.offline import OfflineModel, open_offline
+from orchestrator.gateway.model.offline import OfflineModel, open_offline
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
 from orchestrator.gateway.wire import stream, text_block

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from talking import Talk, make_attempt
 
-from orchestrator.gateway.conversation import ANSWER_TOOL, read_conversation
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.offline import OfflineModel
-from orchestrator.gateway.rehearsal import play
-from orchestrator.gateway.steps import Bash, Fail, Say, parse_steps
+from orchestrator.gateway.model.conversation import ANSWER_TOOL, read_conversation
+from orchestrator.gateway.model.offline import OfflineModel
+from orchestrator.gateway.model.rehearsal import play
+from orchestrator.gateway.model.steps import Bash, Fail, Say, parse_steps
 from orchestrator.prompts import asked_by
 
 pytestmark = pytest.mark.anyio

@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 from talking import Talk
 
-from orchestrator.gateway.answer import MARK
-from orchestrator.gateway.conversation import read_conversation
+from orchestrator.gateway.model.answer import MARK
+from orchestrator.gateway.model.conversation import read_conversation
+from orchestrator.gateway.model.sums import find_sum
+from orchestrator.gateway.model.wishes import find_count, find_paths, find_target
+from orchestrator.gateway.model.words import find_topic
 from orchestrator.gateway.seam import Call
-from orchestrator.gateway.sums import find_sum
-from orchestrator.gateway.wishes import find_count, find_paths, find_target
-from orchestrator.gateway.words import find_topic
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,18 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.gateway.guessing import Guess
-from orchestrator.gateway.pacing import BURSTS, INPUT, MINUTE, OUTPUT, REQUESTS, Need, Pacing, Sent, capacity_for
+from orchestrator.gateway.passing.guessing import Guess
+from orchestrator.gateway.passing.pacing import (
+    BURSTS,
+    INPUT,
+    MINUTE,
+    OUTPUT,
+    REQUESTS,
+    Need,
+    Pacing,
+    Sent,
+    capacity_for,
+)
 from orchestrator.plan.model import Limits
 
 MODEL = "m"

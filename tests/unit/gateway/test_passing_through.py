@@ -24,7 +24,7 @@ from talking import make_attempt
 from wires import answered, dial, exchange, fixed, read_all, unchunked
 
 from orchestrator.errors import UsageError
-from orchestrator.gateway.anthropic import open_anthropic
+from orchestrator.gateway.passing.anthropic import open_anthropic
 from orchestrator.protocols import Upstream
 
 pytestmark = pytest.mark.anyio

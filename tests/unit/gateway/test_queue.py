@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.gateway.pacing import Need, Pacing
-from orchestrator.gateway.queue import Queue
+from orchestrator.gateway.passing.pacing import Need, Pacing
+from orchestrator.gateway.passing.queue import Queue
 from orchestrator.plan.model import Limits
 from orchestrator.testing import jumping
 

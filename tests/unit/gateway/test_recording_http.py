@@ -14,8 +14,8 @@ from talking import make_attempt
 
 from orchestrator.errors import UsageError
 from orchestrator.events import ApiSignal, Event, RequestNoted
-from orchestrator.gateway.anthropic import open_anthropic
-from orchestrator.gateway.offline import open_offline
+from orchestrator.gateway.model.offline import open_offline
+from orchestrator.gateway.passing.anthropic import open_anthropic
 from orchestrator.gateway.recording.reading import read_recording
 from orchestrator.gateway.recording.replay import open_replay
 from orchestrator.protocols import Traffic, Upstream

@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.gateway.verdict import judge
+from orchestrator.gateway.passing.verdict import judge
 
 SAID = {"x-should-retry": "false"}
 

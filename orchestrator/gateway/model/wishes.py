@@ -2,7 +2,7 @@
 
 import re
 
-from orchestrator.gateway.words import NUMBERS, find_stem
+from orchestrator.gateway.model.words import NUMBERS, find_stem
 
 _PATH = re.compile(r"(?<![\w/.:-])((?:[\w.-]+/)*[\w-][\w.-]*\.[A-Za-z]\w{0,7})(?![\w/])")
 

@@ -11,15 +11,15 @@ from starlette.types import Send
 
 from orchestrator.errors import UsageError
 from orchestrator.events import ApiPaused
-from orchestrator.gateway.client import FAILURES, Address, Client
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.forwarding import Asked, give, plain, refuse, unreachable
-from orchestrator.gateway.guessing import Guess
 from orchestrator.gateway.meter import TOO_MANY, Exchange
-from orchestrator.gateway.pacing import Sent
-from orchestrator.gateway.queue import Queue
+from orchestrator.gateway.passing.client import FAILURES, Address, Client
+from orchestrator.gateway.passing.forwarding import Asked, give, plain, refuse, unreachable
+from orchestrator.gateway.passing.guessing import Guess
+from orchestrator.gateway.passing.pacing import Sent
+from orchestrator.gateway.passing.queue import Queue
+from orchestrator.gateway.passing.verdict import Verdict, judge
 from orchestrator.gateway.usage import Usage, readable
-from orchestrator.gateway.verdict import Verdict, judge
 
 LONGEST_SILENCE = 600.0
 """Seconds until the first word of an answer. The CLI itself would wait for 360; in the queue it waits for an hour."""

@@ -10,14 +10,14 @@ from contextlib import AbstractAsyncContextManager, suppress
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.errors import UsageError
-from orchestrator.gateway.client import Address, Client, proxy_for, to_proxy, trusted
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.forwarding import Asked, Left, read, refuse, while_there
-from orchestrator.gateway.guessing import Guess
 from orchestrator.gateway.meter import Exchange, exchange_of
-from orchestrator.gateway.pacing import Pacing
-from orchestrator.gateway.passage import Passage
-from orchestrator.gateway.queue import Queue
+from orchestrator.gateway.passing.client import Address, Client, proxy_for, to_proxy, trusted
+from orchestrator.gateway.passing.forwarding import Asked, Left, read, refuse, while_there
+from orchestrator.gateway.passing.guessing import Guess
+from orchestrator.gateway.passing.pacing import Pacing
+from orchestrator.gateway.passing.passage import Passage
+from orchestrator.gateway.passing.queue import Queue
 from orchestrator.gateway.server import NOTHING_SPECIAL, open_gateway
 from orchestrator.protocols import Emit, Traffic, Upstream, ignore
 from orchestrator.task import Attempt

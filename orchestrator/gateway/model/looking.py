@@ -4,11 +4,11 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from orchestrator.gateway.conversation import Conversation
-from orchestrator.gateway.evidence import Evidence, gather_evidence
+from orchestrator.gateway.model.conversation import Conversation
+from orchestrator.gateway.model.evidence import Evidence, gather_evidence
+from orchestrator.gateway.model.wishes import find_paths, find_target
+from orchestrator.gateway.model.words import Topic
 from orchestrator.gateway.wire import Block, tool_block
-from orchestrator.gateway.wishes import find_paths, find_target
-from orchestrator.gateway.words import Topic
 
 _LINES = 200  # matches: more than this the CLI puts aside in a file
 _UNSEEN = 4  # files read when nothing told which of them to read

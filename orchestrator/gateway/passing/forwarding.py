@@ -8,8 +8,8 @@ import anyio
 from httpcore2 import Response
 from starlette.types import Receive, Scope, Send
 
-from orchestrator.gateway.client import FAILURES, Headers, chunks, without_hops
 from orchestrator.gateway.errors import ApiError
+from orchestrator.gateway.passing.client import FAILURES, Headers, chunks, without_hops
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.gateway.pacing import number
+from orchestrator.gateway.passing.pacing import number
 
 LONGEST_RETRY = 60.0
 """Seconds of Retry-After up to which the CLI, too, waits and tries again; what is beyond is a usage limit."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from orchestrator.gateway.pacing import EVERYTHING, Key, Need, Pacing, Sent
+from orchestrator.gateway.passing.pacing import EVERYTHING, Key, Need, Pacing, Sent
 
 KEPT = 60.0
 """Seconds that a session keeps its place whose request has left."""

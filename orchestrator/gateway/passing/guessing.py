@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from orchestrator.gateway.pacing import Need
+from orchestrator.gateway.passing.pacing import Need
 
 BYTES_PER_TOKEN = 4.0
 FIRST_OUTPUT = 300.0

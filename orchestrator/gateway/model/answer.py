@@ -1,8 +1,8 @@
 """Says in a text what was found, and never more than that."""
 
-from orchestrator.gateway.conversation import Conversation, Use
-from orchestrator.gateway.evidence import Evidence
-from orchestrator.gateway.sums import find_sum
+from orchestrator.gateway.model.conversation import Conversation, Use
+from orchestrator.gateway.model.evidence import Evidence
+from orchestrator.gateway.model.sums import find_sum
 
 MARK = "[offline model]"
 """How every text of the offline model begins."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from orchestrator.gateway.conversation import Conversation, Use
-from orchestrator.gateway.wishes import find_readings
-from orchestrator.gateway.words import Topic
+from orchestrator.gateway.model.conversation import Conversation, Use
+from orchestrator.gateway.model.wishes import find_readings
+from orchestrator.gateway.model.words import Topic
 
 _MATCH = re.compile(r"^(?:\./)?([^:\n]+?):(\d+):(.*)$", re.MULTILINE)
 _NUMBERED = re.compile(r"^ *(\d+)[\t→](.*)$", re.MULTILINE)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from orchestrator.gateway.evidence import Evidence
-from orchestrator.gateway.questions import make_questions, name_topic
-from orchestrator.gateway.sums import find_sum
-from orchestrator.gateway.wishes import find_count
+from orchestrator.gateway.model.evidence import Evidence
+from orchestrator.gateway.model.questions import make_questions, name_topic
+from orchestrator.gateway.model.sums import find_sum
+from orchestrator.gateway.model.wishes import find_count
 
 _PLACES = {
     "evidence",

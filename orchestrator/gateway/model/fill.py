@@ -11,8 +11,8 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import Draft202012Validator, validator_for
 from referencing import Registry
 
-from orchestrator.gateway.meaning import Hints, rank_choices, suggest_length, suggest_number, suggest_texts
-from orchestrator.gateway.pattern import match_pattern
+from orchestrator.gateway.model.meaning import Hints, rank_choices, suggest_length, suggest_number, suggest_texts
+from orchestrator.gateway.model.pattern import match_pattern
 
 _DEEP = 4  # levels: below, only what is required is filled, so that a schema that holds itself comes to an end
 _DEEPEST = 16

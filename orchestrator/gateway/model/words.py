@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from orchestrator.gateway.stopwords import STOP_WORDS
+from orchestrator.gateway.model.stopwords import STOP_WORDS
 
 _ENDINGS = ("ations", "ation", "ings", "ing", "ments", "ment", "ers", "er", "ied", "ies", "ed", "es", "s", "e", "y")
 _QUOTED = re.compile(r"«([^»]+)»|“([^”]+)”|\"([^\"\n]+)\"|`([^`\n]+)`|(?<!\w)'([^'\n]+)'(?!\w)")

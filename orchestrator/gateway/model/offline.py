@@ -9,22 +9,22 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from orchestrator.gateway.answer import MARK, say_answer, say_found
 from orchestrator.gateway.app import build_app
-from orchestrator.gateway.conversation import ANSWER_TOOL, Conversation, read_conversation
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.evidence import Evidence, gather_evidence
-from orchestrator.gateway.fill import UnfillableError, fill
-from orchestrator.gateway.looking import choose_look
-from orchestrator.gateway.meaning import Hints
-from orchestrator.gateway.rehearsal import Move, Spend, play
+from orchestrator.gateway.model.answer import MARK, say_answer, say_found
+from orchestrator.gateway.model.conversation import ANSWER_TOOL, Conversation, read_conversation
+from orchestrator.gateway.model.evidence import Evidence, gather_evidence
+from orchestrator.gateway.model.fill import UnfillableError, fill
+from orchestrator.gateway.model.looking import choose_look
+from orchestrator.gateway.model.meaning import Hints
+from orchestrator.gateway.model.rehearsal import Move, Spend, play
+from orchestrator.gateway.model.steps import Answer, End, Fail, Step, parse_steps
+from orchestrator.gateway.model.sums import find_sum
+from orchestrator.gateway.model.wishes import find_target, without_target
+from orchestrator.gateway.model.words import find_topic
 from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import NOTHING_SPECIAL, open_gateway
-from orchestrator.gateway.steps import Answer, End, Fail, Step, parse_steps
-from orchestrator.gateway.sums import find_sum
 from orchestrator.gateway.wire import Block, estimate_tokens, stream, text_block, tool_block
-from orchestrator.gateway.wishes import find_target, without_target
-from orchestrator.gateway.words import find_topic
 from orchestrator.prompts import question_of, task_of
 from orchestrator.protocols import Emit, Traffic, Upstream, ignore
 from orchestrator.task import Attempt

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import chain, count, zip_longest
 
-from orchestrator.gateway.evidence import Evidence
-from orchestrator.gateway.words import Topic
+from orchestrator.gateway.model.evidence import Evidence
+from orchestrator.gateway.model.words import Topic
 
 _ALWAYS = (
     "What is needed before {topic}?",

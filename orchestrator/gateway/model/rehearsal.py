@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.gateway.answer import MARK
-from orchestrator.gateway.conversation import ANSWER_TOOL, Conversation, Turn, Use
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.steps import Answer, Bash, Edit, End, Fail, Read, RunTool, Say, Step, Wait, Write
+from orchestrator.gateway.model.answer import MARK
+from orchestrator.gateway.model.conversation import ANSWER_TOOL, Conversation, Turn, Use
+from orchestrator.gateway.model.steps import Answer, Bash, Edit, End, Fail, Read, RunTool, Say, Step, Wait, Write
 from orchestrator.gateway.wire import Block, text_block, tool_block
 from orchestrator.tools import PREFIX
 

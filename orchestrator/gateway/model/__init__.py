@@ -1,0 +1,1 @@
+"""The offline model: rules in the place of a language model."""

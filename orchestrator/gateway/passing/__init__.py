@@ -1,0 +1,1 @@
+"""Between the agents and the API: their requests pass, in their turn and as they are."""
