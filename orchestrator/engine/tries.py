@@ -160,6 +160,8 @@ class Tries:
         if isinstance(event, AgentMessage) and (words := spoken(event)):
             self.words[event.task] = words
         self.emit(event)
+        if isinstance(event, AgentMessage) and event.task in self.broken and calls_tool(event):
+            self.scopes[event.task].cancel()  # it was not the last reply
 
     def break_off(self, task: str, outcome: Outcome, why: str) -> None:
         """Ends the attempt at work, with what it has so far; a task that has none at work goes on as it is."""
@@ -289,3 +291,10 @@ def continued(attempt: Attempt, session: str, step: Ask, prompt: str | None = No
         otherwise=None if step.resume else step.prompt,
         asked=step.prompt,
     )
+
+
+def calls_tool(event: AgentMessage) -> bool:
+    """Whether the agent goes on after this message: it has called a tool, and not the one that gives its result."""
+    blocks = event.data.get("content") or ()
+    uses = [block for block in blocks if isinstance(block, Mapping) and block.get("block") == "ToolUseBlock"]
+    return any(use.get("name") != "StructuredOutput" for use in uses)
