@@ -18,7 +18,7 @@ STATUS = "<system-reminder>\nAs you answer the user's questions, you can use the
 TAIL = "\n\nClaude Code attached this context automatically; it isn't part of the message.\n</system-reminder>\n"
 
 
-def request(place: str = "/work/a", day: str = "2026-11-21", status: str = "(clean)", run: str = "audit-x1") -> Any:
+def request(place: str = "/place/a", day: str = "2026-11-21", status: str = "(clean)", run: str = "audit-x1") -> Any:
     """What the CLI sends in a place, on a day."""
     return {
         "model": "m",
@@ -67,7 +67,7 @@ def block(body: Any, message: int, index: int) -> Any:
     return body["messages"][message]["content"][index]
 
 
-def canon(place: str = "/work/a", run: str = "audit-x1", **given: Any) -> Any:
+def canon(place: str = "/place/a", run: str = "audit-x1", **given: Any) -> Any:
     return canonical(places(place, run).hide(request(place, run=run, **given)))
 
 
@@ -80,7 +80,7 @@ def test_a_repository_or_none_makes_no_difference():
     """The CLI tells of git in a reminder of its own; where there is no repository there is no reminder."""
     bare = request()
     del bare["messages"][0]["content"][0]
-    assert key_of(canonical(places("/work/a").hide(bare))) == key_of(canon())
+    assert key_of(canonical(places("/place/a").hide(bare))) == key_of(canon())
 
 
 def test_tools_that_ended_in_another_order_make_no_difference():
@@ -150,7 +150,7 @@ def test_numbers_and_names_stay_what_they_are():
 
 WORDS = st.sampled_from(
     [
-        *("/work/a", "/work/a/b", "/work/ab", " ", "x", "2026-11-21", "1a2b3c4", "audit-x1", "⟦cwd⟧", "/tmp/x", "."),
+        *("/place/a", "/place/a/b", "/place/ab", " ", "x", "2026-11-21", "1a2b3c4", "audit-x1", "⟦cwd⟧", "/tmp/x", "."),
         *("# Environment\n", "You have been invoked", STATUS, TAIL, "# gitStatus\n", "\n", "0.5 s", LINE, "-work-a"),
     ]
 )
@@ -176,17 +176,17 @@ def test_a_canon_is_its_own_canon(messages):
 @given(TEXTS)
 def test_hiding_twice_is_hiding_once(text):
     """Names of places hold no places."""
-    hidden = places("/work/a").hide(text)
-    assert places("/work/a").hide(hidden) == hidden
+    hidden = places("/place/a").hide(text)
+    assert places("/place/a").hide(hidden) == hidden
 
 
-@given(st.lists(st.sampled_from(["/work/a", "/work/a/b.txt", "/work/ab", " ", "x.", ",", "audit-x1"])).map("".join))
+@given(st.lists(st.sampled_from(["/place/a", "/place/a/b.txt", "/place/ab", " ", "x.", ",", "audit-x1"])).map("".join))
 def test_what_is_hidden_can_be_shown_in_another_place(text):
     """A text with places hidden here and shown there is what would have been written there."""
     there = Places([("cwd", "/home/ci/other"), ("run", "audit-y2")])
-    shown = there.show(Places([("cwd", "/work/a"), ("run", "audit-x1")]).hide(text))
-    assert places("/work/a").show(places("/work/a").hide(text)) == text
-    assert there.hide(shown) == Places([("cwd", "/work/a"), ("run", "audit-x1")]).hide(text)
+    shown = there.show(Places([("cwd", "/place/a"), ("run", "audit-x1")]).hide(text))
+    assert places("/place/a").show(places("/place/a").hide(text)) == text
+    assert there.hide(shown) == Places([("cwd", "/place/a"), ("run", "audit-x1")]).hide(text)
 
 
 def test_the_place_of_an_attempt_counts_before_those_of_all(tmp_path, monkeypatch):
@@ -216,7 +216,7 @@ def test_the_account_is_neither_kept_nor_compared():
     mail = "# userEmail\nThe user's email address is ann.b@example.com. Use it only to identify the user."
     told = request()
     told["messages"][0]["content"][0]["text"] = f"{STATUS}{mail}\n# currentDate\nToday{TAIL}"
-    hidden = places("/work/a").hide(told)
+    hidden = places("/place/a").hide(told)
     assert "example.com" not in json.dumps(hidden)
     assert key_of(canonical(hidden)) == key_of(canon())
 
