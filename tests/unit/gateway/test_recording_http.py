@@ -46,7 +46,7 @@ def ask(upstream: Upstream, asked: Mapping[str, Any], session: str = "s1") -> ht
     return httpx2.post(url, json=asked, headers=headers(session), timeout=20, trust_env=False)
 
 
-def announce(upstream: Upstream, events: list[Event], place: str = "/work/a", **given: Any) -> None:
+def announce(upstream: Upstream, events: list[Event], place: str = "/place/a", **given: Any) -> None:
     attempt = replace(make_attempt("x", **given), workspace=WorkspaceSpec(path=place))
     upstream.announce(attempt, events.append)
 
@@ -66,14 +66,14 @@ async def record(path: Path, *asked: Mapping[str, Any], **traffic: Any) -> list[
 async def test_a_recording_answers_as_the_model_did(tmp_path):
     """Streams and whole messages come back with the same blocks and figures, in another place and session."""
     path = tmp_path / "a.rec"
-    asked = body("Write a haiku about /work/a to hi.txt", system="Primary working directory: /work/a")
+    asked = body("Write a haiku about /place/a to hi.txt", system="Primary working directory: /place/a")
     whole, stream = await record(path, asked, asked | {"stream": True})
     events: list[Event] = []
     async with open_replay(Traffic(replay=path)) as upstream:
         announce(upstream, events, "/home/ci/b", session_id="s2", run="r2")
-        there = json.loads(json.dumps(asked).replace("/work/a", "/home/ci/b"))
+        there = json.loads(json.dumps(asked).replace("/place/a", "/home/ci/b"))
         again, streamed = ask(upstream, there, "s2"), ask(upstream, there | {"stream": True}, "s2")
-    expected = json.loads(json.dumps(whole.json()).replace("/work/a", "/home/ci/b"))
+    expected = json.loads(json.dumps(whole.json()).replace("/place/a", "/home/ci/b"))
     assert again.json()["content"] == expected["content"]
     assert again.json()["content"][0]["input"]["file_path"] == "/home/ci/b/hi.txt"
     assert (again.json()["usage"], again.json()["stop_reason"]) == (expected["usage"], expected["stop_reason"])
