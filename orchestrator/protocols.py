@@ -1,7 +1,7 @@
 """The seams, on one screen. Each has a fake and a contract suite in `orchestrator.testing`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -159,10 +159,6 @@ class Traffic:
     """The recording to answer from."""
     faults: Sequence[str] = ()
     """Rules by which requests fail, as `429:at=3`."""
-
-
-OpenUpstream = Callable[[Traffic], AbstractAsyncContextManager["Upstream"]]
-"""What a name of an upstream stands for. Raises UsageError for traffic that it cannot do."""
 
 
 def ignore(event: Event) -> None:
