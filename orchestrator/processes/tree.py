@@ -16,6 +16,10 @@ else:
 
 GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL: the CLI ends its tools and its transcript in 0.03 to 1.5 s."""
+MOMENT = 0.005
+"""Seconds to wait for a process amid execve, before it is looked at again."""
+MOMENTS = 100
+"""How often it is looked at before it is taken to have no environment."""
 HAS_PROC = os.path.exists("/proc/self/environ")  # noqa: PTH110
 VARIABLE = "ORCHESTRATOR_LEASE"
 
@@ -82,13 +86,39 @@ def marked(lease: str) -> "Iterator[int]":
     """Live processes that have the lease, or one whose name begins so, in their environment."""
     mark = b"\0" + os.fsencode(f"{VARIABLE}={lease}")
     for pid in pids():
+        if mark in environment(pid) and stat(pid)[:1] != ["Z"]:
+            yield pid
+
+
+def environment(pid: int) -> bytes:
+    """The variables of a process, a zero byte before each. Nothing when it has ended, or is another user's.
+
+    For a moment amid execve a process shows none (1 of 7 looks right after a start, with both cores busy): it is waited
+    for, lest it be overlooked. That it has none is believed when it was whole before and after the look.
+    """
+    whole = False
+    for _ in range(MOMENTS):
         try:
             with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123
-                environment = b"\0" + file.read()
+                found = file.read()
         except OSError:
-            continue  # it has ended, or is another user's
-        if mark in environment and stat(pid)[:1] != ["Z"]:
-            yield pid
+            break
+        if found:
+            return b"\0" + found
+        was_whole, whole = whole, not is_amid_exec(stat(pid))
+        if was_whole and whole:
+            break
+        if not whole:
+            time.sleep(MOMENT)
+    return b""
+
+
+def is_amid_exec(fields: "list[str]") -> bool:
+    """Whether a process has its new arguments (arg_start, field 48 of proc_pid_stat(5)) and no environment (50) yet.
+
+    A kernel thread has neither.
+    """
+    return fields[45:46] != ["0"] and fields[47:48] == ["0"]
 
 
 def descendants(roots: "Collection[int]") -> list[int]:

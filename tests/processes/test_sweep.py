@@ -20,6 +20,7 @@ from orchestrator.agents.claude import open_claude
 from orchestrator.processes import sweeping
 from orchestrator.processes.owner import claim, own
 from orchestrator.processes.sweeping import sweep
+from orchestrator.processes.tree import environment
 
 Killed = tuple["subprocess.Popen[str]", int]
 """An orchestrator that is to be killed, and the process id of a tool of its agent."""
@@ -72,6 +73,24 @@ def test_what_the_dead_left(left: Path, temporary: Path) -> None:
     sweep(temporary)
     assert not left.exists()
     assert not alive(pid)
+
+
+def test_a_process_that_has_just_been_started() -> None:
+    """Its environment is seen although execve, which Popen does not wait for to the end, has not laid it out yet."""
+    for _ in range(200):
+        with subprocess.Popen(["sleep", "60"], env={"ORCHESTRATOR_LEASE": "a"}) as process:
+            seen = environment(process.pid)
+            process.kill()
+        assert seen == b"\0ORCHESTRATOR_LEASE=a\0"
+
+
+@pytest.mark.parametrize("environment_of", [{}, {"A": "b"}])
+def test_a_process_that_has_no_lease(environment_of: dict[str, str]) -> None:
+    """An empty environment is told soon, another as it is."""
+    with subprocess.Popen(["sleep", "60"], env=environment_of) as process:
+        wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n", "its start")
+        assert environment(process.pid) == (b"\0A=b\0" if environment_of else b"")
+        process.kill()
 
 
 @pytest.mark.parametrize("case", ["it lives", "it has none", "another user's", "a link", "another name"])
