@@ -351,6 +351,8 @@ class Attempt:
     """A JSON schema that the result must fulfil."""
     timeout: float | None = None
     rehearsal: tuple[Mapping[str, Any], ...] | None = None
+    fresh: bool = False
+    """Its agent has a process of its own, that has served no other task."""
 
     @property
     def name(self) -> str:

@@ -1,25 +1,26 @@
-"""The agent runner for the real thing: one Claude CLI process per attempt, through the SDK."""
+"""The agent runner for the real thing: Claude CLI processes, through the SDK."""
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import anyio
-from anyio.abc import TaskStatus
+from claude_agent_sdk import ClaudeAgentOptions
 
 from orchestrator.agents.cli import find_claude
-from orchestrator.agents.config import Config, open_config
+from orchestrator.agents.config import find_projects, open_config
 from orchestrator.agents.exchange import Exchange
+from orchestrator.agents.kinds import kind_of
 from orchestrator.agents.opening import Opening, driven, find_opening, fresh
 from orchestrator.agents.options import to_options, write_settings
 from orchestrator.agents.outcome import Ending, judge
+from orchestrator.agents.pool import Pool, open_pool
+from orchestrator.agents.process import Process
 from orchestrator.agents.signals import concluded
 from orchestrator.agents.transcripts import is_session_id, mirror
 from orchestrator.agents.translate import cost_of, describe_denial, models_of, to_usage
 from orchestrator.events import ProcessesMeasured
-from orchestrator.machine import cores
 from orchestrator.processes.den import Den, open_den
 from orchestrator.processes.measuring import Measuring, Tell, open_measuring
 from orchestrator.processes.turns import Turns, borrow
@@ -27,76 +28,89 @@ from orchestrator.protocols import CallTool, Emit, Sessions, Upstream, no_tools
 from orchestrator.task import Attempt, Outcome, Result, Usage
 from workspaces import Workspace
 
-LONGEST_START = 10.0
-"""Seconds that a process may keep others from starting."""
-
 # What it would print of a stream that ends badly is told by the outcome; a handler of the user's own still gets it.
 logging.getLogger("claude_agent_sdk").addHandler(logging.NullHandler())
 
 
 class ClaudeRunner:
-    """Runs attempts in CLI processes of their own; make one with `open_claude`."""
+    """Runs attempts in CLI processes, one at a time in each; make one with `open_claude`."""
 
     def __init__(
         self,
         den: Den,
         measuring: Measuring,
+        pool: Pool,
         upstream: Upstream | None,
         sessions: Sessions | None,
         locks: Path | None,
     ) -> None:
         self._den = den
         self._measuring = measuring
+        self._pool = pool
         self._upstream = upstream
         self._sessions = sessions
         self._locks = locks
         self._turns = Turns()
-        # Twenty starting at once on 2 cores do their first work after 8 to 12 s, two at a time after 0.7 s.
-        self._start_gate = anyio.CapacityLimiter(cores())
 
     async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
-        """Starts the CLI, reads its stream to the end, and says what came of it."""
+        """Has a CLI do it, reads its stream to the end, and says what came of it."""
         try:
-            async with self._turns.take(driven(attempt)), open_config(attempt, self._den, self._upstream) as config:
-                return await self._run(attempt, workspace, emit, config, call)
+            async with self._turns.take(driven(attempt)):
+                return await self._run(attempt, workspace, emit, call)
         except Exception as error:  # no room for its state, a journal that cannot be read
             return to_result(attempt, Ending(error=error))
 
-    async def _run(self, attempt: Attempt, workspace: Workspace, emit: Emit, config: Config, call: CallTool) -> Result:
+    async def _run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool) -> Result:
+        projects = find_projects(attempt, self._den, self._upstream)
         with borrow(self._lock(attempt.resume)) as free:
-            opening = await find_opening(attempt, workspace.path, config.projects, self._sessions, free)
+            opening = await find_opening(attempt, workspace.path, projects, self._sessions, free)
         if opening is None:
             return gone(attempt)
-        result = await self._exchange(attempt, opening, workspace, emit, config, call)
+        result = await self._exchange(attempt, opening, workspace, emit, call)
         if result.outcome is Outcome.UNKNOWN_SESSION and opening.resume and (instead := fresh(attempt)):
-            return await self._exchange(attempt, instead, workspace, emit, config, call)
+            return await self._exchange(attempt, instead, workspace, emit, call)
         return result
 
     async def _exchange(
-        self, attempt: Attempt, opening: Opening, workspace: Workspace, emit: Emit, config: Config, call: CallTool
+        self, attempt: Attempt, opening: Opening, workspace: Workspace, emit: Emit, call: CallTool
     ) -> Result:
-        if self._upstream:
-            announced = replace(attempt, session_id=opening.session_id, prompt=opening.prompt)
-            announced = replace(announced, workspace=replace(attempt.workspace, path=str(workspace.path)))
-            self._upstream.announce(announced, emit)
-        lock = self._lock(opening.session_id)
-        env = {**config.env, **({"ORCHESTRATOR_SESSION_LOCK": str(lock)} if lock else {})}
+        def options(config: Mapping[str, str] | None = None) -> ClaudeAgentOptions:
+            return to_options(attempt, opening, workspace.path, self._den, config or {}, self._upstream, heard)
+
+        async def start() -> Process:
+            async with AsyncExitStack() as stack:
+                config = await stack.enter_async_context(open_config(attempt, self._den, self._upstream))
+                lock = None if kind else self._lock(opening.session_id)
+                made = options({**config.env, **({"ORCHESTRATOR_SESSION_LOCK": str(lock)} if lock else {})})
+                if self._sessions:
+                    made.session_store, made.session_store_flush = mirror(self._sessions), "eager"
+                return Process(made, self._den.lease(attempt.session_id), opening.session_id, stack.pop_all())
+
         exchange = Exchange(attempt, opening, workspace.path, emit)
         heard = exchange.hearing(call)
-        options = to_options(attempt, opening, workspace.path, self._den, env, self._upstream, heard)
-        if self._sessions:
-            options.session_store, options.session_store_flush = mirror(self._sessions), "eager"
-        lease = self._den.lease(attempt.session_id)
-        async with anyio.create_task_group() as group:
-            await group.start(self._hold_place, exchange.started)
-            with self._measuring.measured(lease, telling(attempt, emit)):
-                ending = await exchange.run(options, lease)
-        with borrow(lock):
-            pass  # nobody drives it any more: so that no file is left for each session there ever was
+        kind = kind_of(attempt, workspace.path, options)
+        async with self._pool.process(kind, workspace.path, start) as process:
+            self._announce(attempt, opening, workspace, process.session_id, emit)
+            # One that serves many tasks cannot hold the locks of their sessions itself.
+            lock, tell = self._lock(process.session_id) if kind else None, telling(attempt, emit)
+            with borrow(lock), self._measuring.measured(process.lease, tell):
+                ending = await exchange.run(process, clear=kind is not None)
+        if not kind:
+            with borrow(self._lock(opening.session_id)):
+                pass  # nobody drives it any more: so that no file is left for each session there ever was
+        return self._conclude(attempt, ending, emit)
+
+    def _announce(self, attempt: Attempt, opening: Opening, workspace: Workspace, session_id: str, emit: Emit) -> None:
+        if self._upstream:
+            announced = replace(attempt, session_id=session_id, prompt=opening.prompt)
+            announced = replace(announced, workspace=replace(attempt.workspace, path=str(workspace.path)))
+            self._upstream.announce(announced, emit)
+
+    def _conclude(self, attempt: Attempt, ending: Ending, emit: Emit) -> Result:
         try:
             result = to_result(attempt, ending)
         except Exception as error:
-            return to_result(attempt, Ending(error=error, session_id=opening.session_id))
+            return to_result(attempt, Ending(error=error, session_id=ending.session_id))
         if signal := concluded(attempt, result.outcome, result.error, ending):
             emit(signal)
         return result
@@ -106,13 +120,6 @@ class ClaudeRunner:
         if self._locks is None or session_id is None or not is_session_id(session_id):
             return None
         return self._locks / f"{session_id}.lock"
-
-    async def _hold_place(self, started: anyio.Event, *, task_status: TaskStatus[None]) -> None:
-        """Holds one of the places for processes that are starting, though not for long: a hook may take its time."""
-        async with self._start_gate:
-            task_status.started()
-            with anyio.move_on_after(LONGEST_START):
-                await started.wait()
 
 
 def telling(attempt: Attempt, emit: Emit) -> Tell:
@@ -171,6 +178,6 @@ async def open_claude(
     """
     if locks:
         locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-    async with open_den(find_claude()) as den, open_measuring() as measuring:
+    async with open_den(find_claude()) as den, open_measuring() as measuring, open_pool() as pool:
         write_settings(den, upstream)
-        yield ClaudeRunner(den, measuring, upstream, sessions, locks)
+        yield ClaudeRunner(den, measuring, pool, upstream, sessions, locks)

@@ -32,7 +32,8 @@ class Clock:
         self._started = self._last = anyio.current_time()
         self._stops, self._stopped_at = 0, 0.0
         self._tools: dict[str, tuple[float, str]] = {}
-        self._background = ""
+        self.background = ""
+        """What is at work in the background."""
         self._began = self._finished = False
         self._heard = anyio.Event()
 
@@ -77,7 +78,7 @@ class Clock:
                     if isinstance(block, ToolResultBlock):
                         self._tools.pop(block.tool_use_id, None)
             case SystemMessage(subtype="background_tasks_changed", data=data):
-                self._background = ", ".join(str(each.get("description")) for each in data.get("tasks") or ())
+                self.background = ", ".join(str(each.get("description")) for each in data.get("tasks") or ())
             case ResultMessage():
                 self._finished = True
                 self._tools.clear()
@@ -112,8 +113,8 @@ class Clock:
             since, tool = min(self._tools.values())
             why = f"its tool {tool} took longer than {agent.tool_timeout:g} s (tool_timeout)"
             return since + agent.tool_timeout, (Outcome.STALLED, why)
-        if self._background:
-            why = f"in the background nothing was heard for {agent.tool_timeout:g} s (tool_timeout): {self._background}"
+        if self.background:
+            why = f"in the background nothing was heard for {agent.tool_timeout:g} s (tool_timeout): {self.background}"
             return self._last + agent.tool_timeout, None if self._finished else (Outcome.STALLED, why)
         if self._finished:
             return self._last + LONGEST_EXIT, None

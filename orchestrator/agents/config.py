@@ -42,10 +42,13 @@ class Config:
     env: Mapping[str, str]
     """Variables that lead the CLI there."""
 
-    @property
-    def projects(self) -> Path:
-        """Where the transcripts are: a folder per directory that sessions were in."""
-        return self.path / "projects"
+
+def find_projects(attempt: Attempt, den: Den, upstream: Upstream | None) -> Path:
+    """Where the transcripts are that the attempt's CLI can go on with: a folder per directory that sessions were in."""
+    account = upstream is None or upstream.account
+    if account and (named := attempt.agent.env.get("CLAUDE_CONFIG_DIR")):
+        return Path(named) / "projects"
+    return (user_config() if account else den.config) / "projects"
 
 
 @asynccontextmanager

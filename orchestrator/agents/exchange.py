@@ -1,6 +1,5 @@
-"""An attempt's CLI at work: started, read to its end, and stopped when its time is up or nobody wants it any more."""
+"""An attempt's CLI at work: asked, read to the end, and stopped when its time is up or nobody wants it any more."""
 
-from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,24 +10,22 @@ from anyio.abc import TaskStatus
 from anyio.lowlevel import checkpoint_if_cancelled
 from claude_agent_sdk import (
     AssistantMessage,
-    ClaudeAgentOptions,
+    ConversationResetMessage,
     RateLimitEvent,
     ResultMessage,
     SystemMessage,
 )
 
 from orchestrator.agents.clock import Clock
-from orchestrator.agents.conversation import Conversation, open_conversation
 from orchestrator.agents.opening import Opening
 from orchestrator.agents.outcome import Ending
+from orchestrator.agents.process import Process
 from orchestrator.agents.signals import heard
 from orchestrator.agents.translate import Message, to_event
 from orchestrator.events import SessionStarted
-from orchestrator.processes.den import OwnedProcess, owned_process
 from orchestrator.protocols import CallTool, Emit
 from orchestrator.task import Attempt
 
-STDERR_LINES = 20
 LAST_WORDS = 1.5
 """Seconds that an interrupted CLI has for its result, which tells what it cost: it takes 0.02 to 0.05 s."""
 LAST_LINES = 0.2
@@ -37,18 +34,14 @@ HOPELESS = (401, 403)
 
 
 class Exchange:
-    """One process, one prompt. `run` it once."""
+    """One prompt and what comes of it. `run` it once."""
 
     def __init__(self, attempt: Attempt, opening: Opening, place: Path, emit: Emit) -> None:
-        self.started = anyio.Event()
-        """Set once the CLI has begun, or ended."""
         self._attempt, self._opening, self._place, self._emit = attempt, opening, place, emit
-        self._ending = Ending(session_id=opening.session_id, cost_before=opening.cost_usd, models_before=opening.models)
-        self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        self._ending = Ending(cost_before=opening.cost_usd, models_before=opening.models)
         self._seen: set[str] = set()
-        self._named = False
+        self._named = self._clearing = False
         self._told, self._over = anyio.Event(), anyio.Event()
-        self._shield = anyio.CancelScope(shield=True)
         self._clock = Clock(attempt.agent, attempt.timeout)
 
     def hearing(self, call: CallTool) -> CallTool:
@@ -60,39 +53,39 @@ class Exchange:
 
         return heard
 
-    async def run(self, options: ClaudeAgentOptions, lease: Path) -> Ending:
-        """What came of it, when the process and all that it started are gone. Only cancellation gets out."""
-        options.stderr = self._stderr.append
-        conversation = Conversation(self._opening.prompt, options)
+    async def run(self, process: Process, clear: bool = False) -> Ending:
+        """What came of it, when the process and all that it started are gone. Only cancellation gets out.
+
+        With `clear` a process that has given a good result begins a new conversation instead (`Process.cleared`).
+        """
+        self._ending.session_id = process.session_id
         async with anyio.create_task_group() as group:
-            await group.start(self._heed_cancellation, conversation)
-            with self._shield:
-                async with owned_process(lease) as process:
-                    await self._read(conversation, process)
+            await group.start(self._heed_cancellation, process)
+            with anyio.CancelScope(shield=True):
+                await self._read(process, clear)
             group.cancel_scope.cancel()
-        self._ending.stderr = list(self._stderr)
+        self._ending.stderr, self._ending.error = list(process.stderr), process.error
         await checkpoint_if_cancelled()
         return self._ending
 
-    async def _read(self, conversation: Conversation, process: OwnedProcess) -> None:
-        clock = self._clock
-        clock.start()
+    async def _read(self, process: Process, clear: bool) -> None:
+        self._clock.start()
         async with anyio.create_task_group() as group:
-            group.start_soon(self._watch, clock, conversation)
-            try:
-                async with open_conversation(conversation):
-                    async for message in conversation.messages():
-                        clock.heed(message)
-                        self._take(message, conversation, process)
-            except Exception as error:
-                self._ending.error = error
-            finally:
-                for event in (self.started, self._told, self._over):
-                    event.set()
+            group.start_soon(self._watch, process)
+            process.ask(self._opening.prompt)
+            async for message in process.messages:
+                if self._clearing and is_reset(message):
+                    process.cleared = True
+                    break
+                self._clock.heed(message)
+                self._take(message, process, clear)
+            self._told.set()
+            self._over.set()
+            if not process.cleared:
+                await process.ended.wait()
             group.cancel_scope.cancel()
 
-    def _take(self, message: Message, conversation: Conversation, process: OwnedProcess) -> None:
-        self.started.set()
+    def _take(self, message: Message, process: Process, clear: bool) -> None:
         if is_start(message) and not self._named:
             self._named = True
             self._emit(self._session_started(message))
@@ -102,54 +95,62 @@ class Exchange:
         note(self._ending, message)
         if isinstance(message, ResultMessage):
             self._told.set()
-            conversation.finish()
+            self._conclude(process, clear)
         if is_hopeless(message) and self._ending.hopeless is None:
             self._ending.hopeless = message.data
             process.end()  # and read on: the stream ends when the CLI does
+
+    def _conclude(self, process: Process, clear: bool) -> None:
+        """A stream that nobody ends does not tell whether there is more to come; what `/clear` does comes last."""
+        if not clear or self._ending.bad or self._clock.background or self._ending.given_up:
+            process.finish()
+        elif not self._clearing:
+            self._clearing = True
+            process.ask("/clear")
 
     def _session_started(self, message: SystemMessage) -> SessionStarted:
         return SessionStarted(
             task=self._attempt.task,
             attempt=self._attempt.number,
-            session_id=message.data.get("session_id") or self._opening.session_id,
+            session_id=str(message.data.get("session_id") or self._ending.session_id),
             directory=message.data.get("cwd") or str(self._place),
             how=self._opening.how,
         )
 
-    async def _watch(self, clock: Clock, conversation: Conversation) -> None:
-        self._ending.given_up = await clock.strikes()
-        await self._stop(conversation)
+    async def _watch(self, process: Process) -> None:
+        self._ending.given_up = await self._clock.strikes()
+        await self._stop(process)
 
-    async def _heed_cancellation(self, conversation: Conversation, *, task_status: TaskStatus[None]) -> None:
+    async def _heed_cancellation(self, process: Process, *, task_status: TaskStatus[None]) -> None:
         try:
             task_status.started()
             await anyio.sleep_forever()
         finally:
             with anyio.CancelScope(shield=True):
-                await self._stop(conversation)
+                await self._stop(process)
 
-    async def _stop(self, conversation: Conversation) -> None:
+    async def _stop(self, process: Process) -> None:
         """Lets the CLI say what it has cost and write its transcript's end, then ends it with all that it started."""
         if self._ending.began:
-            await self._hear_last_words(conversation)
+            await self._hear_last_words(process)
             with anyio.move_on_after(LAST_LINES):
                 await self._over.wait()
         if not self._over.is_set():
-            self._shield.cancel()
+            await process.destroy()
 
-    async def _hear_last_words(self, conversation: Conversation) -> None:
+    async def _hear_last_words(self, process: Process) -> None:
         with anyio.move_on_after(LAST_WORDS):
             async with anyio.create_task_group() as group:
                 if not self._told.is_set():
-                    group.start_soon(interrupt, conversation)
+                    group.start_soon(interrupt, process)
                 await self._told.wait()
                 group.cancel_scope.cancel()
 
 
-async def interrupt(conversation: Conversation) -> None:
+async def interrupt(process: Process) -> None:
     """Interrupts, if there is anybody left to be interrupted: the stream's end tells when there is not."""
     with suppress(Exception):
-        await conversation.interrupt()
+        await process.interrupt()
 
 
 def note(ending: Ending, message: Message) -> None:
@@ -174,6 +175,11 @@ def note(ending: Ending, message: Message) -> None:
 def is_start(message: Message) -> TypeGuard[SystemMessage]:
     """Whether the CLI tells of its session. It does so at the beginning of each turn."""
     return isinstance(message, SystemMessage) and message.subtype == "init"
+
+
+def is_reset(message: Message) -> bool:
+    """Whether the conversation is over and another begins. Without such a message the CLI is none that can do it."""
+    return isinstance(message, ConversationResetMessage)
 
 
 def is_hopeless(message: Message) -> TypeGuard[SystemMessage]:

@@ -81,6 +81,7 @@ class Tries:
             schema=step.schema,
             timeout=step.timeout,
             rehearsal=step.rehearsal,
+            fresh=step.fresh,
         )
         self.totals[task] = Result(task=task, outcome=Outcome.CANCELLED)
         self.before[task] = begun.spent.usage if begun else Usage()

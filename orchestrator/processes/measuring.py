@@ -35,6 +35,8 @@ class Meter:
     tell: Tell
     begun: float
     """When, on the event loop's clock, s."""
+    spent_before: float = 0.0
+    """Seconds of processor time that the processes had taken when this attempt was given them."""
     now: int = 0
     peak: int = 0
     cpu_s: float = 0.0
@@ -47,7 +49,7 @@ class Meter:
     def take(self, usage: Usage, now: float) -> None:
         """What was measured now (s, on the event loop's clock)."""
         self.now, self.peak = usage.memory, max(self.peak, usage.memory)
-        self.cpu_s = max(self.cpu_s, usage.cpu_s)
+        self.cpu_s = max(self.cpu_s, usage.cpu_s - self.spent_before)
         risen = self.peak - self.told_peak >= max(STEP, PART * self.told_peak)
         changed = abs(self.now - self.told) >= max(STEP, PART * self.told)
         if risen or (changed and now - self.told_at >= self.pause):
@@ -76,18 +78,22 @@ class Measuring:
 
     scanner: Scanner = field(default_factory=Scanner)
     _meters: dict[str, Meter] = field(default_factory=dict)
+    _spent: dict[str, float] = field(default_factory=dict)
+    """Seconds of processor time, by lease, that earlier attempts are known to have taken."""
     _some: anyio.Event = field(default_factory=anyio.Event)
     _thread: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 
     @contextmanager
     def measured(self, lease: Path, tell: Tell) -> Iterator[Meter]:
         """A block in which the processes under the lease are measured; `tell` is called in this event loop."""
-        meter = self._meters[str(lease)] = Meter(tell, anyio.current_time())
+        before = self._spent.get(str(lease), 0.0)
+        meter = self._meters[str(lease)] = Meter(tell, anyio.current_time(), before)
         self._some.set()
         try:
             yield meter
         finally:
             del self._meters[str(lease)]
+            self._spent[str(lease)] = before + meter.cpu_s
             meter.end()
 
     async def run(self) -> None:

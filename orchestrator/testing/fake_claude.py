@@ -28,6 +28,7 @@
     recall               says what it was asked in its session so far, as a JSON list
     family               the same, with a grandchild in a session of its own: says its process id
     orphan               such a grandchild, then a good result
+    /clear               begins a new session, as the real one does
     use MB [GROW [HOLD]] grows to so many megabytes within GROW seconds (0), keeps them for HOLD seconds (1), then a
                          good result
     brood MB [GROW [HOLD]]
@@ -47,6 +48,7 @@ import shutil
 import signal
 import sys
 import time
+from uuid import uuid4
 
 TYPE_CHECKING = False  # `typing` has it too, but its import would be half of the start
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MODEL = "claude-fake"
+CLEARED: "list[str]" = []
+"""The ids of the sessions begun since the first."""
 
 
 def fake_claude_path(folder: "os.PathLike[str]") -> "Path":
@@ -79,7 +83,7 @@ def option(name: str) -> "str | None":
 
 def session() -> str:
     """The id that the options ask for."""
-    return option("--session-id") or option("--resume") or "0"
+    return CLEARED[-1] if CLEARED else option("--session-id") or option("--resume") or "0"
 
 
 def projects() -> str:
@@ -119,6 +123,16 @@ def recall(_: str) -> None:
     with open(transcript()) as file:  # noqa: PTH123
         entries = [json.loads(line) for line in file]
     turn(json.dumps([entry["message"]["content"] for entry in entries if entry["type"] == "user"]))
+
+
+def clear(_: str) -> None:
+    """Begins a new session, and tells so in the real one's order."""
+    old = session()
+    CLEARED.append(str(uuid4()))
+    conversation = {"new_conversation_id": str(uuid4()), "uuid": str(uuid4()), "session_id": old}
+    write({"type": "conversation_reset", **conversation})
+    init()
+    result("", num_turns=0, total_cost_usd=0, usage={})
 
 
 def init() -> None:
@@ -353,6 +367,7 @@ BEHAVIOURS: "dict[str, Callable[[str], None]]" = {
     "family": family,
     "use": use,
     "brood": brood,
+    "/clear": clear,
     "orphan": lambda _: turn(f"grandchild {grandchild()}"),
 }
 
@@ -381,8 +396,9 @@ def main() -> None:
         elif message["type"] == "user":
             prompt = prompt_of(message)
             word, _, rest = prompt.partition(" ")
-            remember("user", prompt)
-            init()
+            if word != "/clear":
+                remember("user", prompt)
+                init()
             behaviour = BEHAVIOURS.get(word)
             turn(prompt) if behaviour is None else behaviour(rest)
             if word == "nothing":

@@ -1,0 +1,74 @@
+"""Which processes are alike: an attempt may be given any that was started with the same options and settings.
+
+What a CLI is told when it is started holds as long as it lives: options, variables, and of the settings files those
+variables that they set, which stay although the file has changed (CLI 2.1.329).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from claude_agent_sdk import ClaudeAgentOptions
+
+from orchestrator.agents.config import user_config
+from orchestrator.agents.options import QUIET
+from orchestrator.task import Attempt
+from orchestrator.tools import tools_of
+
+OF_ONE = frozenset({"session_id", "resume", "fork_session", "cwd", "stderr", "env", "session_store"})
+"""Options that differ from process to process though these are alike."""
+OF_ONE_IN_ENV = frozenset({"CLAUDE_CONFIG_DIR", "ORCHESTRATOR_LEASE", "ORCHESTRATOR_SESSION_LOCK"})
+OF_TASK = ("env", "hooks", "enabledPlugins")
+"""Keys of a settings file that tie a process to its task: variables stay, and hooks, which plugins
+may have too, tell the beginning of a process from that of a conversation."""
+FILES = {"project": ("settings.json",), "local": ("settings.local.json",)}
+
+
+def kind_of(attempt: Attempt, directory: Path, describe: Callable[[], ClaudeAgentOptions]) -> str | None:
+    """What all processes have in common that the attempt may be given; None when it has to have one of its own.
+
+    `describe` gives the options of a process of its own. Settings that cannot be read are the CLI's to tell of.
+    """
+    if attempt.fresh or attempt.resume or not is_plain(attempt):
+        return None
+    settings = list(read_settings(attempt, directory))
+    if any(map(binds, settings)):
+        return None
+    options = describe()
+    told = {field.name: repr(getattr(options, field.name)) for field in fields(options) if field.name not in OF_ONE}
+    variables = {name: value for name, value in options.env.items() if name not in OF_ONE_IN_ENV}
+    said = json.dumps([told, variables, [text.hex() for text in settings]], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def is_plain(attempt: Attempt) -> bool:
+    """Whether its agent leaves nothing behind in its CLI.
+
+    Servers keep what they were told, a sandbox is laid around one directory, and what may go on in the background may
+    outlast the task. Tools of the run are told whose they are.
+    """
+    agent = attempt.agent
+    loud = any(agent.env.get(name, value) != value for name, value in QUIET.items())
+    return not (agent.mcp_servers or agent.sandbox or tools_of(agent) or loud or "CLAUDE_CONFIG_DIR" in agent.env)
+
+
+def read_settings(attempt: Attempt, directory: Path) -> Iterator[bytes]:
+    """The settings files that hold for an agent in that directory, as they are now; nothing where there is none."""
+    for source in attempt.agent.settings:
+        folder = user_config() if source == "user" else directory / ".claude"
+        for name in FILES.get(source, ("settings.json",)):
+            try:
+                yield (folder / name).read_bytes()
+            except OSError:
+                yield b""
+
+
+def binds(settings: bytes) -> bool:
+    """Whether a settings file says what a process could not forget, or cannot be read."""
+    try:
+        said = json.loads(settings or b"{}")
+    except ValueError:
+        return True
+    return not isinstance(said, dict) or any(said.get(name) for name in OF_TASK)

@@ -1,0 +1,252 @@
+"""Warm processes: one that is done with a task begins a new conversation, and takes the next task of its kind."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+from anyio.abc import TaskGroup
+from claude_agent_sdk import ResultMessage, SystemMessage
+
+from orchestrator.agents.moving import move
+from orchestrator.agents.process import Process
+from orchestrator.errors import bare_errors
+from orchestrator.machine import cores
+from orchestrator.processes.company import find_cli, resident
+
+MOST_TASKS = 50
+"""Tasks that a process serves before another takes its place."""
+MOST_GROWTH = 200_000_000
+"""Bytes that it may have grown by since its first task: twelve tasks of one turn made 15 MB."""
+LONGEST_CLEAR = 5.0
+"""Seconds for a new conversation, or for a move: they take 0.02 to 0.1 s."""
+LONGEST_IDLE = 60.0
+"""Seconds that a process waits for another task."""
+LAST_WORDS = 0.5
+"""Seconds that an idle process has to go by its own accord: it takes 0.05 s."""
+LONGEST_START = 10.0
+"""Seconds that a process may keep others from starting."""
+CLEAR = "/clear"
+
+Start = Callable[[], Awaitable[Process]]
+"""Makes a process, which is not started yet."""
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A process of the pool."""
+
+    process: Process
+    kind: str | None
+    """None: nobody else may have it."""
+    directory: Path
+    good: bool = True
+    """Whether nothing speaks against giving it to another task."""
+    movable: bool = True
+    tasks: int = 0
+    """How many it has served."""
+    memory: int = 0
+    """Bytes that its CLI had after the first of them."""
+    ready: anyio.Event = field(default_factory=anyio.Event)
+    """Set once it can be asked, or is known to be no good any more."""
+
+
+class Pool:
+    """The processes of a run; make one with `open_pool`."""
+
+    def __init__(self, group: TaskGroup) -> None:
+        self._group = group
+        self._all: set[Member] = set()
+        self._idle: list[Member] = []
+        """Those not in use, some of them about to be ready; the one that waits longest comes first."""
+        self._busy = self._widest = self._starting = 0
+        self._changed = anyio.Event()
+        self._thread = CapacityLimiter(1)
+
+    @asynccontextmanager
+    async def process(self, kind: str | None, directory: Path, start: Start) -> AsyncIterator[Process]:
+        """A process for one task, as long as the block lasts. There are no more than were ever wanted at once.
+
+        An idle one of the kind in that directory, or one that can be taken there; else a new one, as soon as fewer
+        than a process per core are starting. Raises what `start` does.
+        """
+        with self._counted():
+            member = await self._take(kind, directory, start)
+            try:
+                yield member.process
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._put_back(member)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._busy += 1
+        self._widest = max(self._widest, self._busy)
+        try:
+            yield
+        finally:
+            self._busy -= 1
+
+    async def _take(self, kind: str | None, directory: Path, start: Start) -> Member:
+        while True:
+            if member := self._choose(kind, directory):
+                self._idle.remove(member)
+                try:
+                    if await prepare(member, directory):
+                        return member
+                except BaseException:
+                    self._retire(member)
+                    raise
+                self._retire(member)
+            elif self._starting < cores():
+                return await self._begin(kind, directory, start)
+            else:
+                await self._changed.wait()
+
+    def _choose(self, kind: str | None, directory: Path) -> Member | None:
+        """The best of the idle ones: in the directory already, ready already, idle for the shortest time."""
+        fit = [
+            each
+            for each in reversed(self._idle)
+            if kind is not None and each.kind == kind and (each.directory == directory or each.movable)
+        ]
+        return max(fit, key=lambda each: (each.directory == directory, each.ready.is_set()), default=None)
+
+    async def _begin(self, kind: str | None, directory: Path, start: Start) -> Member:
+        self._make_room()
+        self._starting += 1
+        try:
+            member = Member(await start(), kind, directory)
+        except BaseException:
+            self._started()
+            raise
+        self._all.add(member)
+        self._group.start_soon(self._live, member)
+        self._group.start_soon(self._hold_place, member)
+        return member
+
+    async def _live(self, member: Member) -> None:
+        await member.process.live()
+        self._all.discard(member)
+
+    async def _hold_place(self, member: Member) -> None:
+        """Holds one of the places for processes that are starting, though not for long: a hook may take its time."""
+        with anyio.move_on_after(LONGEST_START):
+            await member.process.began.wait()
+        self._started()
+
+    def _started(self) -> None:
+        self._starting -= 1
+        self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def _make_room(self) -> None:
+        """Before a process more: of those that nobody wants just now so many go that there are never more than ever."""
+        while self._idle and self._busy + len(self._idle) > self._widest:
+            self._retire(self._idle.pop(0))
+
+    async def _put_back(self, member: Member) -> None:
+        """Of a process that is no good for others nothing is left when this returns: the workspace may be put away."""
+        member.tasks += 1
+        kept = member.process.cleared and member.kind is not None and member.tasks < MOST_TASKS
+        if not kept or not await to_thread.run_sync(is_sound, member, limiter=self._thread):
+            await dismiss(member.process)
+            return
+        member.ready = anyio.Event()
+        self._idle.append(member)
+        self._group.start_soon(self._renew, member, member.tasks)
+        self._notify()
+
+    async def _renew(self, member: Member, tasks: int) -> None:
+        """Waits until its new conversation can begin, and sends it away when nobody wants it for long."""
+        member.good = await next_result(member.process)
+        member.ready.set()
+        if member.good:
+            with anyio.move_on_after(LONGEST_IDLE):
+                await member.process.over.wait()
+        if member in self._idle and member.tasks == tasks:
+            self._idle.remove(member)
+            self._retire(member)
+
+    def _retire(self, member: Member) -> None:
+        member.good = False
+        self._group.start_soon(dismiss, member.process)
+
+    async def close(self) -> None:
+        """Ends all processes. Returns when none is left."""
+        self._idle.clear()
+        async with anyio.create_task_group() as group:
+            for member in self._all:
+                group.start_soon(dismiss, member.process)
+
+
+async def prepare(member: Member, directory: Path) -> bool:
+    """Waits until it is ready, and takes it to the directory; gives whether that went well."""
+    await member.ready.wait()
+    if member.good and member.directory != directory:
+        member.movable = member.good = await take_to(member.process, directory)
+        member.directory = directory
+    return member.good and not member.process.over.is_set()
+
+
+async def take_to(process: Process, directory: Path) -> bool:
+    """Has an idle process begin a new conversation in that directory; gives whether that went well."""
+    try:
+        with anyio.move_on_after(LONGEST_CLEAR):
+            if await move(process.client, directory) and await next_result(process):
+                process.ask(CLEAR)
+                return await next_result(process)
+    except Exception:  # whatever the SDK raises
+        return False
+    return False
+
+
+async def next_result(process: Process) -> bool:
+    """Reads on to the end of what it was told to do; gives whether it came. Notes the session that it is in then."""
+    with anyio.move_on_after(LONGEST_CLEAR):
+        async for message in process.messages:
+            match message:
+                case SystemMessage(subtype="init", data=data):
+                    process.session_id = str(data.get("session_id"))
+                case ResultMessage():
+                    return not message.is_error
+    return False
+
+
+def is_sound(member: Member) -> bool:
+    """Whether the CLI is alone, and has not grown too much."""
+    cli = find_cli(member.process.lease)
+    if cli is None:
+        return False
+    memory = resident(cli)
+    member.memory = member.memory or memory
+    return memory - member.memory < MOST_GROWTH
+
+
+async def dismiss(process: Process) -> None:
+    """Lets it go, or ends it if it does not. Returns when nothing of it is left."""
+    try:
+        process.finish()
+        with anyio.move_on_after(LAST_WORDS):
+            await process.ended.wait()
+        await process.destroy()
+    finally:
+        process.messages.close()
+
+
+@asynccontextmanager
+async def open_pool() -> AsyncIterator[Pool]:
+    """A pool whose processes are all ended when the block is left."""
+    with bare_errors():
+        async with anyio.create_task_group() as group:
+            pool = Pool(group)
+            try:
+                yield pool
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await pool.close()

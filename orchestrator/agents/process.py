@@ -1,0 +1,107 @@
+"""One CLI process: it is asked one thing after the other, for as long as it is wanted."""
+
+import math
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
+
+from orchestrator.agents.translate import Message
+from orchestrator.processes.den import OwnedProcess, owned_process
+
+STDERR_LINES = 20
+
+
+class Process:
+    """A CLI with all that it starts. `live` is run in the background as long as there is one."""
+
+    def __init__(self, options: ClaudeAgentOptions, lease: Path, session_id: str, stack: AsyncExitStack) -> None:
+        """`stack` is closed when the CLI is gone: its private state goes with it."""
+        self.lease = lease
+        self.session_id = session_id
+        """The session that it is in, or is to be in once it is asked."""
+        self.stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        """Its last lines on stderr."""
+        self.error: Exception | None = None
+        """What the SDK raised; nothing as long as the stream goes on."""
+        self.cleared = False
+        """Whether it has begun a new conversation since it was asked last."""
+        self.began, self.over, self.ended = anyio.Event(), anyio.Event(), anyio.Event()
+        """Set with its first message, or its end; when its stream is over; and once nothing of it is left."""
+        options.stderr = self.stderr.append
+        self.client = ClaudeSDKClient(options)
+        self._stack = stack
+        self._scope = anyio.CancelScope(shield=True)
+        self._owned: OwnedProcess | None = None
+        self._say, self._said = anyio.create_memory_object_stream[str](math.inf)
+        self._tell, self.messages = anyio.create_memory_object_stream[Message](math.inf)
+        """All of its stream. It ends when the CLI does, or cannot be understood any more: see `error`."""
+
+    async def live(self) -> None:
+        """Starts the CLI and reads its stream, which must never wait for a reader, to its end. Raises nothing."""
+        async with self._stack:
+            with self._scope:
+                async with owned_process(self.lease) as self._owned:
+                    await self._converse()
+        self._close()
+        self._said.close()
+        self.ended.set()
+
+    async def _converse(self) -> None:
+        try:
+            await self.client.connect(self._input())
+            async for message in self.client.receive_messages():
+                self.began.set()
+                self._tell.send_nowait(message)
+        except Exception as error:
+            self.error = error
+        finally:
+            self.finish()
+            self._close()  # whoever listens need not wait until the processes are gone
+            with anyio.CancelScope(shield=True):
+                await self._disconnect()
+
+    def _close(self) -> None:
+        self._tell.close()
+        self.began.set()
+        self.over.set()
+
+    async def _disconnect(self) -> None:
+        try:
+            await self.client.disconnect()
+        except Exception as error:
+            self.error = self.error or error
+
+    async def _input(self) -> AsyncIterator[dict[str, Any]]:
+        """What it is asked, until no more will be: without an open stdin a CLI cannot be interrupted."""
+        async for text in self._said:
+            content = {"role": "user", "content": text}
+            yield {"type": "user", "session_id": "", "message": content, "parent_tool_use_id": None}
+
+    def ask(self, text: str) -> None:
+        """Has it asked, as soon as it is up. One that is over is asked in vain."""
+        self.cleared = False
+        with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+            self._say.send_nowait(text)
+
+    async def interrupt(self) -> None:
+        """Asks the CLI to stop what it does: its result follows. Raises what the SDK does."""
+        await self.client.interrupt()
+
+    def finish(self) -> None:
+        """No more input: the CLI goes once nothing is at work in the background."""
+        self._say.close()
+
+    def end(self) -> None:
+        """Ends it, and what it has started, beside whoever reads the stream to its end."""
+        if self._owned:
+            self._owned.end()
+
+    async def destroy(self) -> None:
+        """Ends it at once, whatever it does. Returns when nothing of it is left."""
+        self._scope.cancel()
+        await self.ended.wait()

@@ -1,0 +1,26 @@
+"""What is at work beneath a launcher besides its CLI."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from orchestrator.processes.tree import HAS_PROC, descendants, read_identity, stat
+from orchestrator.processes.usage import PAGE, RESIDENT
+
+
+def find_cli(lease: Path) -> int | None:
+    """The CLI under the lease if nothing else is there; None when there is none, or something that it left behind.
+
+    Without /proc the launcher stands for its CLI, and nothing is known of the rest.
+    """
+    launcher = read_identity(str(lease))
+    if launcher is None or not HAS_PROC:
+        return launcher
+    below = descendants([launcher])
+    return below[0] if len(below) == 1 else None
+
+
+def resident(pid: int) -> int:
+    """Bytes of a process's resident size; 0 where it cannot be had."""
+    with suppress(IndexError):
+        return int(stat(pid)[RESIDENT]) * PAGE
+    return 0
