@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 from claude_agent_sdk import ClaudeAgentOptions
 
@@ -81,10 +82,12 @@ class ClaudeRunner:
             async with AsyncExitStack() as stack:
                 config = await stack.enter_async_context(open_config(attempt, self._den, self._upstream))
                 lock = None if kind else self._lock(opening.session_id)
-                made = options({**config.env, **({"ORCHESTRATOR_SESSION_LOCK": str(lock)} if lock else {})})
+                lease = self._den.lease(uuid4().hex)
+                locked = {"ORCHESTRATOR_SESSION_LOCK": str(lock)} if lock else {}
+                made = options({**config.env, **locked, "ORCHESTRATOR_LEASE": str(lease)})
                 if self._sessions:
                     made.session_store, made.session_store_flush = mirror(self._sessions), "eager"
-                return Process(made, self._den.lease(attempt.session_id), opening.session_id, stack.pop_all())
+                return Process(made, lease, opening.session_id, stack.pop_all())
 
         exchange = Exchange(attempt, opening, workspace.path, emit)
         heard = exchange.hearing(call)

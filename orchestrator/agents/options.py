@@ -59,7 +59,7 @@ def to_options(
     upstream: Upstream | None,
     call: CallTool = no_tools,
 ) -> ClaudeAgentOptions:
-    """What the SDK is given. `config`: the variables that lead the CLI to its state and its lock."""
+    """What the SDK is given. `config`: the variables that lead the CLI to its state, its lease and its lock."""
     agent = attempt.agent
     ours, own = run_server(agent, call), mcp_configuration(attempt, den)
     return ClaudeAgentOptions(
@@ -133,7 +133,6 @@ def environment(attempt: Attempt, den: Den, config: Mapping[str, str], upstream:
     """Variables on top of the orchestrator's own, which reach the CLI as they are. `config` leads to its state."""
     ours = {
         "CLAUDE_CODE_TMPDIR": str(den.temporary),
-        "ORCHESTRATOR_LEASE": str(den.lease(attempt.session_id)),
         "ORCHESTRATOR_PARENT": str(os.getpid()),
         **config,
         **(upstream.env if upstream else {}),

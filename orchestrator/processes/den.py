@@ -50,8 +50,9 @@ class Den:
         """For the agents' private state: a CLAUDE_CONFIG_DIR for each."""
         return self.path / "config"
 
-    def lease(self, session_id: str) -> Path:
-        return self.path / f"{session_id}.lease"
+    def lease(self, name: str) -> Path:
+        """The lease of one CLI. No two may be called the same."""
+        return self.path / f"{name}.lease"
 
 
 @asynccontextmanager

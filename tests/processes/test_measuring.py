@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator import Limits, open_run
 from orchestrator.agents.claude import open_claude
-from orchestrator.events import AttemptFinished, AttemptStarted, Event, ProcessesMeasured
+from orchestrator.events import AttemptFinished, AttemptStarted, Event, ProcessesMeasured, SessionStarted
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.processes.measuring import SHARE
 from orchestrator.task import Attempt, Outcome
@@ -68,7 +68,7 @@ async def test_many_are_measured_cheaply(asks: Asks, here: Workspace) -> None:
         async with anyio.create_task_group() as group:
             for size, told in tolds.items():
                 session = f"5a0c7f9e-0000-4000-8000-{size:012}"
-                attempt = asks(f"use {size} 0 2.5", task=f"t{size}", session_id=session)
+                attempt = asks(f"use {size} 0 2.5", task=f"t{size}", session_id=session, fresh=True)
                 group.start_soon(claude.run, attempt, here, told)
         spent, took = claude._measuring.scanner.spent_s, time.monotonic() - begun
     for size, told in tolds.items():
@@ -92,4 +92,5 @@ async def test_who_is_put_off_goes_on_in_its_session(tmp_path: Path) -> None:
     assert len(put_off) == 1
     begun = [record.event for record in journal.records if isinstance(record.event, AttemptStarted)]
     first, second = (event for event in begun if event.task == put_off[0].task)
-    assert second.resume == first.session_id
+    sessions = [record.event for record in journal.records if isinstance(record.event, SessionStarted)]
+    assert second.resume in [event.session_id for event in sessions if event.task == first.task]

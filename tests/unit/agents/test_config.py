@@ -57,11 +57,11 @@ async def test_each_attempt_has_its_own(den: Den, user: Path) -> None:
         assert one.path != two.path
         assert stat.S_IMODE(one.path.stat().st_mode) == 0o700
         assert one.env == {"CLAUDE_CONFIG_DIR": str(one.path), "CLAUDE_SECURESTORAGE_CONFIG_DIR": ""}
-        assert one.projects.resolve() == user / "projects"
+        assert one.path.joinpath("projects").resolve() == user / "projects"
         assert one.path.joinpath(".claude.json").read_text("utf-8") == '{"mine": 1}'
         assert stat.S_IMODE(one.path.joinpath(".claude.json").stat().st_mode) == 0o600
         assert {path.name for path in one.path.iterdir()} == {"projects", ".claude.json", "policy-limits.json"}
-        one.projects.joinpath("-a").mkdir()
+        one.path.joinpath("projects", "-a").mkdir()
     assert list(den.config.iterdir()) == []
     assert user.joinpath("projects", "-a").is_dir()
 
@@ -78,7 +78,7 @@ async def test_nothing_of_the_users_with_an_upstream(den: Den, user: Path) -> No
     agent = {"settings": ["user"], "env": {"CLAUDE_CONFIG_DIR": str(user)}}
     async with open_config(attempt(**agent), den, Upstream()) as config:
         assert config.env == {"CLAUDE_CONFIG_DIR": str(config.path)}
-        assert config.projects.resolve() == den.config / "projects"
+        assert config.path.joinpath("projects").resolve() == den.config / "projects"
         assert "mine" not in config.path.joinpath(".claude.json").read_text("utf-8")
         assert {path.name for path in config.path.iterdir()} == {"projects", ".claude.json"}
 

@@ -134,7 +134,7 @@ def test_environment_without_an_upstream(monkeypatch: pytest.MonkeyPatch) -> Non
     """The user's account stays; the agent's own variables win over the quiet ones, never over the lease."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "user")
     agent = {"DISABLE_AUTOUPDATER": "0", "ORCHESTRATOR_LEASE": "x", "A": "b"}
-    made = environment(attempt(env=agent), DEN, CONFIG, None)
+    made = environment(attempt(env=agent), DEN, {**CONFIG, "ORCHESTRATOR_LEASE": "/den/s.lease"}, None)
     assert (made["DISABLE_AUTOUPDATER"], made["A"]) == ("0", "b")
     assert made["ORCHESTRATOR_LEASE"] == "/den/s.lease"
     assert made["ORCHESTRATOR_PARENT"] == str(os.getpid())
