@@ -266,7 +266,7 @@ class Core:
     def _take_known(self) -> None:
         """Ends tasks whose results are there already and need no looking up: they wait for no place."""
         arrived = [self._nodes[self.state.arrived.popleft().id] for _ in range(len(self.state.arrived))]
-        if arrived and self._past.earlier.has_results and not self._starts.is_stopped:
+        if arrived and self._past.earlier.finished and not self._starts.is_stopped:
             for node, known in self._known.at_once(arrived, self._endings.ending):
                 self._endings.end(node, known)
 

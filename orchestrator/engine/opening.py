@@ -236,7 +236,7 @@ def going_on(started: RunStarted, past: Past, beside: str | None) -> RunStarted:
             agent: {model: spent.to_json() for model, spent in models.items()}
             for agent, models in earlier.spent_with_unsettled.items()
         },
-        known=earlier.count,
+        known=len(earlier.finished),
         rerun=list(past.rerun),
         beside=beside,
     )
