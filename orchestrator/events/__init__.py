@@ -3,12 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
-from orchestrator.events.api import (
-    ApiPaused,
-    ApiSignal,
-    RequestAnswered,
-    RequestNoted,
-)
+from orchestrator.events.api import ApiPaused, ApiSignal, RequestAnswered, RequestNoted
 from orchestrator.events.attempts import (
     AgentMessage,
     AttemptFinished,
@@ -20,25 +15,10 @@ from orchestrator.events.attempts import (
     WorkspaceOpened,
 )
 from orchestrator.events.event import FIELDS, Event, Record
-from orchestrator.events.limits import (
-    BudgetReached,
-    MemoryAwaited,
-    RegimeChanged,
-    WidthChanged,
-)
+from orchestrator.events.limits import BudgetReached, MemoryAwaited, RegimeChanged, WidthChanged
 from orchestrator.events.runs import RunFinished, RunForecast, RunStarted
-from orchestrator.events.talk import (
-    MessageSent,
-    MessagesRead,
-    Published,
-    TaskWaits,
-)
-from orchestrator.events.tasks import (
-    TaskAdded,
-    TaskExpanded,
-    TaskFinished,
-    TaskSpawned,
-)
+from orchestrator.events.talk import MessageSent, MessagesRead, Published, TaskWaits
+from orchestrator.events.tasks import TaskAdded, TaskExpanded, TaskFinished, TaskSpawned
 
 __all__ = [
     "FIELDS",
