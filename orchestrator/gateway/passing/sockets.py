@@ -83,8 +83,7 @@ class Connection(asyncio.Protocol, AsyncNetworkStream):
     def connection_lost(self, error: Exception | None) -> None:
         """Of asyncio."""
         self._is_over = True
-        # A server that ends TLS without a word has ended it all the same: whether its answer was whole, HTTP tells.
-        self._error = None if isinstance(error, ssl.SSLEOFError) else error
+        self._error = error
         wake(self._reader)
         wake(self._writer)
 
