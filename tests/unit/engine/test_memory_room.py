@@ -153,3 +153,21 @@ async def test_a_planner_that_waits_takes_no_room_from_its_workers() -> None:
         result = await run.agent("plan", agent=Agent(spawn=Spawn(count=1)))
     assert result.ok, result.error
     assert len(agents.attempts) == 2
+
+
+async def test_whose_call_is_broken_off_counts_as_at_work() -> None:
+    """An agent that was interrupted while it waited, and goes on, is no reason to let others in beside it."""
+
+    class Interrupted(Growing):
+        async def run(self, attempt, emit, call=None):  # type: ignore[no-untyped-def]
+            if attempt.prompt == "plan":
+                with anyio.move_on_after(1):
+                    await call("read_messages", {"wait_s": 600})
+            return await super().run(attempt, emit, call)
+
+    agents = Interrupted(lambda _: [(60.0, 800 * MB)])
+    async with opened(agents, MemoryJournal(), "1GB") as run:
+        run.submit(Task("plan", agent=Agent(talk=True)))
+        await anyio.sleep(5)
+        run.submit(Task("other"))
+    assert agents.most_at_once == 1
