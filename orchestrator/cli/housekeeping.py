@@ -114,7 +114,7 @@ def seconds(age: str) -> float:
     """The seconds of `30m`, `12h`, `7d`. Raises UsageError."""
     if found := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", age):
         return float(found[1]) * UNITS[found[2]]
-    raise UsageError(f"--older: found {age!r}, expected a number and s, m, h or d, as 12h or 7d")
+    raise UsageError(f"--older {age}: found the text {age!r}, expected a number and s, m, h or d, as 12h or 7d")
 
 
 def leftover_table(leftovers: Sequence[Leftover]) -> Table:

@@ -30,7 +30,9 @@ def traffic_of(options: RunOptions, limits: Limits) -> Traffic:
     if told.record and told.record == told.replay:
         raise UsageError(f"record: found {told.record} for replay as well, expected another file")
     if not told.texts and not told.record:
-        raise UsageError("no texts: found no recording to leave them out of: add --record FILE")
+        raise UsageError(
+            "--no-texts: found no recording to leave them out of, expected one, as --record FILE --no-texts"
+        )
     return told
 
 
