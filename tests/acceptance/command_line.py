@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import forks
 
 FOREIGN = ("ANTHROPIC_", "CLAUDE", "GIT_", "ORCHESTRATOR_", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
 """Beginnings of variables of the developer's own that no command under test may see."""
@@ -51,11 +52,14 @@ class Cli:
         return Cli(self.place, self.home, {**self.variables, **variables})
 
     def __call__(self, *arguments: str | Path) -> Finished:
-        """Runs a command to its end."""
-        return self.finish(self.start(*arguments))
+        """Runs a command to its end. What it imports has been imported before: see `forks`."""
+        try:
+            return forks().run([*map(str, arguments)], self.place, self.env, PATIENCE)
+        except subprocess.TimeoutExpired as late:
+            pytest.fail(f"{late.cmd!r} did not end in {PATIENCE} s; it printed {late.output!r}\n{late.stderr!r}")
 
     def start(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
-        """A command that goes on in the background."""
+        """A command that goes on in the background, in a process of its own from the start."""
         return self.start_python("-m", "orchestrator", *arguments, **how)
 
     def start_python(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
