@@ -55,8 +55,8 @@ def carry_out(arguments: list[str], cwd: str, env: dict[str, str], out: int, err
         os.dup2(file, number)
         os.close(file)
     # What Python made of the server's files knows what these were, as whether one can seek in them.
-    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)
-    sys.stderr = sys.__stderr__ = open(2, "w", 1, errors="backslashreplace", closefd=False)
+    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

@@ -60,7 +60,7 @@ class Forks:
 def read_all(files: Sequence[int], patience: float) -> list[str]:
     """What comes from each file until its end. Raises TimeoutExpired."""
     deadline = time.monotonic() + patience
-    found = {file: b"" for file in files}
+    found = dict.fromkeys(files, b"")
     with selectors.DefaultSelector() as selector:
         for file in files:
             selector.register(file, selectors.EVENT_READ)
