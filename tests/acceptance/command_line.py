@@ -52,14 +52,15 @@ class Cli:
         return Cli(self.place, self.home, {**self.variables, **variables})
 
     def __call__(self, *arguments: str | Path) -> Finished:
-        """Runs a command to its end. What it imports has been imported before: see `forks`."""
-        try:
-            return forks().run([*map(str, arguments)], self.place, self.env, PATIENCE)
-        except subprocess.TimeoutExpired as late:
-            pytest.fail(f"{late.cmd!r} did not end in {PATIENCE} s; it printed {late.output!r}\n{late.stderr!r}")
+        """Runs a command to its end."""
+        return self.finish(self.start(*arguments))
 
-    def start(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
-        """A command that goes on in the background, in a process of its own from the start."""
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """A command that goes on in the background. What it imports has been imported before: see `forks`."""
+        return forks().start([*map(str, arguments)], self.place, self.env)
+
+    def start_anew(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
+        """The same by an interpreter that starts as one does for a user."""
         return self.start_python("-m", "orchestrator", *arguments, **how)
 
     def start_python(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
@@ -168,9 +169,15 @@ def is_leased(pid: int, home: Path) -> bool:
 
 
 @contextmanager
-def running(cli: Cli, *arguments: str | Path, **how: Any) -> Iterator[subprocess.Popen[str]]:
+def running(cli: Cli, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
     """A command in the background, killed at the end of the block if it has not ended by then."""
-    process = cli.start(*arguments, **how)
+    with killed_at_last(cli.start(*arguments)) as process:
+        yield process
+
+
+@contextmanager
+def killed_at_last(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """The process, which is killed at the end of the block if it has not ended by then."""
     try:
         yield process
     finally:

@@ -2,6 +2,8 @@
 
 Requests come through the socket with that number: arguments, directory and environment as JSON, with three files: where
 stdout and stderr go, and a socket that is told the command's process id and, once it has ended, its exit code.
+
+A module that can be imported only after another would not be noticed here: `test_starting` starts each command anew.
 """
 
 import gc
@@ -69,10 +71,10 @@ def tell(pid: int, told: int, *files: int) -> None:
     """Waits for the command's end, and ends itself."""
     for file in files:
         os.close(file)
-    os.write(told, b"%d\n" % pid)
+    os.write(told, b"%d" % pid)
     end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert end is not None
-    os.write(told, b"%d\n" % (end.si_status if end.si_code == os.CLD_EXITED else -end.si_status))
+    os.write(told, b"%d" % (end.si_status if end.si_code == os.CLD_EXITED else -end.si_status))
     os.read(told, 1)  # until whoever asked has read that, and kills nobody any more, the id stays taken
     os._exit(0)
 

@@ -33,7 +33,7 @@ def script() -> Stage:
 
 @pytest.mark.anyio
 async def test_fifty_questions_of_eight_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plan as it stands asks in 8 categories and checks 50 questions, 10 at a time and no more; all are reported."""
+    """The plan as it stands asks in 8 categories and checks 50 questions, 10 at a time; all are reported."""
     monkeypatch.chdir(tmp_path)
     stage = script()
     report = await run_plan(AUDIT / "plan.yaml", executor=stage.executor, journal=stage.journal)
