@@ -54,7 +54,7 @@ class TestOutput:
     def test_output_onto_a_full_disk(self, mixed: Mixed, command: tuple[str, ...]) -> None:
         """What cannot be written ends with 2 and says why, once."""
         with Path("/dev/full").open("w") as full:
-            process = mixed.cli.start(*command, stdout=full)
+            process = mixed.cli.start_anew(*command, stdout=full)
             _, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, err.count("No space left on device"), len(err.splitlines())) == (2, 1, 1)
 
