@@ -72,11 +72,11 @@ class Journal(Protocol):
         """
         ...
 
-    def hold(self, run: str) -> AbstractContextManager[bool]:
+    def drive(self, run: str) -> AbstractContextManager[bool]:
         """Makes this process the one that drives the run, as long as the block lasts; gives whether that came true.
 
-        It does not as long as another process, or another block of this one, holds the run. A process that has ended,
-        in whatever way, holds nothing.
+        It does not as long as another process, or another block of this one, drives the run. A process that has ended,
+        in whatever way, drives nothing.
         """
         ...
 

@@ -1,6 +1,8 @@
 """The documentation audit as a script: 8 categories of questions, 50 checks, totals, a Markdown report.
 
-python examples/doc_audit/audit.py DOCS [REPORT] [--offline]
+python examples/doc_audit/audit.py DOCS [REPORT] [--offline] [--only=TEXT]
+
+`--only` asks about those categories alone that have the text in them, as `--only=errors`.
 """
 
 import sys
@@ -44,7 +46,9 @@ class Verdict(BaseModel):
     evidence: str = Field(description="file:line of the best passage; 'none' when there is none")
 
 
-async def audit(docs: Path, offline: bool) -> tuple[list[dict[str, str]], list[Result], int]:
+async def audit(
+    docs: Path, categories: dict[str, int], offline: bool
+) -> tuple[list[dict[str, str]], list[Result], int]:
     """The questions, each with its category, their checks, and how many tasks failed."""
     async with open_run(
         "doc-audit",
@@ -54,11 +58,11 @@ async def audit(docs: Path, offline: bool) -> tuple[list[dict[str, str]], list[R
         views=["live" if sys.stderr.isatty() else "lines"],
         upstream="offline" if offline else None,
     ) as run:
-        topics = [{"topic": topic, "count": count} for topic, count in CATEGORIES.items()]
+        topics = [{"topic": topic, "count": count} for topic, count in categories.items()]
         asked = await run.map(ASK, topics, returns=Questions, key="ask")
         questions = [
             {"category": topic, "question": question}
-            for topic, result in zip(CATEGORIES, asked, strict=True)
+            for topic, result in zip(categories, asked, strict=True)
             if result.ok
             for question in result.value.questions
         ]
@@ -93,14 +97,16 @@ def to_markdown(questions: list[dict[str, str]], checks: list[Result]) -> str:
 
 
 def main() -> int:
-    words = [word for word in sys.argv[1:] if word != "--offline"]
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    only = next((word.removeprefix("--only=") for word in sys.argv[1:] if word.startswith("--only=")), "")
+    categories = {topic: count for topic, count in CATEGORIES.items() if only in topic}
     if not 1 <= len(words) <= 2:
         print(__doc__, file=sys.stderr)
         return 2
     if not Path(words[0]).is_dir():
         print(f"{words[0]}: found no folder, expected the one with the documentation", file=sys.stderr)
         return 2
-    questions, checks, failed = anyio.run(audit, Path(words[0]), "--offline" in sys.argv)
+    questions, checks, failed = anyio.run(audit, Path(words[0]), categories, "--offline" in sys.argv)
     if not any(check.ok for check in checks):
         print("nothing was checked, so there is no report", file=sys.stderr)
         return 1

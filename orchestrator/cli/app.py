@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.exceptions import TyperException
 
 app = typer.Typer(
     name="orchestrator",
@@ -45,7 +46,7 @@ Memory = Annotated[
     str | None,
     typer.Option(metavar="80%|4GB", help="How much of the machine's memory may be used, or how much by the agents."),
 ]
-Usd = Annotated[float | None, typer.Option(min=0.0001, help="What the run may cost in all, in US dollars.")]
+Usd = Annotated[str | None, typer.Option(metavar="N", help="What the run may cost in all, in US dollars.")]
 Tokens = Annotated[
     str | None, typer.Option(metavar="N", help="Tokens that the run may take in all, in and out, as 400k or 2M.")
 ]
@@ -63,18 +64,12 @@ Faults = Annotated[
 ]
 
 
-def read_concurrent(given: Any) -> Any:
-    """`auto`, or a number. Raises BadParameter."""
-    if given == "auto" or (str(given).isdecimal() and 1 <= int(given) <= 1000):
-        return given if given == "auto" else int(given)
-    raise typer.BadParameter(f"found {given!r}, expected a whole number from 1 to 1000, or auto")
-
-
 Concurrent = Annotated[
-    Any,
-    typer.Option(
-        metavar="auto|N", parser=read_concurrent, help="How many agents run at once; auto: as many as the API takes."
-    ),
+    str | None, typer.Option(metavar="auto|N", help="How many agents run at once; auto: as many as the API takes.")
+]
+Pilot = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="Only the first so many items of each loop, and a forecast of the whole."),
 ]
 
 
@@ -129,9 +124,7 @@ def run(
     reuse: Annotated[bool, typer.Option("--reuse", help="Take finished results from any earlier run.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run that takes no earlier result.")] = False,
     rerun: Rerun = None,
-    pilot: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many items of each loop, and a forecast of the whole.")
-    ] = None,
+    pilot: Pilot = None,
     record: Record = None,
     no_texts: Texts = False,
     replay: Replay = None,
@@ -213,7 +206,7 @@ def continue_(
 
 @app.command()
 def runs(
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    limit: Annotated[str, typer.Option(metavar="N", help="How many.")] = "20",
     json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
@@ -300,10 +293,13 @@ def _options(**given: Any) -> Any:
 
 
 def main() -> None:
-    """The entry point. Wrong options end with 2, as typer has it."""
+    """The entry point. Wrong options end with 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter is no reason to lose a result
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, also while modules are imported
-    app()
+    try:
+        sys.exit(app(standalone_mode=False))
+    except TyperException as error:
+        sys.exit(import_module("orchestrator.cli.values").refused(error))

@@ -64,7 +64,7 @@ async def _clean(runs: Sequence[str], wishes: Wishes, aloud: bool) -> list[Clean
         wishes = replace(wishes, runs=[choose(run, known) for run in runs])
     done: list[Cleaned] = []
     with told():
-        async for cleaned in clean(home().workspaces, Path.cwd(), wishes, await find_live(), hold):
+        async for cleaned in clean(home().workspaces, Path.cwd(), wishes, await find_live(), drive):
             done.append(cleaned)
             if aloud:
                 print(line(cleaned, wishes), flush=True)
@@ -87,10 +87,10 @@ async def find_live() -> set[str]:
     return {make_safe(row["run"]) for row in rows if row["status"] is None and is_alive(row)}
 
 
-def hold(run: str) -> AbstractContextManager[bool]:
+def drive(run: str) -> AbstractContextManager[bool]:
     """Keeps others from going on with the run; where no run was ever begun, nobody can."""
     journal = home().journal
-    return SqliteJournal(journal).hold(run) if journal.exists() else nullcontext(True)
+    return SqliteJournal(journal).drive(run) if journal.exists() else nullcontext(True)
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def seconds(age: str) -> float:
     """The seconds of `30m`, `12h`, `7d`. Raises UsageError."""
     if found := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", age):
         return float(found[1]) * UNITS[found[2]]
-    raise UsageError(f"--older: found {age!r}, expected a number and s, m, h or d, as 12h or 7d")
+    raise UsageError(f"--older {age}: found the text {age!r}, expected a number and s, m, h or d, as 12h or 7d")
 
 
 def leftover_table(leftovers: Sequence[Leftover]) -> Table:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from orchestrator.cli.details import details_of, task_json
 from orchestrator.cli.output import console, print_json
+from orchestrator.cli.values import to_whole
 from orchestrator.cli.wanted import Wanted, check_task, find_task
 from orchestrator.errors import UsageError, bare_errors
 from orchestrator.events import Record
@@ -30,9 +31,9 @@ WIDE = 80
 """Columns from which every figure of a run has room."""
 
 
-def runs(limit: int, as_json: bool) -> int:
+def runs(limit: str, as_json: bool) -> int:
     """Lists runs, newest first."""
-    rows = [with_status(row) for row in anyio.run(SqliteJournal(home().journal).runs, limit)]
+    rows = [with_status(row) for row in anyio.run(SqliteJournal(home().journal).runs, to_whole("limit", limit))]
     if as_json:
         print_json(rows)
         return 0

@@ -32,23 +32,14 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
     before = traffic_told(begun)
     overrides = to_overrides(settings)
     loaded = load_again(name, begun, overrides)
-    known = Options(
+    known = replace(
+        options,
         offline=begun.upstream == "offline",
         gateway=begun.gateway,
         record=options.record or before.record,
         texts=options.texts and before.texts,
         replay=options.replay or before.replay,
-        faults=options.faults,
-        concurrent=options.concurrent,
-        usd=options.usd,
-        memory=options.memory,
-        tokens=options.tokens,
-        turns=options.turns,
-        time=options.time,
         fail_fast=bool(begun.arguments.get("fail_fast")),
-        rerun=options.rerun,
-        view=options.view,
-        json=options.json,
         directory=Path(begun.directory),
         run=name,
         agent=agent_told(name, begun),

@@ -13,18 +13,17 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskStatus
-from pydantic import ValidationError
 
 from orchestrator.cli import exits
 from orchestrator.cli.output import check_target, console, write_json
+from orchestrator.cli.values import to_limits, to_number, to_whole
 from orchestrator.engine.files import replace_file
 from orchestrator.engine.going_on.choosing import Reuse
 from orchestrator.engine.opening import open_run
 from orchestrator.engine.script.run import Run
 from orchestrator.errors import TaskFailed, UsageError, bare_errors
-from orchestrator.plan.amounts import Concurrent
 from orchestrator.plan.loading import LoadedPlan, load_plan
-from orchestrator.plan.model import Agent, Limits
+from orchestrator.plan.model import Agent
 from orchestrator.plan.words import did_you_mean, listed
 from orchestrator.protocols import Traffic, View
 from orchestrator.report import RunReport
@@ -38,7 +37,6 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SECRET_PART = re.compile(r"^agents\.[^.]+\.(env|mcp_servers)\b")
 """Settings that may hold secrets."""
 BUDGETS = ("usd", "tokens", "turns", "time")
-PLAIN_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 DOCS = ("*.md", "*.rst", "docs/**/*.md", "docs/**/*.rst")
 
 
@@ -57,8 +55,9 @@ class Options:
     """The recording to answer from."""
     faults: tuple[str, ...] = ()
     """Rules by which requests fail."""
-    concurrent: Concurrent | None = None
-    usd: float | None = None
+    concurrent: str | None = None
+    """A number, or `auto`."""
+    usd: str | None = None
     memory: str | None = None
     """How much may be used for another agent to be started, as `80%` or `4GB`."""
     tokens: str | None = None
@@ -71,7 +70,7 @@ class Options:
     view: str | None = None
     json: str | None = None
     directory: Path | None = None
-    pilot: int | None = None
+    pilot: str | None = None
     """How many items each loop takes, in place of all."""
     run: str | None = None
     """The run to go on with."""
@@ -113,13 +112,6 @@ def given_limits(options: Options) -> dict[str, Any]:
     """The limits that the command line names."""
     limits = {name: getattr(options, name) for name in ("concurrent", "memory", *BUDGETS)}
     return {name: to_number(value) for name, value in limits.items() if value is not None}
-
-
-def to_number(value: float | str) -> float | str:
-    """The value as a plan file would have it: digits alone are a number there."""
-    if not isinstance(value, str) or not PLAIN_NUMBER.fullmatch(value):
-        return value
-    return float(value) if "." in value else int(value)
 
 
 def told(overrides: Mapping[str, str], options: Options) -> dict[str, Any]:
@@ -171,7 +163,7 @@ def to_overrides(settings: Sequence[str]) -> Mapping[str, str]:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key:
-            raise UsageError(f"--set {setting}: expected a.b=c")
+            raise UsageError(f"--set {setting}: found no key and value, expected a.b=c, as --set vars.topic=tests")
         overrides[key] = value
     return overrides
 
@@ -181,8 +173,9 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
     check_target(options.json)
     limits = loaded.plan.limits
     changes = dict(options.arguments.get("limits", {})) | given_limits(options)
-    loaded = replace(loaded, plan=loaded.plan.model_copy(update={"limits": changed(limits, changes)}))
+    loaded = replace(loaded, plan=loaded.plan.model_copy(update={"limits": to_limits(limits, changes)}))
     check_rerun(loaded, options.rerun)
+    pilot = None if options.pilot is None else to_whole("pilot", options.pilot)
 
     async def work(opened: Run) -> None:
         await opened.plan(loaded)
@@ -201,20 +194,10 @@ def drive(loaded: LoadedPlan, options: Options) -> int:
         plan=str(loaded.file) if loaded.file else None,
         directory=options.directory,
         arguments=options.arguments,
-        pilot=options.pilot,
+        pilot=pilot,
         traffic=options.traffic,
     )
     return carry_out(opening, work, options.json)
-
-
-def changed(limits: Limits, changes: Mapping[str, Any]) -> Limits:
-    """The limits with those in place that were given beside the plan. Raises UsageError for what they cannot be."""
-    try:
-        return Limits.model_validate({**limits.model_dump(), **changes})
-    except ValidationError as error:
-        fault = error.errors()[0]
-        name = str(fault["loc"][0])
-        raise UsageError(f"--{name} {changes.get(name)}: {fault['msg'].removeprefix('Value error, ')}") from error
 
 
 def check_rerun(loaded: LoadedPlan, rerun: Sequence[str]) -> None:
@@ -222,7 +205,7 @@ def check_rerun(loaded: LoadedPlan, rerun: Sequence[str]) -> None:
     for name in rerun:
         if re.split(r"[.\[]", name)[0] not in loaded.plan.tasks:
             guess = did_you_mean(name, list(loaded.plan.tasks))
-            raise UsageError(f"--rerun {name}: there is no such task{guess}; there is {listed(loaded.plan.tasks)}")
+            raise UsageError(f"--rerun {name}: found no such task{guess}, expected one of {listed(loaded.plan.tasks)}")
 
 
 def carry_out(
@@ -292,5 +275,5 @@ def choose_views(name: str | None) -> list[View]:
     try:
         view: View = load("views", name)()
     except UsageError as error:
-        raise UsageError(f"--view {name}: {error}; `none` for none") from error
+        raise UsageError(f"--view {name}: {str(error).removeprefix('views: ')}; `none` for none") from error
     return [view]

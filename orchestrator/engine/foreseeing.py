@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine.opening import to_setting
+from orchestrator.engine.options import to_setting
 from orchestrator.engine.planned.nodes import plan_nodes
 from orchestrator.engine.steps import Expand, Node, Omit
 from orchestrator.events import RunForecast

@@ -24,7 +24,7 @@ class Lending:
     _waits: Counter[str] = field(default_factory=Counter)
     """How many waits each task's agent is in: a place is lent once."""
     _lent: set[str] = field(default_factory=set)
-    """Tasks whose places are lent. One whose wait was broken off is still among them: another works in its place."""
+    """Tasks whose places are lent."""
     _returning: dict[str, anyio.Event] = field(default_factory=dict)
     """Of those that want their places back, in that order."""
 
@@ -35,7 +35,7 @@ class Lending:
 
     @property
     def free(self) -> int:
-        """Places that nobody has; fewer than none while a task that lent its place is being broken off."""
+        """Places that nobody has; fewer than none while an agent whose wait was broken off works beside another."""
         return self.concurrent - self.looking - self.at_work
 
     @property
@@ -45,7 +45,10 @@ class Lending:
 
     @asynccontextmanager
     async def lent(self, task: str) -> AsyncIterator[None]:
-        """A block in which the task's agent waits; it is left once there is a place again to go on in."""
+        """A block in which the task's agent waits; it is left once there is a place again to go on in.
+
+        A wait that is broken off cannot wait for that: its agent, if it goes on, is counted as at work all the same.
+        """
         self._waits[task] += 1
         self._lent.add(task)
         if turn := self._returning.pop(task, None):
@@ -57,6 +60,8 @@ class Lending:
                 await self.take_back(task)
         finally:
             self._waits[task] -= 1
+            if self._waits[task] <= 0:
+                self._lent.discard(task)
 
     async def take_back(self, task: str) -> None:
         """Returns once the task has its place, if it had lent it."""

@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Unpack, cast
 
 import anyio
 import psutil
@@ -15,54 +15,29 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from orchestrator.engine.core import Core
-from orchestrator.engine.going_on.choosing import Reuse, choose, script
+from orchestrator.engine.going_on.choosing import choose, script
 from orchestrator.engine.going_on.past import Past
-from orchestrator.engine.passing import check_upstream, noted, to_traffic
-from orchestrator.engine.script.asking import Setting, to_workspace
+from orchestrator.engine.options import RunOptions, check_names, limits_of, reuse_of, setting_of
+from orchestrator.engine.passing import check_upstream, noted, traffic_of
+from orchestrator.engine.script.asking import Setting
 from orchestrator.engine.script.run import Run
-from orchestrator.errors import UsageError, bare_errors
+from orchestrator.errors import bare_errors
 from orchestrator.events import Record, RunStarted
-from orchestrator.machine import Machine, local_machine
-from orchestrator.plan.model import Agent, Limits
+from orchestrator.machine import local_machine
+from orchestrator.plan.model import Limits
 from orchestrator.processes.processors import Processors
 from orchestrator.protocols import Executor, Journal, Traffic, View
 from orchestrator.schedule.estimate import Estimates
 from orchestrator.settings import home, load
-from workspaces import WorkspaceSpec, providers
+from workspaces import providers
 
 LAST_SIGHT = 5.0
 """Seconds that views have to show the end of a run that was broken off."""
-NOTHING: Mapping[str, Any] = {}
 GATEWAY = "anthropic"
 """The upstream that stands between the agents and the API."""
 
 
-@asynccontextmanager
-async def open_run(
-    name: str | None = None,
-    *,
-    agent: Agent | None = None,
-    agents: Mapping[str, Agent] = NOTHING,
-    limits: Limits | None = None,
-    workspace: WorkspaceSpec | str | Path = "here",
-    journal: Journal | str | Path | None = None,
-    views: Sequence[View | str] | str = (),
-    upstream: str | None = None,
-    executor: Executor | None = None,
-    fail_fast: bool = False,
-    reuse: Reuse = "unfinished",
-    rerun: Collection[str] = (),
-    run: str | None = None,
-    plan: str | None = None,
-    directory: Path | None = None,
-    arguments: Mapping[str, Any] = NOTHING,
-    pilot: int | None = None,
-    record: str | Path | None = None,
-    replay: str | Path | None = None,
-    faults: Sequence[str] | str = (),
-    traffic: Traffic | None = None,
-    machine: Machine | None = None,
-) -> AsyncIterator[Run]:
+def open_run(name: str | None = None, **options: Unpack[RunOptions]) -> AbstractAsyncContextManager[Run]:
     """A run: give it tasks inside the block; leaving the block waits for them all.
 
     `agent`, `workspace`: what tasks get that name none of their own. `agents`: by name, those that an agent may choose
@@ -95,20 +70,22 @@ async def open_run(
     raises, after every task that had not ended by then is cancelled. Cancelling the block does the same. Partial
     results stay in the journal.
     """
-    directory = (directory or Path.cwd()).absolute()
-    setting = to_setting(agent or Agent(), workspace, directory)
-    setting = replace(setting, agents=agents, pilot=check_pilot(pilot))
-    limits = check_limits(limits)
-    views = [views] if isinstance(views, str) else views
-    shown = [load("views", view)() if isinstance(view, str) else view for view in views]
-    asked = to_traffic(traffic, limits, record, replay, faults)
-    answering, upstream = choose_upstream(check_upstream(upstream, asked), asked)
-    begun = begin(name or "run", limits, upstream, plan, directory, {**arguments, **noted(asked)})
-    started = replace(begun, pilot=pilot, gateway=answering == GATEWAY)
-    check_reuse(reuse, rerun, run)
+    check_names("open_run", RunOptions, options)
+    return _opened(name or "run", options)
+
+
+@asynccontextmanager
+async def _opened(name: str, options: RunOptions) -> AsyncIterator[Run]:
+    setting, limits = setting_of(options), limits_of(options)
+    shown = views_of(options)
+    asked = traffic_of(options, limits)
+    answering, upstream = choose_upstream(check_upstream(options.get("upstream"), asked), asked)
+    started = replace(begin(name, limits, upstream, setting, options, asked), gateway=answering == GATEWAY)
+    reuse, rerun = reuse_of(options), options.get("rerun", ())
+    executor, machine = options.get("executor"), options.get("machine")
     async with AsyncExitStack() as stack:
-        opened_journal = await open_journal(stack, journal)
-        chosen = await choose(opened_journal, stack.enter_context(ExitStack()), started, run, reuse)
+        opened_journal = await open_journal(stack, options.get("journal"))
+        chosen = await choose(opened_journal, stack.enter_context(ExitStack()), started, options.get("run"), reuse)
         estimates = Estimates.of(await opened_journal.history(started.name, upstream))
         past = Past(earlier=chosen.earlier, anywhere=reuse == "any", rerun=rerun, upstream=upstream)
         opened_executor = executor or await open_executor(stack, answering, opened_journal, asked)
@@ -123,7 +100,7 @@ async def open_run(
                         opened_executor,
                         limits,
                         group,
-                        fail_fast=fail_fast,
+                        fail_fast=options.get("fail_fast", False),
                         past=past,
                         estimates=estimates,
                         machine=machine or (None if executor else local_machine()),
@@ -168,13 +145,6 @@ async def beside() -> AsyncIterator[TaskGroup]:
             group.cancel_scope.cancel()
 
 
-def check_limits(limits: Limits | None) -> Limits:
-    """The limits, or those of a run that names none. Raises UsageError for anything else."""
-    if limits is not None and not isinstance(limits, Limits):
-        raise UsageError(f"limits: found {limits!r}, expected Limits, as Limits(concurrent=10)")
-    return limits or Limits()
-
-
 def choose_upstream(upstream: str | None, traffic: Traffic) -> tuple[str | None, str | None]:
     """The upstream that is opened, and the one whose results they are: the gateway's are those of the API."""
     if upstream is None and (traffic.limits.is_paced or traffic.record):
@@ -182,31 +152,10 @@ def choose_upstream(upstream: str | None, traffic: Traffic) -> tuple[str | None,
     return upstream, None if upstream == GATEWAY else upstream
 
 
-def check_pilot(pilot: int | None) -> int | None:
-    """The number of items, or None. Raises UsageError for anything else."""
-    if pilot is not None and (type(pilot) is not int or pilot < 1):
-        raise UsageError(f"pilot: found {pilot!r}, expected how many items each loop is to take, 1 or more")
-    return pilot
-
-
-def to_setting(agent: Agent, workspace: WorkspaceSpec | str | Path, directory: Path) -> Setting:
-    bare = Setting(agent=agent, workspace=WorkspaceSpec(), directory=directory)
-    return Setting(agent=agent, workspace=to_workspace(workspace, bare), directory=directory)
-
-
-def check_reuse(reuse: str, rerun: Collection[str], run: str | None) -> None:
-    """Raises UsageError for words that mean nothing here."""
-    if reuse == "none" and (run or rerun):
-        raise UsageError("reuse: found 'none' beside run or rerun, which go on with earlier results: leave one out")
-    if reuse not in get_args(Reuse):
-        raise UsageError(f"reuse: found {reuse!r}, expected one of {', '.join(get_args(Reuse))}")
-    if isinstance(rerun, str):
-        raise UsageError(f"rerun: found {rerun!r}, expected a list of tasks, as [{rerun!r}]")
-
-
 def begin(
-    name: str, limits: Limits, upstream: str | None, plan: str | None, directory: Path, arguments: Mapping[str, Any]
+    name: str, limits: Limits, upstream: str | None, setting: Setting, options: RunOptions, traffic: Traffic
 ) -> RunStarted:
+    plan, arguments = options.get("plan"), {**options.get("arguments", {}), **noted(traffic)}
     return RunStarted(
         name=name,
         concurrent=limits.width,
@@ -216,10 +165,11 @@ def begin(
         plan=plan,
         pid=os.getpid(),
         process_started=psutil.Process().create_time(),
-        directory=str(directory),
+        directory=str(setting.directory),
         version=version("claude-agent-orchestrator"),
         script=None if plan or arguments.get("continues") else script(),
         arguments=arguments,
+        pilot=setting.pilot,
     )
 
 
@@ -236,7 +186,7 @@ def going_on(started: RunStarted, past: Past, beside: str | None) -> RunStarted:
             agent: {model: spent.to_json() for model, spent in models.items()}
             for agent, models in earlier.spent_with_unsettled.items()
         },
-        known=earlier.count,
+        known=len(earlier.finished),
         rerun=list(past.rerun),
         beside=beside,
     )
@@ -259,6 +209,15 @@ async def open_executor(stack: AsyncExitStack, upstream: str | None, journal: Jo
     runner = await stack.enter_async_context(open_claude(answering, journal.sessions, home().locks))
     executor: Executor = load("executors", "local")(runner, providers(home().workspaces))
     return executor
+
+
+def views_of(options: RunOptions) -> Sequence[View]:
+    """Who watches. Raises UsageError for names of none."""
+    views = options.get("views", ())
+    return [
+        load("views", each)() if isinstance(each, str) else each
+        for each in ([views] if isinstance(views, str) else views)
+    ]
 
 
 @asynccontextmanager

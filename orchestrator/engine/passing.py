@@ -1,11 +1,12 @@
 """What is to be done with a run's API requests, as `open_run` is told."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.engine.options import RunOptions
 from orchestrator.errors import UsageError
 from orchestrator.plan.model import Limits
 from orchestrator.protocols import Traffic
@@ -16,27 +17,22 @@ API = (None, "anthropic")
 """Upstreams that are the API."""
 
 
-def to_traffic(
-    traffic: Traffic | None,
-    limits: Limits,
-    record: str | Path | None,
-    replay: str | Path | None,
-    faults: Sequence[str] | str,
-) -> Traffic:
+def traffic_of(options: RunOptions, limits: Limits) -> Traffic:
     """The traffic, with what is said beside it in its place, and absolute paths. Raises UsageError."""
-    given = traffic or Traffic()
-    rules = (faults,) if isinstance(faults, str) else tuple(faults)
+    given, faults = options.get("traffic") or Traffic(), options.get("faults", ())
     told = replace(
         given,
         limits=limits,
-        record=absolute(record or given.record),
-        replay=absolute(replay or given.replay),
-        faults=rules or given.faults,
+        record=absolute(options.get("record") or given.record),
+        replay=absolute(options.get("replay") or given.replay),
+        faults=((faults,) if isinstance(faults, str) else tuple(faults)) or given.faults,
     )
     if told.record and told.record == told.replay:
         raise UsageError(f"record: found {told.record} for replay as well, expected another file")
     if not told.texts and not told.record:
-        raise UsageError("no texts: found no recording to leave them out of: add --record FILE")
+        raise UsageError(
+            "--no-texts: found no recording to leave them out of, expected one, as --record FILE --no-texts"
+        )
     return told
 
 

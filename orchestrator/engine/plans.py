@@ -1,20 +1,20 @@
 """run_plan and resume_run: a plan as a run of its own."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, cast
 
 from anyio import to_thread
 
-from orchestrator.engine.going_on.choosing import Reuse
-from orchestrator.engine.opening import NOTHING, open_journal, open_run
+from orchestrator.engine.opening import open_journal, open_run
+from orchestrator.engine.options import NOTHING, GoOnOptions, PlanOptions, RunOptions, check_names
 from orchestrator.engine.planned.nodes import as_loaded
 from orchestrator.errors import UsageError
 from orchestrator.events import Record, RunStarted
 from orchestrator.plan.loading import LoadedPlan, load_plan
 from orchestrator.plan.model import Agent, Limits, Plan
-from orchestrator.protocols import Executor, Journal, Traffic, View
+from orchestrator.protocols import Traffic
 from orchestrator.report import RunReport
 from orchestrator.task import plain
 from workspaces import WorkspaceSpec
@@ -23,66 +23,29 @@ PRIVATE = {"env", "mcp_servers"}
 """Options of an agent that may hold secrets."""
 
 
-async def run_plan(
-    plan: Plan | LoadedPlan | str | Path,
-    *,
-    agent: Agent | None = None,
-    workspace: WorkspaceSpec | str | Path = "here",
-    limits: Limits | None = None,
-    journal: Journal | str | Path | None = None,
-    views: Sequence[View | str] | str = (),
-    upstream: str | None = None,
-    executor: Executor | None = None,
-    fail_fast: bool = False,
-    reuse: Reuse = "unfinished",
-    rerun: Collection[str] = (),
-    run: str | None = None,
-    directory: Path | None = None,
-    arguments: Mapping[str, Any] = NOTHING,
-    pilot: int | None = None,
-    record: str | Path | None = None,
-    replay: str | Path | None = None,
-    faults: Sequence[str] | str = (),
-    traffic: Traffic | None = None,
-) -> RunReport:
-    """Runs a plan from a file, or one made in Python, and reports on it; the arguments are those of `open_run`.
+async def run_plan(plan: Plan | LoadedPlan | str | Path, **options: Unpack[PlanOptions]) -> RunReport:
+    """Runs a plan from a file, or one made in Python, and reports on it; the options are those of `open_run`.
 
     `limits` replaces the plan's own. Raises PlanError, with all the plan's faults, before anything is started.
     """
+    check_names("run_plan", PlanOptions, options)
     loaded = await to_thread.run_sync(as_loaded, plan, Path.cwd())
-    given = told_of(agent, workspace, limits, fail_fast=fail_fast)
-    async with open_run(
-        loaded.plan.name,
-        agent=agent,
-        workspace=workspace,
-        directory=directory,
-        limits=limits or loaded.plan.limits,
-        journal=journal,
-        views=views,
-        upstream=upstream,
-        executor=executor,
-        fail_fast=fail_fast,
-        reuse=reuse,
-        rerun=rerun,
-        run=run,
-        plan=str(loaded.file) if loaded.file else None,
-        arguments={**given, **arguments},
-        pilot=pilot,
-        record=record,
-        replay=replay,
-        faults=faults,
-        traffic=traffic,
-    ) as opened:
+    opening: RunOptions = {
+        **cast("RunOptions", options),
+        "limits": options.get("limits") or loaded.plan.limits,
+        "plan": str(loaded.file) if loaded.file else None,
+        "arguments": {**told_of(options), **options.get("arguments", {})},
+    }
+    async with open_run(loaded.plan.name, **opening) as opened:
         await opened.plan(loaded)
     return opened.report()
 
 
-def told_of(
-    agent: Agent | None, workspace: WorkspaceSpec | str | Path, limits: Limits | None, *, fail_fast: bool
-) -> dict[str, Any]:
+def told_of(options: PlanOptions) -> dict[str, Any]:
     """What must be known to go on with the run: written down without what may be secret."""
+    agent, workspace, limits = options.get("agent"), options.get("workspace", "here"), options.get("limits")
     place = WorkspaceSpec(kind="here", path=str(workspace)) if isinstance(workspace, Path) else workspace
-    told: dict[str, Any] = {"fail_fast": fail_fast, "workspace": plain(place)}
+    told: dict[str, Any] = {"fail_fast": options.get("fail_fast", False), "workspace": plain(place)}
     if limits is not None:
         told["limits"] = limits.model_dump(mode="json", exclude_none=True)
     if agent is not None:
@@ -92,15 +55,7 @@ def told_of(
 
 
 async def resume_run(
-    run: str,
-    *,
-    agent: Agent | None = None,
-    workspace: WorkspaceSpec | str | Path | None = None,
-    limits: Limits | None = None,
-    journal: Journal | str | Path | None = None,
-    views: Sequence[View | str] | str = (),
-    executor: Executor | None = None,
-    rerun: Collection[str] = (),
+    run: str, *, workspace: WorkspaceSpec | str | Path | None = None, **options: Unpack[GoOnOptions]
 ) -> RunReport:
     """Goes on with a run of a plan file, as that file is now: what has finished is taken from the journal.
 
@@ -108,32 +63,31 @@ async def resume_run(
     run, when it is being driven by another process, when it was not started from a plan file (then run its script
     again), or when something has to be given again since it was not written down; PlanError when the plan is wrong.
     """
+    check_names("resume_run", GoOnOptions, options)
+    limits = options.get("limits")
     async with AsyncExitStack() as stack:
-        opened = await open_journal(stack, journal)
-        begun = last_start(run, await opened.read(run, messages=False))
+        journal = await open_journal(stack, options.get("journal"))
+        begun = last_start(run, await journal.read(run, messages=False))
         loaded = await to_thread.run_sync(load_again, run, begun)
-        known = agent_told(run, begun) if agent is None else agent
-        return await run_plan(
-            loaded,
-            agent=known,
-            workspace=workspace or workspace_told(begun),
-            limits=limits or limits_told(loaded, begun),
-            journal=opened,
-            views=views,
-            upstream=begun.upstream,
-            executor=executor,
-            fail_fast=bool(begun.arguments.get("fail_fast")),
-            rerun=rerun,
-            run=run,
-            directory=Path(begun.directory),
-            traffic=traffic_told(begun),
-            arguments={
+        again: PlanOptions = {
+            **cast("PlanOptions", options),
+            "agent": options.get("agent") or agent_told(run, begun),
+            "workspace": workspace or workspace_told(begun),
+            "limits": limits or limits_told(loaded, begun),
+            "journal": journal,
+            "upstream": begun.upstream,
+            "fail_fast": bool(begun.arguments.get("fail_fast")),
+            "run": run,
+            "directory": Path(begun.directory),
+            "traffic": traffic_told(begun),
+            "arguments": {
                 "settings": begun.arguments.get("settings", {}),
                 "limits": limits.model_dump(mode="json", exclude_none=True)
                 if limits
                 else begun.arguments.get("limits", {}),
             },
-        )
+        }
+        return await run_plan(loaded, **again)
 
 
 def traffic_told(begun: RunStarted) -> Traffic:

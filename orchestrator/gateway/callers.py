@@ -1,11 +1,13 @@
 """Whose request it is: attempts by the sessions that they announce."""
 
 import json
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.events import ApiSignal
 from orchestrator.protocols import Emit, ignore
 from orchestrator.task import Attempt
 
@@ -21,6 +23,20 @@ class Caller:
     @property
     def task(self) -> str:
         return self.attempt.task
+
+    def tell_quota(self, wait: float, reason: str) -> None:
+        """Tells of a usage limit that is reset in so many seconds: the CLI's words have no time in them."""
+        signal = ApiSignal(
+            task=self.task,
+            attempt=self.attempt.number,
+            signal="quota",
+            source="gateway",
+            status=429,
+            retry_after=wait,
+            resets_at=time.time() + wait,
+            reason=reason,
+        )
+        self.emit(signal)
 
 
 class Callers:

@@ -33,7 +33,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.sessions: Sessions | None = MemorySessions()
-        self._held: set[str] = set()
+        self._driven: set[str] = set()
         self._more = anyio.Event()
 
     def append(self, run: str, event: Event) -> None:
@@ -65,15 +65,15 @@ class MemoryJournal:
                 await more.wait()
 
     @contextmanager
-    def hold(self, run: str) -> Iterator[bool]:
-        if run in self._held:
+    def drive(self, run: str) -> Iterator[bool]:
+        if run in self._driven:
             yield False
             return
-        self._held.add(run)
+        self._driven.add(run)
         try:
             yield True
         finally:
-            self._held.remove(run)
+            self._driven.remove(run)
 
     async def find(self, key: str) -> Sequence[Record]:
         return [record for record in reversed(self.records) if is_result(record.event, key)]

@@ -20,7 +20,7 @@ from orchestrator.errors import JournalError, bare_errors
 from orchestrator.events import Event, Record, RunFinished
 from orchestrator.journal import database
 from orchestrator.journal.codec import decode, encode
-from orchestrator.journal.holding import hold
+from orchestrator.journal.driving import drive
 from orchestrator.journal.lessons import MOST_LESSONS, PAST_RUNS
 from orchestrator.journal.sessions import SqliteSessions
 from orchestrator.protocols import Sessions
@@ -62,9 +62,9 @@ class SqliteJournal:
                         return
                 await anyio.sleep(POLL)
 
-    def hold(self, run: str) -> AbstractContextManager[bool]:
+    def drive(self, run: str) -> AbstractContextManager[bool]:
         """Makes this process the one that drives the run; gives whether that came true. Raises JournalError."""
-        return hold(self.path.with_name(f"{self.path.name}.runs") / f"{quote(run, safe='')}.lock")
+        return drive(self.path.with_name(f"{self.path.name}.runs") / f"{quote(run, safe='')}.lock")
 
     async def find(self, key: str) -> Sequence[Record]:
         """The TaskFinished records with this key and the status `done`, of all runs, the newest first."""

@@ -1,5 +1,6 @@
 """Amounts in a plan: numbers of tokens, shares, sizes of memory."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -16,6 +17,8 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(?:([kMGT]i?)B?|B)")
 _BYTES = {None: 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
 MOST_COUNT = 10**15
+ROUNDING = 1e-6
+"""What `2.3k` may be beside a whole number: 2.3 is none that a computer has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,17 @@ def read_count(value: Any) -> int:
     """A whole number from `50`, `"400k"`, `"2M"`."""
     found = _COUNT.fullmatch(value) if isinstance(value, str) else None
     number = float(found[1]) * _TIMES[found[2]] if found else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 1 <= number <= MOST_COUNT:
-        raise ValueError(f"found {describe(value)}, expected a number of 1 or more, as 50, 400k or 2M")
+    is_number = isinstance(number, int | float) and not isinstance(number, bool) and 1 <= number <= MOST_COUNT
+    if not is_number or abs(number - round(number)) > ROUNDING:
+        raise ValueError(f"found {describe(value)}, expected a whole number of 1 or more, as 50, 400k or 2M")
     return round(number)
+
+
+def read_usd(value: Any) -> float:
+    """US dollars, more than 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ValueError(f"found {describe(value)}, expected US dollars, more than 0, as 2.50")
+    return float(value)
 
 
 def read_share(value: Any) -> float:
@@ -77,6 +88,7 @@ _MEMORY = core_schema.no_info_plain_validator_function(
 _AMOUNT = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]}
 
 Concurrent = Literal["auto"] | int
+Usd = Annotated[float, BeforeValidator(read_usd), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
 Count = Annotated[int, BeforeValidator(read_count), WithJsonSchema(_AMOUNT)]
 Share = Annotated[float, BeforeValidator(read_share), WithJsonSchema(_AMOUNT)]
 MemoryLimit = Annotated[Memory, GetPydanticSchema(lambda _source, _handler: _MEMORY), WithJsonSchema(_AMOUNT)]

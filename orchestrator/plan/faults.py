@@ -1,15 +1,14 @@
 """Pydantic's errors in our words."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.plan.model import Agent, Defaults, Limits, Plan, Spawn
 from orchestrator.plan.places import WorkspaceKeys
-from orchestrator.plan.specs import AskSpec, FanOutSpec, NeedSpec, StageSpec, TaskSpec, VoteSpec, Write
 from orchestrator.plan.words import Finding, Path, describe, did_you_mean, listed
+from workspaces import WorkspaceSpec
 
 _EXPECTED: dict[str, str] = {
     "bool_type": "true or false",
@@ -31,46 +30,40 @@ _BOUNDS: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
-_TASK: dict[str, type[BaseModel]] = {
-    "write": Write,
-    "workspace": WorkspaceKeys,
-    "needs*": NeedSpec,
-    "vote": VoteSpec,
-    "fan_out": FanOutSpec,
-    "pipeline*": StageSpec,
-}
-_INSIDE: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
-    Plan: {"limits": Limits, "defaults": Defaults, "agents*": Agent, "tasks*": TaskSpec},
-    Agent: {"spawn": Spawn},
-    Defaults: {"workspace": WorkspaceKeys},
-    TaskSpec: _TASK,
-    StageSpec: _TASK,
-    AskSpec: {"workspace": WorkspaceKeys},
-    VoteSpec: {"judge": AskSpec},
-    FanOutSpec: {"split": AskSpec, "part": AskSpec, "join": AskSpec},
-}
-"""Which mapping is below which key; `*`: there are several, by names or in a list."""
+def model_at(path: Path, top: type[BaseModel]) -> type[BaseModel] | None:
+    """The model of the mapping at `path` inside `top`; None where the writer chooses the keys, or there is no mapping.
 
-
-def model_at(path: Path) -> type[BaseModel] | None:
-    """The model of the mapping at `path`; None where the plan's writer chooses the keys, or there is no mapping."""
-    model: type[BaseModel] | None = Plan
+    Which model is below which key is read from the models themselves.
+    """
+    model: type[BaseModel] | None = top
     steps = iter(path)
     for step in steps:
-        inside = _INSIDE.get(model, {}) if model else {}
-        many = inside.get(f"{step}*")
-        model = inside.get(str(step)) if many is None or next(steps, None) is None else many
+        field = model.model_fields.get(str(step)) if model else None
+        model, many = _model_in(field.annotation) if field else (None, False)
+        if many and next(steps, None) is None:
+            return None
     return model
 
 
-def explain(error: ValidationError) -> Iterator[Finding]:
-    """Every fault of a plan's data, by its path."""
+def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model that a field's values are, if any, and whether there are several, by names or in a list."""
+    if annotation is WorkspaceSpec:
+        return WorkspaceKeys, False
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    found = (_model_in(each) for each in get_args(annotation))
+    model, many = next(((model, many) for model, many in found if model), (None, False))
+    return model, many or get_origin(annotation) in (dict, tuple, list)
+
+
+def explain(error: ValidationError, top: type[BaseModel]) -> Iterator[Finding]:
+    """Every fault of the data of a plan, or of another model, by its path."""
     for details in error.errors(include_url=False):
         path = details["loc"]
-        yield Finding(path[:-1] if path[-1:] == ("[key]",) else path, _say(path, details))
+        yield Finding(path[:-1] if path[-1:] == ("[key]",) else path, _say(path, details, top))
 
 
-def _say(path: Path, details: ErrorDetails) -> str:
+def _say(path: Path, details: ErrorDetails, top: type[BaseModel]) -> str:
     kind, context = details["type"], details.get("ctx", {})
     found: Any = details["input"]
     match kind:
@@ -79,7 +72,7 @@ def _say(path: Path, details: ErrorDetails) -> str:
         case "missing":
             return f"found nothing, expected {'a mapping of what is to be done' if path == ('tasks',) else 'text'}"
         case "extra_forbidden":
-            return _unknown_key(path)
+            return _unknown_key(path, top)
         case "string_pattern_mismatch" | "string_too_short":
             return _bad_name(path, found)
         case "string_too_long":
@@ -88,8 +81,8 @@ def _say(path: Path, details: ErrorDetails) -> str:
     return f"found {describe(found)}, expected {expected}{_hint(kind, found)}"
 
 
-def _unknown_key(path: Path) -> str:
-    model = model_at(path[:-1])
+def _unknown_key(path: Path, top: type[BaseModel]) -> str:
+    model = model_at(path[:-1], top)
     known = list(model.model_fields) if model else []
     why = (
         "; a stage has no pipeline of its own: put its stages after it, or into a plan"

@@ -93,7 +93,7 @@ def _load(source: Source, file: Path | None, directory: Path, way: Way, known: K
     try:
         plan = Plan.model_validate(source.data, context=context)
     except ValidationError as error:
-        findings = list(explain(error))
+        findings = list(explain(error, Plan))
         faults = _place(source, [*findings, *_check_rest(source.data, findings, context, inside=inside)])
         raise PlanError(_all_faults(source, faults)) from None
     nested = _nested(plan, directory, file, way, known)

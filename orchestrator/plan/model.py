@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from orchestrator.machine import cores
-from orchestrator.plan.amounts import Concurrent, Count, Memory, MemoryLimit, Patience, Share
+from orchestrator.plan.amounts import Concurrent, Count, Memory, MemoryLimit, Patience, Share, Usd
 from orchestrator.plan.base import Model
 from orchestrator.plan.fields import TASK_NAME, Argument, Duration, Environment, Servers, ToolList, Workspace
 from orchestrator.plan.specs import TaskSpec, Write
@@ -68,7 +68,7 @@ class Agent(Model):
     """Text added to the end of the system prompt."""
     max_turns: int | None = Field(default=None, ge=1, strict=True)
     """The most model replies with tool calls in one attempt."""
-    usd: float | None = Field(default=None, gt=0, strict=True, allow_inf_nan=False)
+    usd: Usd | None = None
     """The most that one attempt may cost, in US dollars."""
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     """How much the model thinks. None: the model's default."""
@@ -109,7 +109,7 @@ class Limits(Model):
     concurrent: Concurrent = "auto"
     """How many agents are at work at once, at most 1000. `auto`: as many as the API, the memory and the processors
     allow, found while the run goes on."""
-    usd: float | None = Field(default=None, gt=0, strict=True, allow_inf_nan=False)
+    usd: Usd | None = None
     """US dollars for the whole run. An attempt may spend only what is left when it starts and nobody else is expected
     to need; once all is spent, agents at work are interrupted."""
     tokens: Count | None = None

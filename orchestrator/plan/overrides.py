@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.errors import PlanError, UsageError
 from orchestrator.plan.faults import model_at
+from orchestrator.plan.model import Plan
 from orchestrator.plan.scalars import resolve
 from orchestrator.plan.source import Source, parse_source
 from orchestrator.plan.words import Path, describe, did_you_mean, listed
@@ -56,7 +57,7 @@ def _key(inside: Any, step: str, path: Path, label: str) -> str | int:
         raise UsageError(f"{label}: found {describe(step)} for a list, expected a number below {len(inside)}")
     if not isinstance(inside, dict):
         raise UsageError(f"{label}: {'.'.join(map(str, path))} is {describe(inside)}, which has nothing inside")
-    model = model_at(path)
+    model = model_at(path, Plan)
     if step and path[:1] == ("vars",):
         return step
     known = list(model.model_fields) if model else list(inside)

@@ -38,7 +38,7 @@ def main(command: list[str]) -> None:
     if os.getppid() != parent:
         sys.exit(143)
     if path := os.environ.pop("ORCHESTRATOR_SESSION_LOCK", None):
-        hold(path, parent)
+        take(path, parent)
     for name in os.environ.pop("ORCHESTRATOR_DROP", "").split():
         os.environ.pop(name, None)
     supervise(command, parent, before)
@@ -51,7 +51,7 @@ def sign(lease: str) -> None:
     os.replace(f"{lease}.part", lease)  # noqa: PTH105
 
 
-def hold(path: str, parent: int) -> None:
+def take(path: str, parent: int) -> None:
     """Takes the lock for as long as this process or the CLI lives, or ends this process if it cannot be had.
 
     The CLI inherits it: if this process alone is killed, the CLI still drives the session until it has ended.

@@ -1,6 +1,5 @@
 """Whose turn it is: a session is driven, and a workspace is open, for one attempt at a time."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -8,7 +7,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from orchestrator.processes.lock import try_lock
+from orchestrator.processes.lock import give_back, try_lock
 
 
 class Turns:
@@ -39,5 +38,4 @@ def borrow(path: Path | None) -> Iterator[bool]:
         yield file is not None
     finally:
         if file is not None:
-            path.unlink(missing_ok=True)
-            os.close(file)
+            give_back(str(path), file)

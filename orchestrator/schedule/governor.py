@@ -76,10 +76,11 @@ class Governor:
         regime, budget = self.regime.rule(task.id), self.budget.rule(task)
         if isinstance(budget, Refuse) and isinstance(regime, Wait):
             return budget  # to wait for hours for what is refused then would be of no use
+        if other := next((ruling for ruling in (regime, budget) if not isinstance(ruling, Go)), None):
+            self.memory.leave(task.id)
+            return other
         # Memory last, and of those that nothing else keeps from starting: it counts whom it keeps waiting.
-        return next((ruling for ruling in (regime, budget) if not isinstance(ruling, Go)), None) or self.memory.rule(
-            task
-        )
+        return self.memory.rule(task)
 
     def rule_again(self, task: TaskState) -> Ruling:
         """Whether a task that something is set aside for, and that was held up since, may start."""

@@ -80,6 +80,8 @@ class MemoryRoom:
                 with self._learning(held.name) as both:
                     for peaks in both:
                         peaks.learn(held.peak)
+            case AttemptFinished(task=task, outcome=Outcome.PUT_OFF):
+                self._again[task] = None
 
     def tick(self, now: float) -> Iterator[MemoryAwaited]:
         """Looks at what is free; tells when tasks begin to wait for memory, and when they do no longer."""
@@ -119,6 +121,10 @@ class MemoryRoom:
         self._awaited = self._awaited or (expected, free)
         return Wait(f"memory: {expected / 1e6:.0f} MB are expected to be needed, {free / 1e6:.0f} MB are free")
 
+    def leave(self, task: str) -> None:
+        """Something else keeps the task from starting, perhaps for long: nobody waits for its turn meanwhile."""
+        self._again.pop(task, None)
+
     def reserve(self, task: TaskState) -> None:
         """Sets memory aside for a task that is starting."""
         if not self.is_limited:
@@ -135,7 +141,6 @@ class MemoryRoom:
         self._waiting -= held.waits > 0
         if self._victim == task:
             self._victim = None
-            self._again[task] = None
         self._measured -= held.measured
         self._aside -= self._unused(held)
         with self._learning(held.name) as both:

@@ -4,9 +4,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-FIRST_GUESS = 2**30
-"""Bytes for an agent of which nothing is known: an idle CLI takes 105 to 215 MB, one at real work 280 to 780 MB. Too
-much costs a run a few places until its first attempts have ended; too little can cost it the machine."""
+FIRST_GUESS = 500_000_000
+"""Bytes for an agent of which nothing is known: a CLI that has begun takes 200 to 250 MB, one at work 250 to 400 MB, and
+its tools some more. Too much leaves memory unused until the first attempts have ended; too little is made up for while
+agents grow, as what one of them has come to is expected of all, and at the worst the youngest are put off."""
 MORE = 1.05
 """What is set aside is that many times the highest peak that was seen."""
 REMEMBERED = 50
@@ -34,7 +35,7 @@ class Peaks:
     def expected(self) -> int:
         """The highest peak and a little more; the guess counts with a weight of 1/n² beside n peaks.
 
-        With 400 MB each and a guess of 1 GiB: after two peaks 580 MB, after three 490 MB, after ten 430 MB.
+        With 300 MB each and a guess of 500 MB: after two peaks 360 MB, after three 335 MB, after ten 317 MB.
         """
         known = min(REMEMBERED, len(self._ended) + self.settled)
         return self._high + max(0, self.guess() - self._high) // max(1, known) ** 2

@@ -204,19 +204,19 @@ async def check_waits_for_the_next_end(journal: Journal) -> None:
     assert [record.event for record in got] == more
 
 
-async def check_holds(journal: Journal) -> None:
-    """One at a time holds a run, also within one process; it is free again when the block is left, however."""
-    with journal.hold("hold-1") as first, journal.hold("hold-1") as second, journal.hold("hold-2") as other:
+async def check_drives(journal: Journal) -> None:
+    """One at a time drives a run, also within one process; it is free again when the block is left, however."""
+    with journal.drive("drive-1") as first, journal.drive("drive-1") as second, journal.drive("drive-2") as other:
         assert (first, second, other) == (True, False, True)
-        with journal.hold("hold-1") as third:
-            assert not third, "one who did not hold the run has set it free"
+        with journal.drive("drive-1") as third:
+            assert not third, "one who did not drive the run has set it free"
     try:
-        with journal.hold("hold-1") as again:
-            assert again, "a run is held by nobody, and yet not free"
+        with journal.drive("drive-1") as again:
+            assert again, "a run is driven by nobody, and yet not free"
             raise LookupError
     except LookupError:
         pass
-    with journal.hold("hold-1") as again:
+    with journal.drive("drive-1") as again:
         assert again, "an exception did not set the run free"
 
 
@@ -334,7 +334,7 @@ CHECKS: tuple[Check, ...] = (
     check_lists_a_run_gone_on_with,
     check_follows_to_the_last_end,
     check_waits_for_the_next_end,
-    check_holds,
+    check_drives,
     check_finds_results,
     check_teaches,
     check_keeps_transcripts,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import forks
 
 FOREIGN = ("ANTHROPIC_", "CLAUDE", "GIT_", "ORCHESTRATOR_", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
 """Beginnings of variables of the developer's own that no command under test may see."""
@@ -54,8 +55,12 @@ class Cli:
         """Runs a command to its end."""
         return self.finish(self.start(*arguments))
 
-    def start(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
-        """A command that goes on in the background."""
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """A command that goes on in the background. What it imports has been imported before: see `forks`."""
+        return forks().start([*map(str, arguments)], self.place, self.env)
+
+    def start_anew(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
+        """The same by an interpreter that starts as one does for a user."""
         return self.start_python("-m", "orchestrator", *arguments, **how)
 
     def start_python(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
@@ -164,9 +169,15 @@ def is_leased(pid: int, home: Path) -> bool:
 
 
 @contextmanager
-def running(cli: Cli, *arguments: str | Path, **how: Any) -> Iterator[subprocess.Popen[str]]:
+def running(cli: Cli, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
     """A command in the background, killed at the end of the block if it has not ended by then."""
-    process = cli.start(*arguments, **how)
+    with killed_at_last(cli.start(*arguments)) as process:
+        yield process
+
+
+@contextmanager
+def killed_at_last(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """The process, which is killed at the end of the block if it has not ended by then."""
     try:
         yield process
     finally:

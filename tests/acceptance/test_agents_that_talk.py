@@ -38,10 +38,10 @@ tasks:
   author:
     agent: silent
     prompt: Write it
-    rehearsal: [{wait: 4}, {end: written}, {say: Because of the server.}]
+    rehearsal: [{wait: 9}, {end: written}, {say: Because of the server.}]
   asker:
     agent: asker
-    timeout: 3s
+    timeout: 8s
     prompt: Ask about it
     rehearsal:
       - call: {tool: send_message, input: {to: nobody, text: hello}}

@@ -177,8 +177,8 @@ def test_a_file_that_is_no_plan(cli: Cli, make: Callable[[Path], object], expect
 
 
 OPTIONS: dict[str, tuple[list[str], str]] = {
-    "--set without =": (["--set", "vars.x"], r"--set vars\.x: expected a\.b=c"),
-    "--set without a key": (["--set", "=x"], r"--set =x: expected a\.b=c"),
+    "--set without =": (["--set", "vars.x"], r"--set vars\.x: found no key and value, expected a\.b=c, as .*"),
+    "--set without a key": (["--set", "=x"], r"--set =x: found no key and value, expected a\.b=c, as .*"),
     "--set of an unknown key": (
         ["--set", "limits.concurent=3"],
         r"--set limits\.concurent: limits has no 'concurent' \(did you mean concurrent\?\); there is .*",
@@ -193,9 +193,31 @@ OPTIONS: dict[str, tuple[list[str], str]] = {
         r"or auto",
     ),
     "--set inside text": (["--set", "name.x=1"], r"--set name\.x: name is the text 'good', which has nothing inside"),
+    "--usd": (["--usd", "x"], r"--usd x: found the text 'x', expected US dollars, more than 0, as 2\.50"),
+    "--usd of nothing": (["--usd", "0"], r"--usd 0: found the number 0, expected US dollars, more than 0, as 2\.50"),
+    "--tokens": (["--tokens", "x"], r"--tokens x: found the text 'x', expected a whole number .*, as 50, 400k or 2M"),
+    "--turns": (
+        ["--turns", "1.5"],
+        r"--turns 1\.5: found the number 1\.5, expected a whole number of 1 or more, as .*",
+    ),
+    "--time": (["--time", "abc"], r"--time abc: found the text 'abc', expected seconds or a time as 90s, .*"),
+    "--memory": (["--memory", "3 cows"], r"--memory 3 cows: found the text '3 cows', expected .*, as 80% or 4GB"),
+    "--concurrent": (
+        ["--concurrent", "0"],
+        r"--concurrent 0: found the number 0, expected a whole number from 1 to 1000, or auto, as --concurrent 8",
+    ),
+    "--pilot": (["--pilot", "x"], r"--pilot x: found the text 'x', expected a whole number of 1 .*, as --pilot 2"),
+    "--fault": (
+        ["--fault", "bad"],
+        r"--fault bad: found the kind 'bad', expected one of 429, .*, as --fault 429:at=3.*",
+    ),
+    "--rerun": (["--rerun", "twoo"], r"--rerun twoo: found no such task, expected one of one"),
+    "--no-texts": (["--no-texts"], r"--no-texts: found no recording .*, expected one, as --record FILE --no-texts"),
+    "an unknown one": (["--no-text"], r"--no-text: there is no such option \(did you mean .*\?\); see .* run --help"),
+    "one without its value": (["--usd"], r"--usd: found nothing, expected a value; see .* --help"),
     "--view": (
         ["--view", "livee"],
-        r"--view livee: .*live, lines, jsonl.*none.*",
+        r"--view livee: found 'livee', expected one of live, lines, jsonl, .*none.*",
     ),
     "--view of a module": (["--view", "nowhere:View"], r".*'nowhere:View' cannot be loaded: .*"),
     "--json into a missing folder": (

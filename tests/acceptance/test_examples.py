@@ -78,7 +78,7 @@ def rows_of(report: str) -> list[list[str]]:
     return [row for row in rows if len(row) == 6 and row[0] not in ("category", "---")]
 
 
-def check_report(report: str, questions: int = 50, categories: int = 8) -> None:
+def check_report(report: str, questions: int, categories: int) -> None:
     """Different questions, each with a verdict whose evidence is in the documents, and totals that fit."""
     rows = rows_of(report)
     assert len(rows) == questions
@@ -97,18 +97,18 @@ def check_report(report: str, questions: int = 50, categories: int = 8) -> None:
 def test_doc_audit_plan(cli: Cli, docs: Path) -> None:
     """The plan asks questions in parallel, checks each, and writes the report; at most 10 work at once.
 
-    All 8 categories are asked by the script below; here it is the first 3 of them.
+    Here it is 2 of its 8 categories; tests/unit has it in its full size.
     """
     plan = EXAMPLES / "doc_audit" / "plan.yaml"
-    topics = ("installation and set-up", 7), ("first steps and tutorial", 7), ("configuration and options", 6)
+    topics = ("installation and set-up", 6), ("configuration and options", 5)
     fewer = json.dumps([{"topic": topic, "questions": number} for topic, number in topics])
     done = cli(
         "run", plan, "--offline", "--set", f"vars.docs={docs}", "--set", f"vars.categories={fewer}", "--json", "-"
     )
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
-    assert (data["totals"]["tasks"], data["totals"]["ok"]) == (24, 24)
-    check_report((cli.place / "doc-audit.md").read_text(), 20, 3)
+    assert (data["totals"]["tasks"], data["totals"]["ok"]) == (14, 14)
+    check_report((cli.place / "doc-audit.md").read_text(), 11, 2)
     assert most_at_once(done.stderr) <= 10
     assert most_at_once(done.stderr) > 5
 
@@ -123,14 +123,14 @@ def most_at_once(lines: str) -> int:
 
 
 def test_doc_audit_script(cli: Cli, docs: Path) -> None:
-    """The script does the same, and writes its report where it is told."""
-    process = cli.start_python(EXAMPLES / "doc_audit" / "audit.py", docs, cli.place / "report.md", "--offline")
-    done = cli.finish(process, 110)  # it takes 42 s of processor time
+    """The script does the same with the categories that are chosen, and writes its report where it is told."""
+    script = EXAMPLES / "doc_audit" / "audit.py"
+    done = cli.finish(cli.start_python(script, docs, cli.place / "report.md", "--only=steps", "--offline"))
     assert done.returncode == 0, done.stderr
-    assert "58 tasks, 0 failed" in done.stderr
+    assert "8 tasks, 0 failed" in done.stderr
     report = (cli.place / "report.md").read_text()
-    assert "50 of 50 questions checked" in report
-    check_report(report)
+    assert "7 of 7 questions checked" in report
+    check_report(report, 7, 1)
 
 
 def test_doc_audit_script_without_documents(cli: Cli) -> None:

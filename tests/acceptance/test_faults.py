@@ -46,10 +46,10 @@ def test_what_does_not_pass_ends_the_task_with_its_cause(cli, tmp_path, rule, ou
         (["--fault", "429"], "expected them with --offline or --replay"),
         (["--offline", "--fault", "42"], "--fault 42: found the kind '42'"),
         (["--offline", "--replay", "a.rec"], "leave out --offline and --gateway"),
-        (["--replay", "a.rec"], "a.rec: No such file or directory"),
+        (["--replay", "a.rec"], "a.rec: found no such file, expected a recording: make one with"),
         (["--replay", "plan.yaml"], "plan.yaml:1: found"),
         (["--offline", "--record", "plan.yaml"], "found a file that is no recording"),
-        (["--offline", "--no-texts"], "add --record FILE"),
+        (["--offline", "--no-texts"], "as --record FILE --no-texts"),
     ],
 )
 def test_options_that_do_not_go_together_say_so(cli, options, said):

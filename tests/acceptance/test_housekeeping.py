@@ -184,4 +184,4 @@ def test_an_age_that_is_none(cli: Cli) -> None:
     """An age without a unit is wrong input."""
     done = cli("workspaces", "clean", "--older", "7")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--older: found '7', expected a number and s, m, h or d" in done.stderr
+    assert "--older 7: found the text '7', expected a number and s, m, h or d" in done.stderr

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import Cli, leased, running, wait_until
+from command_line import Cli, killed_at_last, leased, running, wait_until
 
 LONG = """
 name: long
@@ -34,7 +34,7 @@ def at_work(cli: Cli) -> Iterator[tuple[Cli, subprocess.Popen[str]]]:
     """A run with one task done, and one that has written a file and runs a command, in a worktree."""
     cli.repository()
     cli.plan(LONG)
-    with running(cli, "run", "plan.yaml", "--offline") as process:
+    with killed_at_last(cli.start_anew("run", "plan.yaml", "--offline")) as process:
         wait_until(lambda: files_of(cli) and sleepers(cli) == 2 and statuses(cli).get("quick") == "done", "both tasks")
         yield cli, process
     wait_until(lambda: not leased(cli.home), "the end of all agents", 10)
@@ -109,13 +109,10 @@ def test_one_signal_ends_in_good_order(at_work: tuple[Cli, subprocess.Popen[str]
 def test_nohup_is_heeded(cli: Cli) -> None:
     """A run whose SIGHUP is ignored, as `nohup` has it, outlives its terminal."""
     cli.plan("tasks: {a: {prompt: x, agent: b, rehearsal: [{bash: pwd}, {wait: 1}]}}\nagents: {b: {tools: [Bash]}}\n")
-    with running(
-        cli,
-        "run",
-        "plan.yaml",
-        "--offline",
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-    ) as process:
+    process = cli.start_anew(
+        "run", "plan.yaml", "--offline", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    )
+    with killed_at_last(process):
         wait_until(lambda: statuses(cli).get("a") == "running", "the task")
         process.send_signal(signal.SIGHUP)
         assert cli.finish(process).returncode == 0

@@ -65,6 +65,16 @@ def test_an_overloaded_agent_goes_on(cli: Cli) -> None:
     assert (cli.place / "work" / "log.txt").read_text() == "one\ntwo\n"
 
 
+def test_a_usage_limit_that_was_rehearsed_is_reset_soon(cli: Cli) -> None:
+    """The run does not stand still for the minute after which it would try by itself: it is told of the reset."""
+    task, events = run(cli, INTERRUPTED.replace("KILL", "fail: {status: 429, attempts: 1}"))
+    assert task["text"] == "Both are there."
+    assert [event.get("outcome") or event["how"] for event in events] == ["fresh", "quota", "continued", "ok"]
+    starts = [event["at"] for event in events if "how" in event]
+    assert starts[1] - starts[0] < 55
+    assert (cli.place / "work" / "log.txt").read_text() == "one\ntwo\n"
+
+
 def test_missing_output_is_repaired(cli: Cli) -> None:
     """An agent that ends without its structured output is asked for it in its session, which is no retry."""
     task, events = run(cli, WRONG_OUTPUT)

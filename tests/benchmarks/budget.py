@@ -5,8 +5,6 @@ The agents are real CLI processes, which reckon their costs by their own price l
 
 import asyncio
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -24,6 +22,7 @@ from orchestrator.gateway.seam import ApiEvent, Call
 from orchestrator.gateway.server import open_gateway
 from orchestrator.gateway.wire import stream, text_block, tool_block
 from orchestrator.protocols import Traffic, Upstream
+from tests.benchmarks.fleets import measured
 from tests.benchmarks.servers import SLOWEST, pace
 
 AGENTS, WIDTH, USD, AGENT_USD = 60, 10, 1.0, 0.04
@@ -118,8 +117,7 @@ def main() -> None:
     for column in ("", "spent USD", "over USD", "over, in agents", "agents started", "done", "cut"):
         table.add_column(column, justify="left" if not column else "right")
     for way in WAYS:
-        command = [sys.executable, "-m", "tests.benchmarks", "budget", way]
-        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        found = measured("budget", way)
         over = max(found["spent"] - USD, 0.0)
         figures = [f"{found['started']:.0f}", f"{found['done']:.0f}", f"{found['cut']:.0f}"]
         table.add_row(way, f"{found['spent']:.3f}", f"{over:.3f}", f"{over / AGENT_USD:.1f}", *figures)

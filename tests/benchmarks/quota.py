@@ -5,69 +5,41 @@ pattern of `query()` under a semaphore. Agents that were at work when the limit 
 """
 
 import json
-import subprocess
-import sys
-import tempfile
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.protocols import Traffic
+from tests.benchmarks import fleets
+from tests.benchmarks.fleets import measured
 from tests.benchmarks.limited import QUOTA_AT, RESET_AFTER, SERVERS, QuotaModel, open_quota
 
 AGENTS, WIDTH = 60, 10
-PROMPT = "What is {} * 3?"
 
 
 async def ours(upstream: str) -> dict[str, Any]:
-    from orchestrator import Agent, Limits, open_run
     from orchestrator.events import ApiSignal, AttemptStarted
-    from orchestrator.journal.memory import MemoryJournal
 
-    journal = MemoryJournal()
-    async with open_run(
-        "bench",
-        agent=Agent(tools=("Read",)),
-        limits=Limits(concurrent=WIDTH),
-        journal=journal,
-        upstream=f"tests.benchmarks.limited:{upstream}",
-    ) as run:
-        results = await run.map(PROMPT, range(AGENTS), retries=0)
-    launched = [each.at for each in journal.records if isinstance(each.event, AttemptStarted)]
-    known = next(each.at for each in journal.records if isinstance(each.event, ApiSignal))
-    return {"ok": sum(result.ok for result in results), "launched": launched, "known": known}
+    ok, records = await fleets.ours(upstream, AGENTS, WIDTH, retries=0)
+    launched = [each.at for each in records if isinstance(each.event, AttemptStarted)]
+    known = next(each.at for each in records if isinstance(each.event, ApiSignal))
+    return {"ok": ok, "launched": launched, "known": known}
 
 
 async def semaphore() -> dict[str, Any]:
-    from claude_agent_sdk import ClaudeAgentOptions, ResultMessage, query
-
-    limiter = anyio.Semaphore(WIDTH)
-    good: list[int] = []
     launched: list[float] = []
     known: list[float] = []
-
-    async def one(number: int, env: dict[str, str]) -> None:
-        async with limiter:
-            launched.append(time.time())
-            options = ClaudeAgentOptions(tools=["Read"], setting_sources=["project"], env=env)
-            try:
-                async for message in query(prompt=PROMPT.format(number), options=options):
-                    if isinstance(message, ResultMessage):
-                        (known if message.is_error else good).append(time.time() if message.is_error else number)
-            except Exception as error:  # what the CLI gave up
-                print(f"agent {number}: {error}", file=sys.stderr)
-
-    with tempfile.TemporaryDirectory() as folder:
-        async with open_quota(Traffic()) as upstream, anyio.create_task_group() as group:
-            env = dict(upstream.env) | {"CLAUDE_CONFIG_DIR": str(Path(folder))}
-            for number in range(AGENTS):
-                group.start_soon(one, number, env)
-    return {"ok": len(good), "launched": launched, "known": min(known)}
+    ok = await fleets.semaphore(
+        open_quota,
+        AGENTS,
+        WIDTH,
+        launched=lambda: launched.append(time.time()),
+        failed=lambda: known.append(time.time()),
+    )
+    return {"ok": ok, "launched": launched, "known": min(known)}
 
 
 WAYS = {
@@ -93,8 +65,7 @@ def main() -> None:
     for column in ("", "started while it was known", "requests refused", "ok", "wall s"):
         table.add_column(column, justify="left" if not column else "right")
     for way in WAYS:
-        command = [sys.executable, "-m", "tests.benchmarks", "quota", way]
-        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        found = measured("quota", way)
         row = str(found["after"]), str(found["refused"]), f"{found['ok']}/{AGENTS}", f"{found['wall']:.1f}"
         table.add_row(way, *row)
     Console(width=120).print(table)

@@ -17,9 +17,9 @@ from orchestrator.testing import check_journal
 from orchestrator.testing.journals import (
     CHECKS,
     Check,
+    check_drives,
     check_finds_results,
     check_follows_to_the_last_end,
-    check_holds,
     check_keeps_all,
     check_reads_behind,
 )
@@ -89,9 +89,9 @@ class Ends(MemoryJournal):
 
 
 class Shares(MemoryJournal):
-    """Lets everybody hold a run."""
+    """Lets everybody drive a run."""
 
-    def hold(self, run):  # type: ignore[no-untyped-def]
+    def drive(self, run):  # type: ignore[no-untyped-def]
         return nullcontext(True)
 
 
@@ -108,7 +108,7 @@ class Takes(MemoryJournal):
         (Loses, check_keeps_all),
         (Repeats, check_reads_behind),
         (Ends, check_follows_to_the_last_end),
-        (Shares, check_holds),
+        (Shares, check_drives),
         (Takes, check_finds_results),
     ],
 )

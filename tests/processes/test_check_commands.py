@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from watching import UNFINISHED
 
 from orchestrator.agents.claude import open_claude
 from orchestrator.checks import run_check
@@ -15,11 +16,7 @@ from orchestrator.testing.samples import Collected
 from workspaces import Workspace, WorkspaceSpec
 from workspaces.testing import FakeWorkspaces
 
-pytestmark = [
-    pytest.mark.anyio,
-    # The SDK's reader leaves a generator of its own unfinished when it is cancelled; trio says so.
-    pytest.mark.filterwarnings("ignore:Async generator 'claude_agent_sdk:ResourceWarning"),
-]
+pytestmark = [pytest.mark.anyio, UNFINISHED]
 
 Asks = Callable[..., Attempt]
 SECOND_TIME = "test -f seen || { touch seen; echo not yet >&2; exit 3; }"

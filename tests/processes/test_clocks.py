@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import anyio
 import pytest
+from watching import UNFINISHED
 
 from orchestrator.agents import clock
 from orchestrator.agents.claude import open_claude
@@ -14,11 +15,7 @@ from orchestrator.task import Attempt, Outcome
 from orchestrator.testing.samples import Collected
 from workspaces import Workspace
 
-pytestmark = [
-    pytest.mark.anyio,
-    # The SDK's reader leaves a generator of its own unfinished when it is cancelled; trio says so.
-    pytest.mark.filterwarnings("ignore:Async generator 'claude_agent_sdk:ResourceWarning"),
-]
+pytestmark = [pytest.mark.anyio, UNFINISHED]
 
 Asks = Callable[..., Attempt]
 Leftovers = Callable[[], list[str]]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from watching import UNFINISHED
 
 from orchestrator.agents.claude import open_claude
 from orchestrator.events import AgentMessage, Event, SessionStarted
@@ -14,11 +15,7 @@ from orchestrator.task import Attempt, Outcome
 from orchestrator.testing.samples import Collected
 from workspaces import Workspace
 
-pytestmark = [
-    pytest.mark.anyio,
-    # The SDK's reader leaves a generator of its own unfinished when it is cancelled; trio says so.
-    pytest.mark.filterwarnings("ignore:Async generator 'claude_agent_sdk:ResourceWarning"),
-]
+pytestmark = [pytest.mark.anyio, UNFINISHED]
 
 Asks = Callable[..., Attempt]
 FIRST, SECOND, THIRD = (f"5a0c7f9e-0000-4000-8000-00000000000{number}" for number in (1, 2, 3))

@@ -1,26 +1,20 @@
 """A process that an agent hid, in a session of its own and with nothing in its environment, outlives nothing."""
 
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import anyio
 import psutil
 import pytest
-from watching import alive, daemon, wait_until
+from orchestrators import orchestrator
+from watching import UNFINISHED, alive, daemon, wait_until
 
 from orchestrator.agents.claude import open_claude
 from orchestrator.events import AgentMessage
 from orchestrator.task import Attempt, Outcome
 from workspaces import Workspace
 
-pytestmark = [
-    pytest.mark.anyio,
-    # The SDK's reader leaves a generator of its own unfinished when it is cancelled; trio says so.
-    pytest.mark.filterwarnings("ignore:Async generator 'claude_agent_sdk:ResourceWarning"),
-]
+pytestmark = [pytest.mark.anyio, UNFINISHED]
 
 Asks = Callable[..., Attempt]
 
@@ -76,37 +70,12 @@ def test_it_ends_when_the_orchestrator_is_killed(
     tmp_path: Path, temporary: Path, hidden: Path, with_guard: bool
 ) -> None:
     """It and two CLIs, one of which ignores SIGTERM, are gone 5 s after the orchestrator, the guard killed or not."""
-    code = """
-        import sys, anyio
-        from pathlib import Path
-        from orchestrator.agents.claude import open_claude
-        from orchestrator.plan.model import Agent
-        from orchestrator.task import Attempt
-        from workspaces import Workspace, WorkspaceSpec
-        def attempt(prompt, number):
-            session = f"5a0c7f9e-0000-4000-8000-00000000000{number}"
-            place = {"workspace": WorkspaceSpec(), "session_id": session}
-            return Attempt(run="r", task="t", number=1, prompt=prompt, agent=Agent(), **place)
-        def tell(event):
-            print(getattr(event, "doing", None), flush=True)
-        async def main():
-            async with open_claude() as claude, anyio.create_task_group() as group:
-                for number, prompt in enumerate(["family", "stubborn"]):
-                    group.start_soon(claude.run, attempt(prompt, number), Workspace(path=Path(sys.argv[1])), tell)
-        anyio.run(main)
-    """
-    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said: list[str] = []
-        while len([line for line in said if "grandchild" in line or "hangs" in line]) < 3:
-            said.append(process.stdout.readline())
-            assert said[-1], f"it ended: {said}"
-        below = psutil.Process(process.pid).children(recursive=True)
+    with orchestrator(tmp_path) as at_work:
+        below = psutil.Process(at_work.process.pid).children(recursive=True)
         (guard,) = [each for each in below if "guard" in each.cmdline()]
         if with_guard:
             guard.kill()
-        process.kill()
+        at_work.process.kill()
     wait_until(lambda: not any(alive(each.pid) for each in below), "the end of all", 5)
     assert not alive(hidden)
     assert any(temporary.iterdir()) == with_guard  # it is the next start's to sweep

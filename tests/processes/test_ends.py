@@ -3,9 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +11,8 @@ import anyio
 import psutil
 import pytest
 from anyio import to_thread
+from orchestrators import orchestrator
+from watching import UNFINISHED, alive
 
 from orchestrator.agents.claude import open_claude
 from orchestrator.errors import UsageError
@@ -21,11 +20,7 @@ from orchestrator.events import AgentMessage, Event
 from orchestrator.task import Attempt, Outcome
 from workspaces import Workspace
 
-pytestmark = [
-    pytest.mark.anyio,
-    # The SDK's reader leaves a generator of its own unfinished when it is cancelled; trio says so.
-    pytest.mark.filterwarnings("ignore:Async generator 'claude_agent_sdk:ResourceWarning"),
-]
+pytestmark = [pytest.mark.anyio, UNFINISHED]
 
 Asks = Callable[..., Attempt]
 Leftovers = Callable[[], list[str]]
@@ -119,35 +114,10 @@ def words_of(process: psutil.Process) -> str:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_killing_the_orchestrator_ends_its_agents(tmp_path: Path, leftovers: Leftovers, number: signal.Signals) -> None:
     """When the orchestrator is killed its CLIs and their grandchildren end, and its private folder is gone."""
-    code = """
-        import sys, anyio
-        from pathlib import Path
-        from orchestrator.agents.claude import open_claude
-        from orchestrator.plan.model import Agent
-        from orchestrator.task import Attempt
-        from workspaces import Workspace, WorkspaceSpec
-        def attempt(prompt, number):
-            session = f"5a0c7f9e-0000-4000-8000-00000000000{number}"
-            place = {"workspace": WorkspaceSpec(), "session_id": session}
-            return Attempt(run="r", task="t", number=1, prompt=prompt, agent=Agent(), **place)
-        def tell(event):
-            print(getattr(event, "doing", None), flush=True)
-        async def main():
-            async with open_claude() as claude, anyio.create_task_group() as group:
-                for number, prompt in enumerate(["family", "stubborn"]):
-                    group.start_soon(claude.run, attempt(prompt, number), Workspace(path=Path(sys.argv[1])), tell)
-        anyio.run(main)
-    """
-    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said: list[str] = []
-        while len([line for line in said if "grandchild" in line or "hangs" in line]) < 3:
-            said.append(process.stdout.readline())
-            assert said[-1], f"it ended: {said}"
-        (grandchild,) = re.findall(r"grandchild (\d+)", "".join(said))
+    with orchestrator(tmp_path) as at_work:
+        (grandchild,) = re.findall(r"grandchild (\d+)", at_work.said)
         assert alive(int(grandchild))
-        os.kill(process.pid, number)
+        os.kill(at_work.process.pid, number)
     assert leftovers() == []
     assert not alive(int(grandchild))
 
@@ -189,10 +159,3 @@ async def test_the_loop_is_not_held_up(asks: Asks, here: Workspace) -> None:
             await to_thread.run_sync(time.sleep, 0)
         group.cancel_scope.cancel()
     assert worst < 0.5
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from watching import UNFINISHED
 
 from orchestrator.agents.claude import open_claude
 from orchestrator.agents.options import LINE_LIMIT
@@ -15,11 +16,7 @@ from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.testing.samples import Collected
 from workspaces import Workspace
 
-pytestmark = [
-    pytest.mark.anyio,
-    # The SDK's reader leaves a generator of its own unfinished when it is cancelled; trio says so.
-    pytest.mark.filterwarnings("ignore:Async generator 'claude_agent_sdk:ResourceWarning"),
-]
+pytestmark = [pytest.mark.anyio, UNFINISHED]
 
 Asks = Callable[..., Attempt]
 Leftovers = Callable[[], list[str]]

@@ -9,6 +9,8 @@ import psutil
 import pytest
 
 PATIENCE = 10.0
+UNFINISHED = pytest.mark.filterwarnings("ignore:Async generator 'claude_agent_sdk:ResourceWarning")
+"""The SDK's reader leaves a generator of its own unfinished when it is cancelled; trio says so."""
 DAEMON = (
     '(env -i setsid /bin/sh -c \'trap "{trap}" TERM; echo $$ > {path}.part; mv {path}.part {path}; '
     "while :; do sleep 0.1; done' < /dev/null > /dev/null 2>&1 &); while [ ! -e {path} ]; do sleep 0.01; done"

@@ -16,7 +16,7 @@ from orchestrator.engine.core import Core
 from orchestrator.engine.going_on.earlier import names
 from orchestrator.engine.steps import Ask, Call, Expand, Node, Omit, Step
 from orchestrator.errors import TaskFailed, UsageError, bare_errors
-from orchestrator.events import AttemptFinished, AttemptStarted, TaskFinished, TaskWaits
+from orchestrator.events import AttemptFinished, AttemptStarted, Event, TaskFinished, TaskWaits
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.plan.model import Agent, Limits, Spawn
 from orchestrator.protocols import CallTool
@@ -244,15 +244,26 @@ def check_needs(ran: Ran) -> None:
 
 
 def check_width(ran: Ran) -> None:
-    """No more agents at once than allowed, those left out that wait for something of the run, or to try again."""
+    """No more agents at once than allowed, those left out that wait for something of the run, or to try again.
+
+    One that is cancelled in a wait does not go on after it, though the wait is over.
+    """
     at_work: set[str] = set()
-    for event in (record.event for record in ran.journal.records):
+    events = [record.event for record in ran.journal.records]
+    for index, event in enumerate(events):
         match event:
+            case TaskWaits(task=task, waits_for=None) if ends_next(task, events[index + 1 :]):
+                pass
             case AttemptStarted(task=task) | TaskWaits(task=task, waits_for=None):
                 at_work |= {task} if ran.state.tasks[task].kind == "agent" else set()
                 assert len(at_work) <= ran.width, f"{at_work} at once"
             case AttemptFinished(task=task) | TaskFinished(task=task) | TaskWaits(task=task):
                 at_work.discard(task)
+
+
+def ends_next(task: str, events: Sequence[Event]) -> bool:
+    following = next((event for event in events if getattr(event, "task", None) == task), None)
+    return isinstance(following, AttemptFinished | TaskFinished)
 
 
 def check_groups(ran: Ran) -> None:

@@ -105,6 +105,18 @@ def test_version_1(tree: Tree) -> None:
     assert read_memory(tree(version_1() | files)) == MachineMemory(2 * GB, 2 * GB - GB // 2)
 
 
+def test_the_tightest_of_nested_limits_of_version_1(tree: Tree) -> None:
+    """There, too, a limit further up holds for all below it, with all that is used there."""
+    folder = f"{FOLDER}/memory/docker"
+    files = {
+        f"{folder}/abc/memory.limit_in_bytes": f"{4 * GB}\n",
+        f"{folder}/abc/memory.usage_in_bytes": f"{GB}\n",
+        f"{folder}/memory.limit_in_bytes": f"{5 * GB}\n",
+        f"{folder}/memory.usage_in_bytes": f"{4 * GB}\n",
+    }
+    assert read_memory(tree(version_1() | files)) == MachineMemory(4 * GB, GB)
+
+
 def test_more_used_than_allowed_leaves_nothing(tree: Tree) -> None:
     """A limit that was lowered meanwhile leaves 0, not less."""
     files = {f"{FOLDER}/run/agents/memory.max": f"{GB}", f"{FOLDER}/run/agents/memory.current": f"{2 * GB}"}

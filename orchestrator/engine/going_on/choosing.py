@@ -34,28 +34,28 @@ class Chosen:
     """A run of the same plan or script that another process drives."""
 
 
-async def choose(journal: Journal, holding: ExitStack, begun: RunStarted, wanted: str | None, reuse: Reuse) -> Chosen:
-    """The run to drive, held as long as `holding` is open; `wanted` is the id of one that is to be gone on with.
+async def choose(journal: Journal, driving: ExitStack, begun: RunStarted, wanted: str | None, reuse: Reuse) -> Chosen:
+    """The run to drive, as long as `driving` is open; `wanted` is the id of one that is to be gone on with.
 
     Raises UsageError when there is no run of that id, or when it is being driven already.
     """
     run = wanted or (await find_unfinished(journal, begun) if reuse != "none" else None)
     beside = None
     if run is not None:
-        with ExitStack() as held:
-            is_ours = held.enter_context(journal.hold(run))
+        with ExitStack() as taken:
+            is_ours = taken.enter_context(journal.drive(run))
             records = await journal.read(run, messages=False) if is_ours else []
             if wanted and not is_ours:
                 raise UsageError(f"run {run}: it is being driven by another process: wait for its end, or stop it")
             if wanted and not records:
                 raise UsageError(f"run {run}: there is no such run in this journal")
             if records and (wanted or not is_finished(records)):
-                holding.enter_context(held.pop_all())
+                driving.enter_context(taken.pop_all())
                 behind = await journal.read(run, records[-1].seq) or records
                 return Chosen(run, Earlier.of(run, records), behind[-1].seq)
             beside = None if is_ours else run
     run = new_id(begun.name)
-    holding.enter_context(journal.hold(run))
+    driving.enter_context(journal.drive(run))
     return Chosen(run, Earlier(run), beside=beside)
 
 

@@ -1,11 +1,11 @@
 """What is known from before: results that need not be paid for again, and attempts that were cut off."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
+from orchestrator.engine.going_on.finished import Finished
 from orchestrator.engine.talking.mail import Mail
 from orchestrator.events import (
     AgentMessage,
@@ -50,19 +50,13 @@ class Begun:
     """Of the last attempt; None when nobody was left to see its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A finished result, and the run that has it."""
-
-    result: Mapping[str, Any]
-    run: str
-
-
 @dataclass(slots=True)
 class Earlier:
-    """One run so far, folded for going on with it. Results are by key, so the order in which they came is no matter."""
+    """One run so far, folded for going on with it."""
 
     run: str
+    finished: Finished = field(init=False)
+    """Results that need not be paid for again."""
     begun: dict[str, Begun] = field(default_factory=dict)
     """By task."""
     resumed: int = 0
@@ -82,20 +76,15 @@ class Earlier:
     """What its agents have told each other."""
     _spawned: dict[tuple[str, str], dict[str, TaskSpawned]] = field(default_factory=dict)
     """By task and question: the tasks that its agent has added, by their ids."""
-    _own: dict[str, dict[str, Found]] = field(default_factory=dict)
-    """Results of this run by key, then by task."""
-    _others: dict[str, list[Found]] = field(default_factory=dict)
-    """Results of other runs by key, the newest first."""
-    _given: set[tuple[str, str, str]] = field(default_factory=set)
-    """Results of other runs that were taken: the key, the run, and the task that has it here."""
-    _keys_after: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Keys of results by task and the key that the task has since it changed its own inputs."""
     _places: dict[str, dict[str, str]] = field(default_factory=dict)
     """By task and question: where the task worked."""
     _due: set[str] = field(default_factory=set)
     """Tasks and loops that were to be done again."""
     _redone: set[str] = field(default_factory=set)
     """Of these tasks, those that were."""
+
+    def __post_init__(self) -> None:
+        self.finished = Finished(self.run)
 
     @classmethod
     def of(cls, run: str, records: Iterable[Record]) -> "Earlier":
@@ -108,21 +97,6 @@ class Earlier:
         """Folds one event of the run in."""
         if fold := _FOLDS.get(type(event)):
             fold(self, event)
-
-    @property
-    def count(self) -> int:
-        """How many results of this run there are."""
-        return sum(map(len, self._own.values()))
-
-    @property
-    def has_results(self) -> bool:
-        """Whether there is one that has not been taken yet."""
-        return bool(self._own)
-
-    @property
-    def tasks(self) -> Set[str]:
-        """Those that have a result of this run."""
-        return {task for own in self._own.values() for task in own}
 
     @property
     def unsettled_usd(self) -> float:
@@ -147,52 +121,6 @@ class Earlier:
             agent = self._agents.get(task, "")
             spent[agent] = together(spent.get(agent, {}), begun.told_models)
         return {agent: models for agent, models in spent.items() if models}
-
-    def add(self, key: str, records: Iterable[Record]) -> None:
-        """Adds finished results of other runs with this key, the newest first. Copies of a result are no others."""
-        events = ((record.run, record.event) for record in records if record.run != self.run)
-        found = [
-            Found(event.result, run)
-            for run, event in events
-            if isinstance(event, TaskFinished) and event.result.get("reused") is None
-        ]
-        skipped = Counter(run for given, run, _ in self._given if given == key)
-        self._others[key] = []
-        for each in found:
-            if skipped[each.run]:
-                skipped[each.run] -= 1
-            else:
-                self._others[key].append(each)
-
-    def take_own(self, task: str, key: str) -> Result | None:
-        """The task's own result of this run; each is given once. None when there is none."""
-        for known in (key, self._keys_after.get((task, key), key)):
-            if found := self._take(known, task):
-                return self._give(task, known, found)
-        return None
-
-    def take_another(self, task: str, key: str, is_free: Callable[[str, str], bool]) -> Result | None:
-        """The result of another task that asked the same, here or in other runs. None when there is none.
-
-        `is_free(other, key)` tells whether another task of this run has no use for its own.
-        """
-        own, others = self._own.get(key, {}), self._others.get(key, [])
-        if (other := next((each for each in own if is_free(each, key)), None)) is not None:
-            return self._give(task, key, cast("Found", self._take(key, other)))
-        return self._give(task, key, others.pop(0)) if others else None
-
-    def _take(self, key: str, task: str) -> Found | None:
-        own = self._own.get(key, {})
-        found = own.pop(task, None)
-        if found and not own:
-            del self._own[key]
-        return found
-
-    def _give(self, task: str, key: str, found: Found) -> Result:
-        origin = found.result.get("reused") or found.run
-        if origin != self.run:
-            self._given.add((key, origin, task))
-        return replace(Result.from_json(found.result), task=task, reused=origin)
 
     def spawned(self, task: str, question: str) -> Sequence[TaskSpawned]:
         """What the agent of the task, as it was asked, has added to the run, in that order."""
@@ -302,28 +230,14 @@ class Earlier:
 
     def _ended_well(self, task: str, key: str, event: TaskFinished) -> None:
         self.begun.pop(task, None)
-        origin = event.result.get("reused")
-        own = self._own.setdefault(key, {})
-        if origin is None:
+        if event.result.get("reused") is None:
             self._redone.add(task)
-            self._keys_after.pop((task, key), None)
-        elif origin == self.run:  # it was another task's, unless it was this one's, and is this one's now
-            own.pop(next((each for each in own if is_copy(event.result, own[each].result)), task), None)
-        else:
-            self._given.add((key, str(origin), task))
-        if event.key_after is not None:
-            self._keys_after[task, event.key_after] = key
-        own[task] = Found(event.result, self.run)
+        self.finished.add_own(task, key, event)
 
 
 def names(task: str) -> Set[str]:
     """The task's id, and those of the groups that it is in: `build.check[3].verify` is in `build.check[3]`."""
     return {task, *(task[: mark.start()] for mark in MARKS.finditer(task))}
-
-
-def is_copy(copy: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
-    """Whether a result that was taken is that result: it has its session and its words."""
-    return all(copy[name] == result[name] for name in ("session_id", "text"))
 
 
 _FOLDS: Mapping[type[Event], Callable[[Earlier, Any], None]] = {

@@ -61,7 +61,11 @@ class Past:
     @property
     def done(self) -> Set[str]:
         """Tasks that have a result, and are not to be done again."""
-        return {each for each in self.earlier.tasks if not self.is_named(each) and not self.earlier.is_due_again(each)}
+        return {
+            each
+            for each in self.earlier.finished.tasks
+            if not self.is_named(each) and not self.earlier.is_due_again(each)
+        }
 
     def must_look(self, step: Ask) -> bool:
         """Whether more than the step must be looked at before it is known whether its result is there."""
@@ -80,20 +84,20 @@ class Past:
         """
         identity = await keys.look_up(step, self.upstream, depends, thread)
         if self.anywhere:
-            self.earlier.add(identity.key, await journal.find(identity.key))
+            self.earlier.finished.add_others(identity.key, await journal.find(identity.key))
         return identity
 
     def find_own(self, task: str, step: Ask, key: str) -> Result | None:
         """The task's own result, if this run has one already; it is given once."""
         if self.is_named(task) or self.earlier.is_due_again(task):
             return None
-        return good(step, self.earlier.take_own(task, key))
+        return good(step, self.earlier.finished.take_own(task, key))
 
     def find_another(self, task: str, step: Ask, key: str, is_free: Callable[[str, str], bool]) -> Result | None:
         """The result of another task that asked the same, if the task may have it."""
         if step.fresh or self.is_named(task) or self.earlier.is_due_again(task):
             return None
-        return good(step, self.earlier.take_another(task, key, is_free))
+        return good(step, self.earlier.finished.take_another(task, key, is_free))
 
     def find_begun(self, task: str, question: str) -> Begun | None:
         """What became of the same task before, if it has no good result."""

@@ -2,7 +2,7 @@
 
 import re
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -49,22 +49,14 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
     """
     if not isinstance(name, str) or not KEY.fullmatch(name):
         raise UsageError(f"key: found {name!r}, expected 1 to 200 printable characters, as 'check-setup'")
-    if not isinstance(task.prompt, str) or not task.prompt.strip():
-        raise UsageError(f"task {name!r}: its prompt is empty")
-    if not isinstance(task.agent, Agent | None):
-        raise UsageError(f"task {name!r}: agent: found {task.agent!r}, expected an Agent, as Agent(model='sonnet')")
-    if isinstance(task.checks, str) or not all(isinstance(check, str) and check.strip() for check in task.checks):
-        raise UsageError(f"task {name!r}: checks: found {task.checks!r}, expected a list of commands, as ['pytest -q']")
-    if isinstance(task.inputs, str) or not all(isinstance(path, str | Path) for path in task.inputs):
-        raise UsageError(f"task {name!r}: inputs: found {task.inputs!r}, expected a list of paths, as ['src']")
-    if task.retries is not None and (type(task.retries) is not int or task.retries < 0):
-        raise UsageError(f"task {name!r}: retries: found {task.retries!r}, expected a whole number, 0 or more")
+    if faults := list(faults_of(task)):
+        raise UsageError("\n".join(f"task {name!r}: {fault}" for fault in faults))
     rehearsal = to_steps(task.rehearsal, name)
-    schema, parse = reading or to_reading(task.returns, setting.directory)
     try:
+        schema, parse = reading or to_reading(task.returns, setting.directory)
         workspace = to_workspace(task.workspace, setting)
     except UsageError as error:
-        raise UsageError(f"task {name!r}: {error}") from error
+        raise UsageError(f"task {name!r}: {error}") from None
     step = Ask(
         prompt=task.prompt,
         agent=task.agent or setting.agent,
@@ -92,6 +84,32 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
         agent=step.agent.model,
         talk=step.agent.talk,
     )
+
+
+def faults_of(task: Task) -> Iterator[str]:
+    """What is wrong with a task by itself: what was found, and what is expected."""
+    if not isinstance(task.prompt, str) or not task.prompt.strip():
+        yield f"prompt: found {describe(task.prompt)}, expected what the agent is asked, as text"
+    if not isinstance(task.agent, Agent | None):
+        yield f"agent: found {describe(task.agent)}, expected an Agent, as Agent(model='sonnet')"
+    if not is_list(task.checks, lambda check: isinstance(check, str) and bool(check.strip())):
+        yield f"checks: found {found_in(task.checks)}, expected a list of commands, as ['pytest -q']"
+    if not is_list(task.inputs, lambda path: isinstance(path, str | Path)):
+        yield f"inputs: found {found_in(task.inputs)}, expected a list of paths, as ['src']"
+    if task.retries is not None and (type(task.retries) is not int or task.retries < 0):
+        yield f"retries: found {describe(task.retries)}, expected a whole number, 0 or more"
+    if not isinstance(task.fresh, bool):
+        yield f"fresh: found {describe(task.fresh)}, expected true or false"
+
+
+def is_list(values: Any, fits: Callable[[Any], bool]) -> bool:
+    """Whether they are several, and all are as they should be: a text is one, though it has letters."""
+    return isinstance(values, Sequence) and not isinstance(values, str) and all(map(fits, values))
+
+
+def found_in(values: Any) -> str:
+    """`the text 'pytest'`, `[5]`."""
+    return shorten(repr(values)) if isinstance(values, list | tuple) else describe(values)
 
 
 def check_spawn(step: Ask, name: str) -> None:
@@ -157,7 +175,7 @@ def to_steps(rehearsal: Sequence[Mapping[str, Any]] | None, name: str) -> tuple[
     try:
         check_steps(rehearsal)
     except ValueError as error:
-        raise UsageError(f"task {name!r}: {error}") from error
+        raise UsageError(f"task {name!r}: {error}") from None
     return tuple(rehearsal)
 
 
@@ -166,7 +184,7 @@ def to_seconds(timeout: float | str, name: str) -> float:
     try:
         return read_duration(timeout)
     except ValueError as error:
-        raise UsageError(f"task {name!r}: timeout: {error}") from error
+        raise UsageError(f"task {name!r}: timeout: {error}") from None
 
 
 def title(text: str) -> str:
@@ -189,11 +207,11 @@ def to_workspace(workspace: WorkspaceSpec | str | Path | None, setting: Setting)
         case str():
             spec = WorkspaceSpec(kind=workspace)
         case _:
-            raise UsageError(f"workspace: found {workspace!r}, expected a kind, a path or a WorkspaceSpec")
+            raise UsageError(f"workspace: found {describe(workspace)}, expected a kind, a path or a WorkspaceSpec")
     try:
         check_kind(spec.kind)
     except ValueError as error:
-        raise UsageError(f"workspace: {error}") from error
+        raise UsageError(f"workspace: {error}") from None
     return anchored(spec, setting.directory)
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from orchestrator.errors import UsageError
 from orchestrator.plan.schema_checks import find_schema_fault
+from orchestrator.plan.words import describe
 
 Reading = tuple[Mapping[str, Any] | None, Callable[[Any], Any] | None]
 
@@ -26,10 +27,8 @@ def to_reading(returns: Any, directory: Path) -> Reading:
         return checked(read_json(directory / Path(returns).expanduser()), str(returns)), None
     if isinstance(returns, Mapping):
         return checked(returns, "returns"), None
-    found = type(returns).__name__
-    raise UsageError(
-        f"returns: found {found}, expected a pydantic model class, a JSON schema (a dict), or a path to one"
-    )
+    expected = "a pydantic model class, a JSON schema (a dict), or a path to one"
+    raise UsageError(f"returns: found {describe(returns)}, expected {expected}")
 
 
 def read_json(path: Path) -> Any:

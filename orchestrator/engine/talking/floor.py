@@ -55,14 +55,23 @@ class Floor:
 
     @asynccontextmanager
     async def waiting(self, caller: Caller, what: str, others: Iterable[str] = ()) -> AsyncIterator[None]:
-        """A block in which the caller waits, for the ends of other tasks perhaps, and has lent its place."""
+        """A block in which the caller waits, for the ends of other tasks perhaps, and has lent its place.
+
+        The wait is over however the block is left: an agent may go on although its call was broken off.
+        """
         ends = tuple(others)
         self.emit(TaskWaits(task=caller.task, attempt=caller.attempt, waits_for=what))
         self.waits.begin(caller.task, ends)
-        async with self.lending(caller.task):
-            try:
-                yield
-            finally:
-                self.waits.end(caller.task, ends)
-        if caller.task in self.state.running:
-            self.emit(TaskWaits(task=caller.task, attempt=caller.attempt, waits_for=None))
+        try:
+            async with self.lending(caller.task):
+                try:
+                    yield
+                finally:
+                    self.waits.end(caller.task, ends)
+        finally:
+            if self._is_at_work(caller):
+                self.emit(TaskWaits(task=caller.task, attempt=caller.attempt, waits_for=None))
+
+    def _is_at_work(self, caller: Caller) -> bool:
+        """Whether no later attempt has begun: calls of one that was ended may be broken off a moment after that."""
+        return caller.task in self.state.running and self.state.tasks[caller.task].attempts == caller.attempt

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.events import ApiSignal, RequestNoted
+from orchestrator.events import RequestNoted
 from orchestrator.gateway.bodies import given_again, read_body
 from orchestrator.gateway.callers import Callers, session_of
 from orchestrator.gateway.errors import ApiError
@@ -88,7 +88,7 @@ class Faulty:
             attempt, text = caller.attempt, fault[0].text
             caller.emit(RequestNoted(task=attempt.task, attempt=attempt.number, note="fault", text=text))
             if fault[0].kind == "quota":
-                caller.emit(quota_signal(attempt, until_reset(*fault)))
+                caller.tell_quota(until_reset(*fault), "usage limit reached (a fault that was asked for)")
         return fault
 
 
@@ -110,20 +110,6 @@ async def play(rule: Rule, left: float, app: ASGIApp, scope: Scope, receive: Rec
 def until_reset(rule: Rule, left: float) -> float:
     """Seconds until the usage limit is reset."""
     return rule.retry_after if rule.retry_after is not None else left or LONG
-
-
-def quota_signal(attempt: Attempt, wait: float) -> ApiSignal:
-    """What the gateway tells of a limit that the API has named: the CLI's words have no time in them."""
-    return ApiSignal(
-        task=attempt.task,
-        attempt=attempt.number,
-        signal="quota",
-        source="gateway",
-        status=429,
-        retry_after=wait,
-        resets_at=time.time() + wait,
-        reason="usage limit reached (a fault that was asked for)",
-    )
 
 
 def to_error(rule: Rule, left: float) -> tuple[ApiError, Mapping[str, str]]:

@@ -165,4 +165,5 @@ def listed_kinds() -> str:
 
 
 def wrong(text: str, what: str) -> UsageError:
-    return UsageError(f"--fault {text}: {what}")
+    example = "" if " as " in what or "twice" in what else ", as --fault 429:at=3,retry_after=2"
+    return UsageError(f"--fault {text}: {what}{example}")

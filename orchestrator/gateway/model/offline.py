@@ -10,6 +10,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from orchestrator.gateway.app import build_app
+from orchestrator.gateway.callers import Callers
 from orchestrator.gateway.errors import ApiError
 from orchestrator.gateway.model.answer import MARK, say_answer, say_found
 from orchestrator.gateway.model.conversation import ANSWER_TOOL, Conversation, read_conversation
@@ -49,7 +50,7 @@ class OfflineModel:
     }
 
     def __init__(self) -> None:
-        self._attempts: dict[str, Attempt] = {}
+        self._callers = Callers()
         self._failures: Counter[tuple[str, str, int]] = Counter()
 
     def build_app(self, prefix: str) -> ASGIApp:
@@ -58,9 +59,7 @@ class OfflineModel:
 
     def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
         """Notes the attempt and its rehearsal. One with a fault is answered with an error that says so."""
-        self._attempts[attempt.session_id] = attempt
-        if attempt.resume is not None and not attempt.fork:
-            self._attempts[attempt.resume] = attempt
+        self._callers.note(attempt, emit)
 
     async def answer(self, call: Call) -> AsyncIterator[ApiEvent]:
         """The reply as a stream. Raises ApiError when the rehearsal has one in its place."""
@@ -68,6 +67,8 @@ class OfflineModel:
         move = self._decide(conversation, call)
         if move.wait:
             await asyncio.sleep(move.wait)
+        if move.resets_in is not None and (caller := self._callers.of(call.session_id)):
+            caller.tell_quota(move.resets_in, "usage limit reached (a failure that was rehearsed)")
         if move.error:
             raise move.error
         events = stream(
@@ -88,11 +89,11 @@ class OfflineModel:
     def _decide(self, conversation: Conversation, call: Call) -> Move:
         if conversation.small:
             return Move([text_block(MARK)])
-        attempt = self._attempts.get(call.session_id or "")
+        caller = self._callers.of(call.session_id)
         # An agent that the agent started has a request of its own, which the rehearsal does not know.
-        if attempt is None or not attempt.rehearsal or "x-claude-code-agent-id" in call.headers:
+        if caller is None or not caller.attempt.rehearsal or "x-claude-code-agent-id" in call.headers:
             return Move(follow_rules(conversation))
-        return self._rehearse(attempt, conversation)
+        return self._rehearse(caller.attempt, conversation)
 
     def _rehearse(self, attempt: Attempt, conversation: Conversation) -> Move:
         try:

@@ -28,6 +28,8 @@ class Move:
     """Seconds to let pass first."""
     error: ApiError | None = None
     """Answered instead of the reply."""
+    resets_in: float | None = None
+    """Seconds, where the error is a usage limit."""
     over: bool = False
     """Whether no step is left: the reply holds the last words, and a typed result is still due."""
 
@@ -123,8 +125,7 @@ class _Player:
     def _checked(self, move: Move) -> Move:
         for index, fail, wait in self.fails:
             if self.spend(index, fail):
-                error = ApiError(fail.status, fail.message, fail.retry_after, final=fail.attempts is not None)
-                return Move(wait=wait, error=error)
+                return Move(wait=wait, error=fail.to_error(), resets_in=fail.resets_in)
         return move
 
     def _pass(self, name: str) -> Use | None:

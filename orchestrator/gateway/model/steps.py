@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.gateway.errors import ApiError
 from orchestrator.plan.rehearsal import check_steps
 
 
@@ -59,6 +60,11 @@ class End:
     text: str
 
 
+SOON = 1.0
+"""Seconds until a usage limit is reset, where the rehearsal does not say: nobody is to wait for it."""
+TOO_MANY = 429
+
+
 @dataclass(frozen=True, slots=True)
 class Fail:
     """Answers a request with an error of the API."""
@@ -73,6 +79,18 @@ class Fail:
     attempts: int | None = None
     """How many attempts of the task fail here, in place of `times`: in each of them no request is answered otherwise,
     and the CLI is told not to send it again."""
+
+    @property
+    def resets_in(self) -> float | None:
+        """Seconds, of a usage limit: a 429 that the CLI is not to send again is one. None: it is no such limit."""
+        if self.status != TOO_MANY or self.attempts is None:
+            return None
+        return SOON if self.retry_after is None else self.retry_after
+
+    def to_error(self) -> ApiError:
+        """The API's answer."""
+        wait = self.retry_after if self.resets_in is None else self.resets_in
+        return ApiError(self.status, self.message, wait, final=self.attempts is not None)
 
 
 @dataclass(frozen=True, slots=True)

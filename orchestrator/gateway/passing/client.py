@@ -13,6 +13,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 import httpcore2
 
 from orchestrator.errors import UsageError
+from orchestrator.gateway.passing.sockets import Backend
 
 Headers = list[tuple[bytes, bytes]]
 """As they are on the wire, in order."""
@@ -106,7 +107,11 @@ class Client:
         proxy = proxy_for(address)
         if proxy not in self._pools:
             self._pools[proxy] = httpcore2.AsyncConnectionPool(
-                self.context, proxy=to_proxy(proxy) if proxy else None, max_connections=None, keepalive_expiry=KEEP
+                self.context,
+                proxy=to_proxy(proxy) if proxy else None,
+                max_connections=None,
+                keepalive_expiry=KEEP,
+                network_backend=Backend(),
             )
         return self._pools[proxy]
 

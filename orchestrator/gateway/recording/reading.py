@@ -32,7 +32,8 @@ def read_recording(path: Path) -> Recording:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise UsageError(f"--replay {path}: {error.strerror}") from error
+        found = "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror)
+        raise UsageError(f"--replay {path}: found {found}, expected a recording: {MAKE_ONE}") from error
     recording = Recording(path, read_first(path, lines[0]))
     parts: dict[str, Any] = {}
     cut = False

@@ -31,7 +31,7 @@ class TestOverrides:
     @pytest.mark.parametrize("setting", ["a.b", "=c", "", "="])
     def test_what_is_no_setting(self, setting: str) -> None:
         """A setting without a key or without a sign is an error that quotes it."""
-        with pytest.raises(UsageError, match=f"--set {setting}: expected a.b=c"):
+        with pytest.raises(UsageError, match=f"--set {setting}: found no key and value, expected a.b=c"):
             to_overrides([setting])
 
 

@@ -87,11 +87,14 @@ async def test_map_with_a_function() -> None:
     [
         (Task(prompt="x", needs=("nobody",)), "needs 'nobody', which is no task of this run"),
         (Task(prompt="x", key="taken"), "task 'taken': this run has a task of that name already"),
-        (Task(prompt=" \n"), "its prompt is empty"),
-        (Task(prompt="x", returns=5), "returns: found int"),
+        (Task(prompt=" \n"), "prompt: found the text .*, expected what the agent is asked, as text"),
+        (Task(prompt=5), "prompt: found the number 5, expected what the agent is asked, as text"),  # type: ignore[arg-type]
+        (Task(prompt="x", fresh="yes"), "fresh: found the text 'yes', expected true or false"),  # type: ignore[arg-type]
+        (Task(prompt="x", checks="pytest", retries=-1), "checks: .*\n.*retries: found the number -1, expected a whole"),
+        (Task(prompt="x", returns=5), "returns: found the number 5"),
         (Task(prompt="x", returns={"type": "nonsense"}), "not a valid JSON schema"),
         (Task(prompt="x", returns="missing.json"), "missing.json"),
-        (Task(prompt="x", workspace=5), "workspace: found 5"),  # type: ignore[arg-type]
+        (Task(prompt="x", workspace=5), "workspace: found the number 5"),  # type: ignore[arg-type]
         (Task(prompt="x", workspace="nope"), "workspace: found the text 'nope', expected one of directory, here"),
         (Task(prompt="x", workspace=WorkspaceSpec(kind="worktre")), r"did you mean worktree\?"),
         (Task(prompt="x", needs="taken"), "needs: found the text 'taken', expected a list of ids or handles"),

@@ -12,8 +12,7 @@ import pytest
 from running import Stage
 
 from orchestrator import Task
-from orchestrator.engine import core as core_module
-from orchestrator.engine.steps import Expand, Node
+from orchestrator.engine.steps import Call, Expand, Node
 from orchestrator.events import TaskAdded, TaskExpanded
 from orchestrator.state import RunState
 from orchestrator.task import Result
@@ -74,7 +73,7 @@ async def test_enough_is_found_once() -> None:
         return True
 
     def part(number: int) -> Node:
-        step = core_module.Call(lambda: number)
+        step = Call(lambda: number)
         return Node(id=f"g[{number}]", title="", kind="call", prepare=lambda: step, parent="g")
 
     def gather(parts: Any) -> Result:

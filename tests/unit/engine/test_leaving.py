@@ -79,9 +79,9 @@ async def test_a_loop_that_is_interrupted(tmp_path: Any) -> None:
     ("task", "said"),
     [
         ("hello", "found str, expected a Task"),
-        (Task("x", retries="2"), "retries: found '2', expected a whole number"),  # type: ignore[arg-type]
-        (Task("x", retries=-1), "retries: found -1, expected a whole number, 0 or more"),
-        (Task("x", retries=True), "retries: found True"),
+        (Task("x", retries="2"), "retries: found the text '2', expected a whole number"),  # type: ignore[arg-type]
+        (Task("x", retries=-1), "retries: found the number -1, expected a whole number, 0 or more"),
+        (Task("x", retries=True), "retries: found true"),
         (Task("x", key=3), "key: found 3, expected 1 to 200 printable characters"),  # type: ignore[arg-type]
         (Task("x", key=""), "key: found ''"),
         (Task("x", key="a\nb"), r"key: found 'a\\nb'"),

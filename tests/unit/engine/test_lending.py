@@ -7,7 +7,7 @@ from running import Stage
 
 from orchestrator import Outcome, Status
 from orchestrator.engine.lending import Lending
-from orchestrator.events import AttemptStarted, TaskFinished
+from orchestrator.events import AttemptStarted, TaskFinished, TaskWaits
 from orchestrator.protocols import CallTool
 from orchestrator.state import RunState
 from orchestrator.task import Attempt
@@ -49,8 +49,40 @@ async def test_an_agent_that_dies_while_it_waits() -> None:
     async with story.open() as run:
         add(run, "boss", SPAWNS, retries=1)
     assert set(story.statuses.values()) == {Status.DONE}
-    assert [event.task for event in story.of(AttemptStarted)] == ["boss", "boss.x", "boss"]
-    assert most_at_work(story) == 1
+    turns = [event for event in story.events if isinstance(event, AttemptStarted | TaskFinished)]
+    assert [event.task for event in turns] == ["boss", "boss.x", "boss.x", "boss", "boss"]
+
+
+async def test_a_call_that_is_broken_off_ends_its_wait() -> None:
+    """An agent whose call is interrupted while it waits, and that goes on, waits no more: the journal says so."""
+
+    async def boss(call: CallTool) -> None:
+        await call("spawn_task", {"name": "x", "prompt": "x"})
+        with anyio.move_on_after(5):
+            await call("await_tasks", {})
+        await anyio.sleep(20)
+
+    story = stage(2, boss=boss, boss__x=Reply(seconds=100))
+    async with story.open() as run:
+        add(run, "boss", SPAWNS)
+    assert set(story.statuses.values()) == {Status.DONE}
+    assert [event.waits_for for event in story.of(TaskWaits, "boss")] == ["boss.x", None]
+
+
+async def test_an_agent_whose_call_is_broken_off_is_at_work() -> None:
+    """It goes on beside the one that has its place; nobody else is started until one of them has ended."""
+
+    async def boss(call: CallTool) -> None:
+        with anyio.move_on_after(5):
+            await call("read_messages", {"wait_s": 600})
+        await anyio.sleep(100)
+
+    story = stage(1, boss=boss, x=Reply(seconds=10), y=Reply(seconds=10))
+    async with story.open() as run:
+        add(run, "boss")
+        add(run, "x")
+        add(run, "y")
+    assert [event.task for event in story.of(TaskFinished)] == ["x", "boss", "y"]
 
 
 @pytest.mark.parametrize("width", [1, 2])

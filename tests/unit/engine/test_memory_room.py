@@ -1,6 +1,7 @@
 """Agents are started as there is memory for them, and put off when it has run out all the same."""
 
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -153,3 +154,42 @@ async def test_a_planner_that_waits_takes_no_room_from_its_workers() -> None:
         result = await run.agent("plan", agent=Agent(spawn=Spawn(count=1)))
     assert result.ok, result.error
     assert len(agents.attempts) == 2
+
+
+async def test_whose_call_is_broken_off_counts_as_at_work() -> None:
+    """An agent that was interrupted while it waited, and goes on, is no reason to let others in beside it."""
+
+    class Interrupted(Growing):
+        async def run(self, attempt, emit, call=None):  # type: ignore[no-untyped-def]
+            if attempt.prompt == "plan":
+                with anyio.move_on_after(1):
+                    await call("read_messages", {"wait_s": 600})
+            return await super().run(attempt, emit, call)
+
+    agents = Interrupted(lambda _: [(60.0, 800 * MB)])
+    async with opened(agents, MemoryJournal(), "1GB") as run:
+        run.submit(Task("plan", agent=Agent(talk=True)))
+        await anyio.sleep(5)
+        run.submit(Task("other"))
+    assert agents.most_at_once == 1
+
+
+async def test_a_victim_that_waits_for_the_api_keeps_nobody_from_starting() -> None:
+    """One that was to be put off, and whose attempt the API ended first, has its turn once it wants to go on."""
+
+    class Limited(Growing):
+        async def run(self, attempt, emit, call=None):  # type: ignore[no-untyped-def]
+            with anyio.CancelScope(shield=attempt.prompt == "large"):
+                result = await super().run(attempt, emit, call)
+            limited = attempt.prompt == "large" and attempt.number == 1
+            return replace(result, outcome=Outcome.RATE_LIMITED) if limited else result
+
+    agents = Limited(lambda attempt: [(1.0, 3800 * MB)] if attempt.prompt == "large" else [(200.0, 300 * MB)])
+    journal = MemoryJournal()
+    async with opened(agents, journal) as run:
+        run.submit(Task("small", key="small"))
+        run.submit(Task("large", key="large"))
+        await anyio.sleep(5)
+        run.submit(Task("new", key="new"))
+    assert [event.outcome for event in of(journal, AttemptFinished) if event.task == "large"] == ["rate_limited", "ok"]
+    assert [event.task for event in of(journal, AttemptStarted)] == ["small", "large", "new", "large"]

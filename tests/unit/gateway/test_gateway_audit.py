@@ -1,3 +1,4 @@
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,24 @@ async def test_the_audit_gives_all_three_verdicts(docs: Path) -> None:
     given = await Talk(docs, schema=QUESTIONS).ask(ASK.format(n=10, topic="installation and set-up"))
     answers = {(await check(docs, item["question"]))["answer"] for item in given["questions"]}
     assert answers == {"yes", "partial", "no"}
+
+
+async def test_fifty_questions_of_eight_categories(docs: Path) -> None:
+    """The example's questions are all different; each has a verdict of its own, whose evidence is a line that is there.
+
+    That goes for the audit in its full size, of which the real CLI asks and checks a few categories.
+    """
+    audit = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "doc_audit" / "audit.py"))
+    asked = [
+        item["question"]
+        for topic, count in audit["CATEGORIES"].items()
+        for item in (await Talk(docs, schema=QUESTIONS).ask(audit["ASK"].format(count=count, topic=topic)))["questions"]
+    ]
+    assert len(set(asked)) == len(asked) == 50
+    checks = [await Talk(docs, schema=VERDICT).ask(audit["CHECK"].format(question=question)) for question in asked]
+    assert {check["answer"] for check in checks} == {"yes", "partial", "no"}
+    for check in checks:
+        assert 1 <= check["obviousness"] <= 10
+        if check["answer"] != "no":
+            file, _, line = check["evidence"].partition(":")
+            assert docs.joinpath(file).read_text().splitlines()[int(line) - 1].strip()

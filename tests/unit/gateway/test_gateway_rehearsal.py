@@ -1,3 +1,4 @@
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,31 @@ async def test_attempts_fail_whole(tmp_path: Path) -> None:
             await Talk(tmp_path, (), model=model, session=session).ask("go")
         assert caught.value.headers("r")["x-should-retry"] == "false"
     assert await Talk(tmp_path, (), model=model, session="s3").ask("go") == "fine"
+
+
+@pytest.mark.parametrize(("said", "waits"), [({}, 1.0), ({"retry_after": 40}, 40.0)])
+async def test_a_rehearsed_usage_limit_is_reset_soon(tmp_path: Path, said: Mapping[str, Any], waits: float) -> None:
+    """A 429 that the CLI is not to send again holds the run: for a second, unless the rehearsal says otherwise."""
+    told: list[Any] = []
+    model = OfflineModel()
+    model.announce(make_attempt("go", [{"fail": {"status": 429, "attempts": 1, **said}}]), told.append)
+    with pytest.raises(ApiError) as caught:
+        await Talk(tmp_path, (), model=model).ask("go")
+    assert caught.value.retry_after == waits
+    assert [(each.signal, each.retry_after) for each in told] == [("quota", waits)]
+    assert told[0].resets_at == pytest.approx(time.time() + waits, abs=30)
+
+
+async def test_a_failure_that_is_sent_again_is_no_usage_limit(tmp_path: Path) -> None:
+    """Of one that the CLI itself sends again the run is told nothing here, and nothing is said of a time."""
+    told: list[Any] = []
+    model = OfflineModel()
+    model.announce(make_attempt("go", [{"fail": 429}, {"say": "fine"}]), told.append)
+    talk = Talk(tmp_path, (), model=model)
+    with pytest.raises(ApiError) as caught:
+        await talk.ask("go")
+    assert caught.value.retry_after is None
+    assert told == []
 
 
 async def test_a_failure_between_tools_leaves_what_was_done(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 import asyncio
-import datetime as dt
 import gzip
-import ipaddress
 import json
 import socket
 import ssl
@@ -15,10 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from anyio.to_thread import run_sync
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import make_certificate
 from raw_api import Answer, RawApi, Received, Wire, raw_api
 from talking import make_attempt
 from wires import answered, dial, exchange, fixed, read_all, unchunked
@@ -329,26 +324,3 @@ async def test_certificates_that_are_not_there_are_a_usage_error(monkeypatch: py
     monkeypatch.setenv("NODE_EXTRA_CA_CERTS", "/nowhere/at/all.pem")
     with pytest.raises(UsageError, match="NODE_EXTRA_CA_CERTS"):
         open_anthropic()
-
-
-def make_certificate(folder: Path) -> Path:
-    """A file with a new key and a certificate for 127.0.0.1, which vouches for itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")]), dt.datetime.now(dt.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    form = serialization.PrivateFormat.PKCS8
-    path = folder / "certificate.pem"
-    encoding = serialization.Encoding.PEM
-    path.write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()) + built.public_bytes(encoding))
-    return path

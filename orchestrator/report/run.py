@@ -1,47 +1,18 @@
-"""RunReport: what a run gave as a whole, from its folded events."""
+"""RunReport: results and totals of a run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from orchestrator.bottleneck import Judgement, Ran, judge, ran_of
+from orchestrator.bottleneck import Judgement, Ran, judge
 from orchestrator.events import RunForecast
-from orchestrator.state import GROUPS, Calls, RunState, TaskState
-from orchestrator.task import Outcome, Result, Spent, Status, Usage
-from orchestrator.tree import NONE, Tally, tallies, walk
+from orchestrator.report.standing import Standing
+from orchestrator.state import Calls
+from orchestrator.task import Result, Spent, Status, Usage
 
 GOOD_PART = 0.25
 """The share of a run's time from which on a wait of the whole run is what held it back."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Where a task stands in the run's tree, and how."""
-
-    kind: str
-    """`agent`, `call`, `write`, or a group: `loop`, `pipeline`, `vote`, `plan`, `group`."""
-    parent: str | None
-    """The group that it is a part of, or the task that spawned it."""
-    depth: int
-    """Counted from 0."""
-    status: Status
-    outcome: Outcome | None
-    """None for what has not ended."""
-    parts: tuple[str, ...]
-    """The tasks right below it."""
-    done: int
-    """How many of the tasks below it, at any depth, have succeeded; groups are counted by their parts."""
-    total: int
-    """How many there are."""
-    seconds: float | None
-    """From its beginning to its end; None for what never began or has not ended."""
-    peak_memory: int = 0
-    """The most bytes that its agent's processes used; 0 when they were not measured."""
-
-    @property
-    def is_group(self) -> bool:
-        return self.kind in GROUPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,69 +266,6 @@ class RunReport:
         }
 
 
-def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> RunReport:
-    """The report of a run from its folded events.
-
-    `now` is the Unix time in seconds; `alive` tells whether the process that drives the run still exists.
-    """
-    begun, ended = state.started, state.finished
-    going = ended is not None or alive
-    return RunReport(
-        run=run,
-        name=begun.name if begun else run,
-        status=ended.status if ended else "running" if alive else "interrupted",
-        results={task.id: Result.from_json(task.result) for task in ordered(state) if task.result is not None},
-        statuses={task.id: _status(task, going=going) for task in ordered(state) if task.counts},
-        tree=standings(state, going=going),
-        wall_s=ended.wall if ended else (now if alive else state.last_at) - state.started_at,
-        sum_s=state.sum_s,
-        longest_s=max((_seconds(task) for task in state.leaves()), default=0.0),
-        upstream=begun.upstream if begun else None,
-        resumed=begun.resumed if begun else 0,
-        plan=begun.plan if begun else None,
-        script=begun.script if begun else None,
-        spent_usd=state.cost_usd,
-        earlier_usd=begun.spent_usd if begun else 0.0,
-        by_agent=spent_by(state, 0),
-        by_model=spent_by(state, 1),
-        limits=begun.limits if begun else {},
-        beside=begun.beside if begun else None,
-        concurrent=state.widest,
-        began_with=begun.concurrent if begun else 1,
-        width=state.width,
-        episodes=state.episodes,
-        signals=dict(state.signals),
-        held_s=state.held(now if alive and not ended else state.last_at),
-        stopped=state.regime.reason if state.regime and state.regime.regime == "stop" else None,
-        complete=ended.complete if ended else True,
-        pilot=begun.pilot if begun else None,
-        forecast=_forecast(state, now if alive and not ended else state.last_at),
-        noted=dict(state.noted),
-        first_noted=dict(state.first_noted),
-        calls=state.calls,
-        task_calls={task.id: task.calls for task in state.tasks.values() if task.calls},
-        ran=ran_of(state),
-        peak_memory=state.peak_memory,
-        mean_peak_memory=mean_peak(state),
-        memory_awaited_s=state.memory_awaited_s
-        + (state.last_at - state.memory_awaited_since if state.memory_awaited else 0.0),
-    )
-
-
-def mean_peak(state: RunState) -> int:
-    """Bytes of an agent's processes at their peak, on average over the tasks of which they were measured."""
-    peaks = [task.peak_memory for task in state.tasks.values() if task.peak_memory]
-    return round(sum(peaks) / len(peaks)) if peaks else 0
-
-
-def spent_by(state: RunState, which: int) -> dict[str, Spent]:
-    """What ended attempts have cost by agent (0) or model (1), the dearest first."""
-    sums: dict[str, Spent] = {}
-    for names, spent in state.spent_by.items():
-        sums[names[which]] = sums.get(names[which], Spent()) + spent
-    return dict(sorted(sums.items(), key=lambda each: (-each[1].usd, each[0])))
-
-
 def spent_json(spent: Spent) -> dict[str, float]:
     """As the totals tell it."""
     usage = spent.usage
@@ -367,48 +275,3 @@ def spent_json(spent: Spent) -> dict[str, float]:
         "cached_input_tokens": usage.cache_read_tokens,
         "output_tokens": usage.output_tokens,
     }
-
-
-def _forecast(state: RunState, until: float) -> Forecast | None:
-    if state.forecast is None:
-        return None
-    spent = state.cost_usd - state.forecast_usd
-    return Forecast(expected=state.forecast, wall_s=until - state.forecast_at, cost_usd=spent)
-
-
-def ordered(state: RunState) -> Iterator[TaskState]:
-    """All tasks in the order in which they were added, what is below a task right behind it."""
-    return (task for task, _ in walk(state))
-
-
-def standings(state: RunState, *, going: bool) -> dict[str, Standing]:
-    """Where each task stands; `going`: whether the run's process lives, or ended the run itself."""
-    counted = tallies(state)
-    return {
-        task.id: _standing(task, depth, counted.get(task.id, NONE), _status(task, going=going))
-        for task, depth in walk(state)
-    }
-
-
-def _standing(task: TaskState, depth: int, tally: Tally, status: Status) -> Standing:
-    return Standing(
-        kind=task.kind,
-        parent=task.parent,
-        depth=depth,
-        status=status,
-        outcome=Outcome(task.result["outcome"]) if task.result else None,
-        parts=tuple(task.parts or ()),
-        done=tally.done,
-        total=tally.total,
-        seconds=_seconds(task) if task.started and task.finished else None,
-        peak_memory=task.peak_memory,
-    )
-
-
-def _status(task: TaskState, *, going: bool) -> Status:
-    """Where nothing goes on any more, no task is running."""
-    return task.status if going or task.status is not Status.RUNNING else Status.CANCELLED
-
-
-def _seconds(task: TaskState) -> float:
-    return (task.finished - task.started) if task.started and task.finished else 0.0
