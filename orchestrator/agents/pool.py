@@ -191,7 +191,19 @@ async def prepare(member: Member, directory: Path) -> bool:
     if member.good and member.directory != directory:
         member.movable = member.good = await take_to(member.process, directory)
         member.directory = directory
-    return member.good and not member.process.over.is_set()
+    return member.good and is_quiet(member.process)
+
+
+def is_quiet(process: Process) -> bool:
+    """Whether it is there, and has done nothing that nobody asked for."""
+    while not process.over.is_set():
+        try:
+            message = process.messages.receive_nowait()
+        except anyio.WouldBlock:
+            return True
+        if not isinstance(message, SystemMessage):
+            return False
+    return False
 
 
 async def take_to(process: Process, directory: Path) -> bool:

@@ -28,6 +28,9 @@
     recall               says what it was asked in its session so far, as a JSON list
     family               the same, with a grandchild in a session of its own: says its process id
     orphan               such a grandchild, then a good result
+    keep MB              takes so much memory and keeps it, then a good result
+    settle               a good result, after which it goes to no other directory
+    stray TEXT           a good result and, when its next session has begun, a turn that nobody asked for
     /clear               begins a new session, as the real one does
     use MB [GROW [HOLD]] grows to so many megabytes within GROW seconds (0), keeps them for HOLD seconds (1), then a
                          good result
@@ -54,10 +57,15 @@ TYPE_CHECKING = False  # `typing` has it too, but its import would be half of th
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
 MODEL = "claude-fake"
 CLEARED: "list[str]" = []
 """The ids of the sessions begun since the first."""
+KEPT: "list[bytes]" = []
+SETTLED: "list[bool]" = []
+STRAY: "list[str]" = []
+"""What is said unasked once the next session has begun."""
 
 
 def fake_claude_path(folder: "os.PathLike[str]") -> "Path":
@@ -113,6 +121,7 @@ def remember(kind: str, text: str) -> None:
     """Writes a line of the transcript, and tells the SDK of it."""
     uuid = f"{session()}-{time.time_ns()}"
     entry = {"type": kind, "uuid": uuid, "sessionId": session(), "message": {"role": kind, "content": text}}
+    os.makedirs(os.path.dirname(transcript()), exist_ok=True)  # noqa: PTH103, PTH120
     with open(transcript(), "a") as file:  # noqa: PTH123
         file.write(json.dumps(entry) + "\n")
     if "--session-mirror" in sys.argv:
@@ -131,6 +140,38 @@ def clear(_: str) -> None:
     CLEARED.append(str(uuid4()))
     conversation = {"new_conversation_id": str(uuid4()), "uuid": str(uuid4()), "session_id": old}
     write({"type": "conversation_reset", **conversation})
+    init()
+    result("", num_turns=0, total_cost_usd=0, usage={})
+    while STRAY:
+        turn(STRAY.pop())
+
+
+def keep(size: str) -> None:
+    KEPT.append(b"\1" * int(float(size) * 1e6))
+    turn("kept")
+
+
+def settle(_: str) -> None:
+    SETTLED.append(True)
+    turn("settled")
+
+
+def stray(text: str) -> None:
+    STRAY.append(text)
+    turn(text)
+
+
+def set_cwd(request: "dict[str, Any]") -> None:
+    """Goes to a directory that is trusted, which every one is once that is said of it."""
+    asked = request["request"]
+    if SETTLED:
+        acknowledge(request)
+        return
+    if not asked.get("trust_accepted"):
+        acknowledge(request, {"status": "needs_trust", "directory": asked["path"]})
+        return
+    os.chdir(asked["path"])
+    acknowledge(request, {"status": "ok", "cwd": asked["path"], "changed": True})
     init()
     result("", num_turns=0, total_cost_usd=0, usage={})
 
@@ -367,6 +408,9 @@ BEHAVIOURS: "dict[str, Callable[[str], None]]" = {
     "family": family,
     "use": use,
     "brood": brood,
+    "keep": keep,
+    "settle": settle,
+    "stray": stray,
     "/clear": clear,
     "orphan": lambda _: turn(f"grandchild {grandchild()}"),
 }
@@ -377,8 +421,9 @@ def prompt_of(message: dict[str, dict[str, list[dict[str, str]] | str]]) -> str:
     return content if isinstance(content, str) else "".join(block.get("text", "") for block in content)
 
 
-def acknowledge(request: "dict[str, object]") -> None:
-    answered = {"subtype": "success", "request_id": request["request_id"], "response": {"commands": []}}
+def acknowledge(request: "dict[str, Any]", response: "dict[str, object] | None" = None) -> None:
+    told = response or {"commands": []}
+    answered = {"subtype": "success", "request_id": request["request_id"], "response": told}
     write({"type": "control_response", "response": answered})
 
 
@@ -392,7 +437,7 @@ def main() -> None:
     for line in sys.stdin:
         message = json.loads(line)
         if message["type"] == "control_request":
-            acknowledge(message)
+            set_cwd(message) if message["request"]["subtype"] == "set_cwd" else acknowledge(message)
         elif message["type"] == "user":
             prompt = prompt_of(message)
             word, _, rest = prompt.partition(" ")

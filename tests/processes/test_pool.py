@@ -1,0 +1,223 @@
+"""Warm processes: which tasks share one, which never do, and what makes one go. A fake CLI, the real launcher."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import pytest
+
+from orchestrator.agents import pool
+from orchestrator.agents.claude import ClaudeRunner, open_claude
+from orchestrator.events import SessionStarted
+from orchestrator.plan.model import Agent
+from orchestrator.task import Attempt, Outcome, Result
+from orchestrator.testing.samples import Collected
+from workspaces import Workspace
+
+pytestmark = [
+    pytest.mark.anyio,
+    # The SDK's reader leaves a generator of its own unfinished when it is cancelled; trio says so.
+    pytest.mark.filterwarnings("ignore:Async generator 'claude_agent_sdk:ResourceWarning"),
+]
+
+Asks = Callable[..., Attempt]
+WHICH = "env ORCHESTRATOR_LEASE"
+"""Asked this, the fake CLI says by what its process is known."""
+
+
+async def which(claude: ClaudeRunner, attempt: Attempt, workspace: Workspace, events: Any = None) -> str:
+    """The process that an attempt is given."""
+    result = await claude.run(attempt, workspace, Collected() if events is None else events)
+    assert result.ok, result.error
+    return result.text
+
+
+async def test_one_process_serves_many(asks: Asks, here: Workspace) -> None:
+    """One after the other, in a session of its own each, with its own price; what is told of it is told of each."""
+    events = Collected()
+    async with open_claude() as claude:
+        results = [await claude.run(asks(WHICH, task=name), here, events) for name in "abc"]
+    assert len({result.text for result in results}) == 1
+    assert len({result.session_id for result in results}) == 3
+    assert [(result.turns, result.cost_usd) for result in results] == [(1, 0.25)] * 3
+    told = [event for event in events if isinstance(event, SessionStarted)]
+    assert [(event.task, event.session_id, event.how) for event in told] == [
+        (result.task, result.session_id, "fresh") for result in results
+    ]
+
+
+async def test_as_many_processes_as_tasks_at_once(asks: Asks, here: Workspace) -> None:
+    """Twelve tasks, three at a time: three processes."""
+    limiter, found = anyio.Semaphore(3), []
+
+    async def one(claude: ClaudeRunner) -> None:
+        async with limiter:
+            found.append(await which(claude, asks(WHICH, session_id=str(uuid4())), here))
+
+    async with open_claude() as claude, anyio.create_task_group() as group:
+        for _ in range(12):
+            group.start_soon(one, claude)
+    assert (len(found), len(set(found))) == (12, 3)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"fresh": True},
+        {"agent": Agent(model="another")},
+        {"agent": Agent(append_system="Be brief.")},
+        {"agent": Agent(env={"A": "b"})},
+        {"agent": Agent(env={"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "0"})},
+        {"agent": Agent(mcp_servers={"a": {"command": "true"}})},
+        {"agent": Agent(talk=True)},
+        {"schema": {"type": "object"}},
+    ],
+)
+async def test_what_is_not_alike(asks: Asks, here: Workspace, other: dict[str, Any]) -> None:
+    """A task with other options has another process, and one that wants its own gets it."""
+    async with open_claude() as claude:
+        first = await which(claude, asks(WHICH), here)
+        attempt = asks(WHICH, session_id=str(uuid4()), **other)
+        result = await claude.run(attempt, here, Collected())
+        again = await which(claude, asks(WHICH), here)
+    assert result.text != first
+    assert result.outcome in (Outcome.OK, Outcome.MISSING_OUTPUT)
+    assert again != result.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "alike"),
+    [
+        ({"permissions": {"deny": ["Bash"]}}, True),
+        ({"env": {"A": "b"}}, False),
+        ({"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "true"}]}]}}, False),
+        ("{", False),
+    ],
+)
+async def test_settings_of_the_workspace(asks: Asks, here: Workspace, settings: Any, alike: bool) -> None:
+    """Where the settings bind a process to its task, or cannot be read, each task has one of its own."""
+    folder = here.path / ".claude"
+    folder.mkdir()
+    folder.joinpath("settings.json").write_text(settings if isinstance(settings, str) else json.dumps(settings))
+    async with open_claude() as claude:
+        first, second = [await which(claude, asks(WHICH), here) for _ in range(2)]
+    assert (first == second) is alike
+
+
+async def test_settings_that_have_changed(asks: Asks, here: Workspace) -> None:
+    """A process that was started under other settings is not taken."""
+    async with open_claude() as claude:
+        first = await which(claude, asks(WHICH), here)
+        here.path.joinpath(".claude").mkdir()
+        here.path.joinpath(".claude/settings.json").write_text('{"permissions": {"deny": ["Bash"]}}')
+        second = await which(claude, asks(WHICH), here)
+        third = await which(claude, asks(WHICH), here)
+    assert first != second == third
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["orphan", "stray unasked", "error error_max_turns", "error overloaded 529", "crash 1", "nothing", "say  "],
+)
+async def test_any_doubt_ends_a_process(
+    asks: Asks, here: Workspace, leftovers: Callable[[], list[str]], prompt: str
+) -> None:
+    """After a tool that left something behind, words that nobody asked for, or a bad end, the next has another one."""
+    async with open_claude() as claude:
+        first = await which(claude, asks(WHICH), here)
+        result: Result = await claude.run(asks(prompt), here, Collected())
+        assert result.session_id is not None
+        second = await which(claude, asks(WHICH), here)
+    assert (first == second) is (prompt == "say  ")  # to say nothing is no fault of the process
+    assert not leftovers()
+
+
+async def test_what_a_tool_left_is_gone_with_the_task(asks: Asks, here: Workspace) -> None:
+    """When a task ends nothing of it is at work any more, whether its process stays or not."""
+    async with open_claude() as claude:
+        result = await claude.run(asks("orphan"), here, Collected())
+        pid = int(result.text.split()[-1])
+        assert not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()
+
+
+async def test_a_task_that_is_cut_off_takes_its_process_along(
+    asks: Asks, here: Workspace, leftovers: Callable[[], list[str]]
+) -> None:
+    """One that is cancelled leaves no process to the next, and none at all."""
+    async with open_claude() as claude:
+        first = await which(claude, asks(WHICH), here)
+        with anyio.move_on_after(0.5):
+            await claude.run(asks("hang"), here, Collected())
+        second = await which(claude, asks(WHICH), here)
+    assert first != second
+    assert not leftovers()
+
+
+async def test_after_so_many_tasks(asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process serves a number of tasks, and another takes its place."""
+    monkeypatch.setattr(pool, "MOST_TASKS", 2)
+    async with open_claude() as claude:
+        found = [await which(claude, asks(WHICH), here) for _ in range(5)]
+    assert [found.count(each) for each in dict.fromkeys(found)] == [2, 2, 1]
+
+
+async def test_one_that_has_grown(asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that takes much more memory than after its first task is no good for others."""
+    monkeypatch.setattr(pool, "MOST_GROWTH", 50_000_000)
+    async with open_claude() as claude:
+        first = await which(claude, asks(WHICH), here)
+        assert (await claude.run(asks("use 20 0 0"), here, Collected())).ok
+        assert await which(claude, asks(WHICH), here) == first
+        assert (await claude.run(asks("keep 200"), here, Collected())).ok
+        assert await which(claude, asks(WHICH), here) != first
+
+
+async def test_one_that_nobody_wants(
+    asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch, leftovers: Callable[[], list[str]]
+) -> None:
+    """After a while without a task a process goes."""
+    monkeypatch.setattr(pool, "LONGEST_IDLE", 0.2)
+    async with open_claude() as claude:
+        lease = Path(await which(claude, asks(WHICH), here))
+        with anyio.fail_after(10):
+            while lease.exists():
+                await anyio.sleep(0.02)
+        assert await which(claude, asks(WHICH), here) != str(lease)
+    assert not leftovers()
+
+
+async def test_no_more_processes_than_were_wanted_at_once(asks: Asks, here: Workspace) -> None:
+    """Before a process for another kind of task is started an idle one goes."""
+    async with open_claude() as claude:
+        first = Path(await which(claude, asks(WHICH), here))
+        await which(claude, asks(WHICH, agent=Agent(model="another")), here)
+        with anyio.fail_after(10):
+            while first.exists():
+                await anyio.sleep(0.02)
+
+
+async def test_to_another_directory(asks: Asks, here: Workspace, tmp_path: Path) -> None:
+    """An idle process of the kind is taken to the next task's directory, from one that may be gone by then."""
+    places = [Workspace(path=tmp_path / name) for name in ("one", "two", "three")]
+    async with open_claude() as claude:
+        first = await which(claude, asks(WHICH), here)
+        here.path.rmdir()
+        for place in places:
+            place.path.mkdir()
+            told = await claude.run(asks("cwd"), place, Collected())
+            assert told.text == str(place.path)
+        assert await which(claude, asks(WHICH), places[-1]) == first
+
+
+async def test_one_that_cannot_be_moved(asks: Asks, here: Workspace, tmp_path: Path) -> None:
+    """A CLI that does not know how to move is no hindrance: another one is started."""
+    there = Workspace(path=tmp_path / "there")
+    there.path.mkdir()
+    async with open_claude() as claude:
+        first = await which(claude, asks(WHICH), here)
+        assert (await claude.run(asks("settle"), here, Collected())).ok
+        second = await which(claude, asks(WHICH), there)
+    assert first != second
