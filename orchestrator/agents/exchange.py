@@ -78,7 +78,10 @@ class Exchange:
                     process.cleared = True
                     break
                 self._clock.heed(message)
-                self._take(message, process, clear)
+                if clear and not self._clearing and is_foreign(message, process):
+                    clear = False  # its own result follows
+                else:
+                    self._take(message, process, clear)
             self._told.set()
             self._over.set()
             if not process.cleared:
@@ -175,6 +178,11 @@ def note(ending: Ending, message: Message) -> None:
 def is_start(message: Message) -> TypeGuard[SystemMessage]:
     """Whether the CLI tells of its session. It does so at the beginning of each turn."""
     return isinstance(message, SystemMessage) and message.subtype == "init"
+
+
+def is_foreign(message: Message, process: Process) -> bool:
+    """Whether it ends something else than what the process was asked last, as far as it says what it ends."""
+    return isinstance(message, ResultMessage) and not process.was_asked(message)
 
 
 def is_reset(message: Message) -> bool:

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import anyio
-from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
+from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient, ResultMessage
 
 from orchestrator.agents.translate import Message
 from orchestrator.processes.den import OwnedProcess, owned_process
@@ -37,7 +38,8 @@ class Process:
         self._stack = stack
         self._scope = anyio.CancelScope(shield=True)
         self._owned: OwnedProcess | None = None
-        self._say, self._said = anyio.create_memory_object_stream[str](math.inf)
+        self._asked = ""
+        self._say, self._said = anyio.create_memory_object_stream[tuple[str, str]](math.inf)
         self._tell, self.messages = anyio.create_memory_object_stream[Message](math.inf)
         """All of its stream. It ends when the CLI does, or cannot be understood any more: see `error`."""
 
@@ -78,15 +80,19 @@ class Process:
 
     async def _input(self) -> AsyncIterator[dict[str, Any]]:
         """What it is asked, until no more will be: without an open stdin a CLI cannot be interrupted."""
-        async for text in self._said:
+        async for uuid, text in self._said:
             content = {"role": "user", "content": text}
-            yield {"type": "user", "session_id": "", "message": content, "parent_tool_use_id": None}
+            yield {"type": "user", "session_id": "", "uuid": uuid, "message": content, "parent_tool_use_id": None}
 
     def ask(self, text: str) -> None:
         """Has it asked, as soon as it is up. One that is over is asked in vain."""
-        self.cleared = False
+        self.cleared, self._asked = False, str(uuid4())
         with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-            self._say.send_nowait(text)
+            self._say.send_nowait((self._asked, text))
+
+    def was_asked(self, message: ResultMessage) -> bool:
+        """Whether the result answers what was asked last, as far as it says what it answers."""
+        return message.user_message_uuid in (None, self._asked) or self._asked in (message.user_message_uuids or ())
 
     async def interrupt(self) -> None:
         """Asks the CLI to stop what it does: its result follows. Raises what the SDK does."""

@@ -31,6 +31,7 @@
     keep MB              takes so much memory and keeps it, then a good result
     settle               a good result, after which it goes to no other directory
     stray TEXT           a good result and, when its next session has begun, a turn that nobody asked for
+    belated TEXT         a good result and, when it is asked in its next session, a result of its own before that one's
     /clear               begins a new session, as the real one does
     use MB [GROW [HOLD]] grows to so many megabytes within GROW seconds (0), keeps them for HOLD seconds (1), then a
                          good result
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 MODEL = "claude-fake"
 CLEARED: "list[str]" = []
 """The ids of the sessions begun since the first."""
+BELATED: "list[str]" = []
 KEPT: "list[bytes]" = []
 SETTLED: "list[bool]" = []
 STRAY: "list[str]" = []
@@ -154,6 +156,11 @@ def keep(size: str) -> None:
 def settle(_: str) -> None:
     SETTLED.append(True)
     turn("settled")
+
+
+def belated(text: str) -> None:
+    turn(text)
+    BELATED.append(text)
 
 
 def stray(text: str) -> None:
@@ -411,6 +418,7 @@ BEHAVIOURS: "dict[str, Callable[[str], None]]" = {
     "keep": keep,
     "settle": settle,
     "stray": stray,
+    "belated": belated,
     "/clear": clear,
     "orphan": lambda _: turn(f"grandchild {grandchild()}"),
 }
@@ -441,6 +449,8 @@ def main() -> None:
         elif message["type"] == "user":
             prompt = prompt_of(message)
             word, _, rest = prompt.partition(" ")
+            if word != "/clear" and BELATED:
+                result(BELATED.pop(), user_message_uuid="another")
             if word != "/clear":
                 remember("user", prompt)
                 init()

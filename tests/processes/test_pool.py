@@ -120,7 +120,7 @@ async def test_settings_that_have_changed(asks: Asks, here: Workspace) -> None:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["orphan", "stray unasked", "error error_max_turns", "error overloaded 529", "crash 1", "nothing", "say  "],
+    ["orphan", "error error_max_turns", "error overloaded 529", "crash 1", "nothing", "say  "],
 )
 async def test_any_doubt_ends_a_process(
     asks: Asks, here: Workspace, leftovers: Callable[[], list[str]], prompt: str
@@ -133,6 +133,28 @@ async def test_any_doubt_ends_a_process(
         second = await which(claude, asks(WHICH), here)
     assert (first == second) is (prompt == "say  ")  # to say nothing is no fault of the process
     assert not leftovers()
+
+
+async def test_words_that_nobody_asked_for(asks: Asks, here: Workspace) -> None:
+    """A process that says something of its own accord while it is idle gets nothing more to do."""
+    async with open_claude() as claude:
+        first = await which(claude, asks(WHICH), here)
+        assert (await claude.run(asks("stray unasked"), here, Collected())).ok
+        (idle,) = claude._pool._idle
+        with anyio.fail_after(10):
+            await idle.ready.wait()
+            while not idle.process.messages.statistics().current_buffer_used:
+                await anyio.sleep(0.01)
+        assert await which(claude, asks(WHICH), here) != first
+
+
+async def test_the_answer_to_another_task(asks: Asks, here: Workspace) -> None:
+    """A result that answers something else is never taken for the task's own, and is the process's last."""
+    async with open_claude() as claude:
+        first = await which(claude, asks(WHICH), here)
+        assert (await claude.run(asks("belated unasked"), here, Collected())).ok
+        assert await which(claude, asks(WHICH), here) == first
+        assert await which(claude, asks(WHICH), here) != first
 
 
 async def test_what_a_tool_left_is_gone_with_the_task(asks: Asks, here: Workspace) -> None:
