@@ -21,6 +21,13 @@ FOLDS: Folds = {
 class RunState(Figures):
     """One run. Folding an event costs the same however large the run is."""
 
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "RunState":
+        """What all the records of a run come to."""
+        state = cls()
+        state.apply_all(records)
+        return state
+
     def apply(self, event: Event, at: float) -> None:
         """Folds one event in; `at` is its Unix time in seconds."""
         self.last_at = at
