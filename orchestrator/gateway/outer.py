@@ -1,4 +1,4 @@
-"""What stands around a service, and hands on what it does not care for."""
+"""What the faults and the recorder share: each is a service that has another one in it."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from orchestrator.task import Attempt
 
 
 class Outer:
-    """Fulfils `Service`, but for `build_app`, and knows whose requests are whose."""
+    """Hands on all but the requests, and knows whose these are. With `build_app` it fulfils `Service`."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
