@@ -1,7 +1,6 @@
 """RunState: one run, as its events make it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from orchestrator.events import Event, Record
 from orchestrator.state import api, attempts, limits, runs, talk, tasks
@@ -17,9 +16,10 @@ FOLDS: Folds = {
 }
 
 
-@dataclass(slots=True, eq=False)
 class RunState(Figures):
     """One run. Folding an event costs the same however large the run is."""
+
+    __slots__ = ()
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "RunState":
