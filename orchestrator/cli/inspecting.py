@@ -118,8 +118,7 @@ async def read_report(run: str | None) -> RunReport:
     """The report of the run that `run` names."""
     journal = SqliteJournal(home().journal)
     row = await find_run(journal, run)
-    state = RunState()
-    state.apply_all(await journal.read(row["run"]))
+    state = RunState.of(await journal.read(row["run"]))
     return report_of(row["run"], state, now=time.time(), alive=is_alive(row))
 
 

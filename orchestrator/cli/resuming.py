@@ -94,8 +94,7 @@ def session_of(run: str, task: str, records: Sequence[Record]) -> Result:
 
     Raises UsageError when the run has no such task, or no agent has worked for it.
     """
-    state = RunState()
-    state.apply_all(records)
+    state = RunState.of(records)
     if task not in state.tasks:
         raise UsageError(f"run {run} has no task {task!r}; it has {', '.join(list(state.tasks)[:20])}")
     known = state.tasks[task]

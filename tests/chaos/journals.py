@@ -20,9 +20,7 @@ class Story:
     @property
     def state(self) -> RunState:
         """What it all came to."""
-        state = RunState()
-        state.apply_all(self.records)
-        return state
+        return RunState.of(self.records)
 
     @property
     def starts(self) -> int:

@@ -281,8 +281,7 @@ def check_groups(ran: Ran) -> None:
 
 def check_fold(ran: Ran) -> None:
     """The journal's records add up to the state that the engine has, times aside."""
-    again = RunState()
-    again.apply_all(ran.journal.records)
+    again = RunState.of(ran.journal.records)
     assert list(summed(again)) == list(summed(ran.state))
 
 

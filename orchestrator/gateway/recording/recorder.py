@@ -17,8 +17,9 @@ import anyio
 from anyio.to_thread import run_sync
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.gateway.callers import Caller, Callers, session_of
+from orchestrator.gateway.callers import Caller, session_of
 from orchestrator.gateway.model.conversation import is_small
+from orchestrator.gateway.outer import Outer
 from orchestrator.gateway.recording.canon import asked, canonical, key_of
 from orchestrator.gateway.recording.exchanges import Exchange
 from orchestrator.gateway.recording.places import Places, places_of
@@ -86,13 +87,12 @@ class Passage:
                 self.first = time.monotonic() - self.begun
 
 
-class Recorder:
+class Recorder(Outer):
     """A service that keeps what passes it. Fulfils `Service`."""
 
     def __init__(self, service: Service, writer: Writer) -> None:
-        self._service = service
+        super().__init__(service)
         self._writer = writer
-        self._callers = Callers()
         self._places: dict[tuple[str, frozenset[str]], Places] = {}
         """By session and what is secret in it: a login may be refreshed meanwhile."""
         self._numbers: Counter[str | None] = Counter()
@@ -102,19 +102,10 @@ class Recorder:
         # One thread: lines are written in the order in which replies ended, and no stream waits for a disk.
         self._thread = ThreadPoolExecutor(1, "recorder")
 
-    @property
-    def account(self) -> bool:
-        return self._service.account
-
-    @property
-    def env(self) -> Mapping[str, str]:
-        return self._service.env
-
     def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
-        """Notes whose requests the attempt's are."""
-        self._callers.note(attempt, emit)
+        """Notes whose requests the attempt's are, and whether it could read the recording."""
+        super().announce(attempt, emit)
         self._in_sight = self._in_sight or holds(attempt.workspace.path, self._writer.path)
-        self._service.announce(attempt, emit)
 
     def build_app(self, prefix: str) -> ASGIApp:
         """The service's app, with a listener."""
