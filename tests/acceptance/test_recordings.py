@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from command_line import Cli, make_cli, wait_until
+
+from orchestrator.gateway.model.offline import open_offline
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PLAN = """
@@ -82,6 +85,33 @@ def test_a_recording_gives_the_same_results_elsewhere(cli, other, tmp_path):
     text = recording.read_text()
     assert str(tmp_path) not in text
     assert "x-api-key" not in text
+
+
+@pytest.mark.parametrize("account", [{"ANTHROPIC_API_KEY": "sk-ant-made-up"}, {"CLAUDE_CODE_OAUTH_TOKEN": "made-up"}])
+def test_what_was_recorded_with_an_account_is_replayed_without(account, cli, other, tmp_path):
+    """A plan that names no model, and whose agents have the user's settings: the CLI's choice of a model is kept, and
+    the user's own CLAUDE.md makes no difference where there is none."""
+    recording, first, second = tmp_path / "a.rec", tmp_path / "1.json", tmp_path / "2.json"
+    text = (
+        "agents: {q: {tools: [Read, Glob], settings: [user]}}\ndefaults: {agent: q}\n"
+        "tasks: {sum: {prompt: What is 6 * 7?}, look: {prompt: Which Python do the files ask for?}}\n"
+    )
+    for each in (cli, other):
+        each.repository()
+    (cli.home / ".claude").mkdir()
+    (cli.home / ".claude" / "CLAUDE.md").write_text("Never say more than needed.\n")
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(open_offline()) as api:
+        user = cli.with_variables(
+            ANTHROPIC_BASE_URL=api.env["ANTHROPIC_BASE_URL"], ANTHROPIC_MODEL="claude-sonnet-4-5", **account
+        )
+        done = user("run", user.plan(text), "--record", recording, "--json", first, "--view", "none")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Never say more" in recording.read_text()
+    assert "`settings: [user]`" in done.stderr
+    played = other("run", other.plan(text), "--replay", recording, "--json", second, "--view", "none")
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert results(second, other.place) == results(first, cli.place)
+    assert "not asked for" not in played.stderr
 
 
 def test_agents_that_talk_are_replayed(cli, other, tmp_path):

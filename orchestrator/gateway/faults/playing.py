@@ -18,7 +18,6 @@ from orchestrator.gateway.faults.rules import Rule
 from orchestrator.gateway.model.conversation import is_small
 from orchestrator.gateway.outer import Outer
 from orchestrator.gateway.seam import Service
-from orchestrator.task import Attempt
 
 FIRST_PART = 0.5
 """Share of a reply that comes before it is cut."""

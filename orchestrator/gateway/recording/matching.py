@@ -34,6 +34,7 @@ class Tapes:
     def __init__(self, recording: Recording) -> None:
         self._path = recording.path
         self._tapes: dict[str | None, Tape] = {}
+        self._defaults: Counter[str] = Counter()
         for exchange in recording.exchanges:
             if exchange.what == "messages" and exchange.request is not None:
                 self._add(exchange)
@@ -41,12 +42,19 @@ class Tapes:
     def _add(self, exchange: Exchange) -> None:
         tape = self._tapes.setdefault(exchange.task, Tape())
         canon = canonical(exchange.request or {})
+        if exchange.by_default:
+            self._defaults[str(canon.get("model"))] += 1
         key = key_of(canon)
         tape.canons[key] = canon
         if is_playable(exchange):
             tape.answers.setdefault(key, []).append(exchange)
         else:
             tape.cut.add(key)
+
+    @property
+    def default_model(self) -> str | None:
+        """The model of agents whose plan names none, in most of their requests; None where none was recorded."""
+        return self._defaults.most_common(1)[0][0] if self._defaults else None
 
     def find(self, task: str | None, canon: Mapping[str, Any]) -> Exchange | None:
         """The answer; each time that the same is asked the next one, and in the end the last one again."""

@@ -39,6 +39,12 @@ IN_SIGHT = (
     "it lies where the agents work: they find it when they search or list files, and will not match where it is not "
     "the same: record to a file elsewhere"
 )
+AS_REPLAYED = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
+"""The CLI writes another system prompt without it, and asks for titles; in a replay it is set."""
+OWN_SETTINGS = (
+    "its agents have `settings: [user]`: where these are more than a CLAUDE.md, no replay will match, for there they "
+    "are left out"
+)
 READABLE = b"gzip"
 """The compression that a copy can be unpacked from, and that is asked for in place of others."""
 
@@ -99,13 +105,20 @@ class Recorder(Outer):
         self._error: str | None = None
         self._in_sight = False
         """Whether agents work in a directory that holds the file."""
+        self._own_settings = False
+        """Whether agents have the user's own settings."""
         # One thread: lines are written in the order in which replies ended, and no stream waits for a disk.
         self._thread = ThreadPoolExecutor(1, "recorder")
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        return {**super().env, **AS_REPLAYED}
 
     def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
         """Notes whose requests the attempt's are, and whether it could read the recording."""
         super().announce(attempt, emit)
         self._in_sight = self._in_sight or holds(attempt.workspace.path, self._writer.path)
+        self._own_settings = self._own_settings or (self.account and "user" in attempt.agent.settings)
 
     def build_app(self, prefix: str) -> ASGIApp:
         """The service's app, with a listener."""
@@ -146,8 +159,8 @@ class Recorder(Outer):
             return f"nothing was recorded in {path}: no agent has asked anything"
         held = "prompts, replies and what agents read of files" if self._writer.texts else "no texts"
         many = f"{counted(requests, 'request')} of {counted(tasks, 'task')}"
-        seen = f"\n{IN_SIGHT}" if self._in_sight else ""
-        return f"recorded: {path}: {many}; it holds {held}{seen}"
+        notes = [text for text, told in ((IN_SIGHT, self._in_sight), (OWN_SETTINGS, self._own_settings)) if told]
+        return "\n".join([f"recorded: {path}: {many}; it holds {held}", *notes])
 
     def _keep(self, passage: Passage, prefix: str) -> None:
         """In the recorder's own thread."""
@@ -170,7 +183,8 @@ class Recorder(Outer):
             attempt=caller.attempt.number if caller else 0,
             number=self._numbers[task],
             what=what,
-            small=what == "messages" and is_small(body, headers),
+            small=(small := what == "messages" and is_small(body, headers)),
+            by_default=what == "messages" and not small and chose_itself(caller, headers),
             key=key_of(canonical(request)) if body else None,
             request=request if body else None,
             status=passage.status,
@@ -198,6 +212,11 @@ class Recorder(Outer):
 
 def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def chose_itself(caller: Caller | None, headers: Mapping[str, str]) -> bool:
+    """Whether the CLI has chosen the model by itself. An agent that the agent started may have one of its own."""
+    return caller is not None and caller.attempt.agent.model is None and "x-claude-code-agent-id" not in headers
 
 
 def holds(directory: str | None, path: Path) -> bool:

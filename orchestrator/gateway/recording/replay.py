@@ -37,6 +37,12 @@ HELD = 15.0
 """Seconds that an agent waits for an answer that never came in the recording: there it was ended, as one whose vote was
 not needed any more, and so it should be here."""
 
+USER = "user"
+OWN_SETTINGS = (
+    "its agent has `settings: [user]`, of which there are none in a replay, but for the user's CLAUDE.md, which makes "
+    "no difference: leave it out of plans that are recorded"
+)
+
 
 @asynccontextmanager
 async def open_replay(traffic: Traffic) -> AsyncIterator[Upstream]:
@@ -58,10 +64,12 @@ class Replay:
     """Answers each request as it was answered before. Fulfils `Service` and `Source`."""
 
     account = False
-    env: Mapping[str, str] = OfflineModel.env
 
     def __init__(self, tapes: Tapes) -> None:
         self._tapes = tapes
+        # The CLI says other things to other models, so that the requests of those that name none would differ.
+        default = {"ANTHROPIC_MODEL": tapes.default_model} if tapes.default_model else {}
+        self.env: Mapping[str, str] = {**OfflineModel.env, **default}
         self._callers = Callers()
         self._places: dict[str, Places] = {}
         self._given: set[str] = set()
@@ -120,7 +128,7 @@ class Replay:
         if is_small(call.body, call.headers):
             seed, model = uuid.uuid4().hex[:20], str(call.body["model"])
             return as_events(list(stream([text_block("replay")], model=model, seed=seed, input_tokens=1)))
-        why = self._tapes.explain(caller.task if caller else None, canon)
+        why = self._tapes.explain(caller.task if caller else None, canon) + hint(caller)
         # The CLI sends a request that is refused a few times more, in other words; it is told once.
         known = (call.session_id, key_of(canon))
         if caller and known not in self._told:
@@ -153,6 +161,11 @@ class Replay:
         if known not in self._places:
             self._places[known] = places_of(caller.attempt, session_id)
         return self._places[known]
+
+
+def hint(caller: Caller | None) -> str:
+    """What else may be the reason that a request of the caller's was not recorded."""
+    return f" ({OWN_SETTINGS})" if caller and USER in caller.attempt.agent.settings else ""
 
 
 async def nothing() -> Message:
