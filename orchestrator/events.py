@@ -72,6 +72,11 @@ class TaskAdded(Event):
     """Those of `needs` that need only have ended, however they did."""
     agent: str | None = None
     """What its agent is called: the tasks of one agent take about as long."""
+    account: str = ""
+    """Whose account its agent has, `own-1` for the first that agents of this run have in their environment. Empty: the
+    run's own, or nobody knows before its turn."""
+    model: str | None = None
+    """The model that its agent names, as far as that is known before its turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +190,8 @@ class RegimeChanged(Event):
     reason: str
     until: float | None = None
     """Unix time, s."""
+    lane: str = ""
+    """Which agents, where it is not all with the run's own account: `account own-1`, `model opus`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +226,8 @@ class ApiSignal(Event):
     reason: str = ""
     own_account: bool = False
     """Whether the agent has credentials of its own, so that it says nothing about the others."""
+    limit: str | None = None
+    """Which of the account's usage limits it is about, as the API calls them: `five_hour`, `seven_day_opus`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

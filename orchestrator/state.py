@@ -107,6 +107,10 @@ class TaskState:
     allows: frozenset[str] = frozenset()
     """Those of its needs that need only have ended."""
     agent: str | None = None
+    account: str = ""
+    """Whose account its agent has; empty: the run's own."""
+    model: str | None = None
+    """The model that its agent names."""
     status: Status = Status.PENDING
     unmet: int = 0
     """Needs that have not ended yet."""
@@ -221,7 +225,9 @@ class RunState:
     widest: int = 1
     """The most that could be."""
     regime: RegimeChanged | None = None
-    """The last change; None: agents are started as they always were."""
+    """The last change for all with the run's own account; None: agents are started as they always were."""
+    lanes: dict[str, RegimeChanged] = field(default_factory=dict)
+    """The last change for each lane."""
     held_s: float = 0.0
     """Seconds in which no agents were started since the usage limit was reached, without a hold that goes on."""
     held_since: float | None = None
@@ -309,6 +315,8 @@ class RunState:
             event.allow_failure,
             frozenset(event.allows),
             event.agent,
+            event.account,
+            event.model,
         )
         self.tasks[task.id] = task
         self.counts[task.status] += task.counts
@@ -366,6 +374,9 @@ class RunState:
         self.episodes += event.episode
 
     def _regime_changed(self, event: RegimeChanged, at: float) -> None:
+        self.lanes[event.lane] = event
+        if event.lane:
+            return  # others are started
         self.regime = event
         if event.regime in ("hold", "canary"):
             self.held_since = self.held_since or at

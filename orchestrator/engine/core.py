@@ -10,6 +10,7 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
+from orchestrator.engine.accounts import Accounts
 from orchestrator.engine.going_on.earlier import Earlier
 from orchestrator.engine.going_on.keys import Identity, digest
 from orchestrator.engine.going_on.past import Past, is_there
@@ -131,6 +132,7 @@ class Core:
         self._digests: dict[tuple[str, bool], str | None] = {}
         """What tasks that are over gave, as hashes, with their words or the commits alone."""
         self._nodes: dict[str, Node] = {}
+        self._accounts = Accounts()
         self._desk = self._open_desk()
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._ending: dict[str, Result] = {}
@@ -173,7 +175,7 @@ class Core:
         for node in nodes:
             self._nodes[node.id] = node
             self._ended[node.id] = anyio.Event()
-            self.emit(added_event(node))
+            self.emit(added_event(node, self._accounts.name(node.runs)))
         self._order.add([self.state.tasks[node.id] for node in nodes])
         if not later:
             self.pump()
