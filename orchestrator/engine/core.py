@@ -8,6 +8,7 @@ from typing import Any
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
+from orchestrator.engine.accounts import Accounts
 from orchestrator.engine.calls import Calls
 from orchestrator.engine.endings import Endings
 from orchestrator.engine.going_on.earlier import Earlier
@@ -95,6 +96,7 @@ class Core:
         self._order: Order[TaskState] = Order(self._estimates.expect)
         self._nodes: dict[str, Node] = {}
         self._answers: set[str] = set()
+        self._accounts = Accounts()
         self._desk = self._open_desk()
         self._known = Known(
             state=self.state,
@@ -167,7 +169,7 @@ class Core:
         for node in nodes:
             self._nodes[node.id] = node
             self._endings.expect(node.id)
-            self.emit(added_event(node))
+            self.emit(added_event(node, self._accounts.name(node.runs)))
         self._order.add([self.state.tasks[node.id] for node in nodes])
         if not later:
             self.pump()

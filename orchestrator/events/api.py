@@ -25,6 +25,8 @@ class ApiSignal(Event):
     reason: str = ""
     own_account: bool = False
     """Whether the agent has credentials of its own, so that it says nothing about the others."""
+    limit: str | None = None
+    """Which of the account's usage limits it is about, as the API calls them: `five_hour`, `seven_day_opus`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ class RegimeChanged(Event):
     reason: str
     until: float | None = None
     """Unix time, s."""
+    lane: str = ""
+    """Which agents, where it is not all with the run's own account: `account own-1`, `model opus`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,7 @@ class Known:
                     resets_at=verdict.resets_at,
                     reason=reason,
                     own_account=self.own_account,
+                    limit=verdict.limit,
                 )
             )
 

@@ -94,7 +94,12 @@ class Agent(Model):
     @property
     def own_account(self) -> bool:
         """Whether it has credentials of its own: what its API says then tells nothing of the others."""
-        return any(name in self.env for name in CREDENTIALS)
+        return bool(self.credentials)
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """What in its environment leads to another account, or API, than the run's own. Secret."""
+        return {name: self.env[name] for name in CREDENTIALS if name in self.env}
 
     @model_validator(mode="after")
     def _no_other_server_of_that_name(self) -> "Agent":

@@ -10,7 +10,7 @@ from orchestrator.machine import Machine
 from orchestrator.plan.model import Agent, Limits
 from orchestrator.schedule.budget import Budget
 from orchestrator.schedule.memory import MemoryRoom
-from orchestrator.schedule.regime import Regime
+from orchestrator.schedule.regimes import Regimes
 from orchestrator.schedule.ruling import GO, Go, Refuse, Ruling, Wait
 from orchestrator.schedule.width import Width
 from orchestrator.state import RunState, TaskState
@@ -32,7 +32,7 @@ class Governor:
     ) -> None:
         """`expect`: see `Budget`; `busy` and `at_work`: see `Width`."""
         self.width = Width(limits, state, busy, at_work)
-        self.regime = Regime(limits, state)
+        self.regime = Regimes(limits, state)
         self.memory = MemoryRoom(limits, state, machine)
         self.budget = Budget(limits, state, expect)
         self._state = state

@@ -55,7 +55,9 @@ class Figures:
     widest: int = 1
     """The most that could be."""
     regime: RegimeChanged | None = None
-    """The last change; None: agents are started as they always were."""
+    """The last change for all with the run's own account; None: agents are started as they always were."""
+    lanes: dict[str, RegimeChanged] = field(default_factory=dict)
+    """The last change for each lane."""
     held_s: float = 0.0
     """Seconds in which no agents were started since the usage limit was reached, without a hold that goes on."""
     held_since: float | None = None

@@ -27,6 +27,10 @@ class TaskState:
     allows: frozenset[str] = frozenset()
     """Those of its needs that need only have ended."""
     agent: str | None = None
+    account: str = ""
+    """Whose account its agent has; empty: the run's own."""
+    model: str | None = None
+    """The model that its agent names."""
     status: Status = Status.PENDING
     unmet: int = 0
     """Needs that have not ended yet."""

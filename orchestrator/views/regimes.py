@@ -15,13 +15,23 @@ FAR = 20 * 3600.0
 
 def regime_line(state: RunState, now: float) -> Text | None:
     """What keeps agents from being started, with a countdown; None while nothing does. `now`: Unix time, s."""
-    if state.regime is None or state.regime.regime == "go" or state.finished:
+    held = [event for _, event in sorted(state.lanes.items()) if event.regime != "go"]
+    if not held or state.finished:
         return None
-    return Text(one_line(regime_words(state.regime, now)), style="yellow", no_wrap=True, overflow="ellipsis")
+    return Text(one_line(regime_words(held[0], now)), style="yellow", no_wrap=True, overflow="ellipsis")
 
 
 def regime_words(event: RegimeChanged, now: float) -> str:
-    """`held until 17:05 (in 42 min): the usage limit is reached`; the time of day is that of this machine."""
+    """`held until 17:05 (in 42 min): the usage limit is reached`; the time of day is that of this machine.
+
+    One that is not about all agents says which ones first: `account own-1: held until ...`.
+    """
+    about = f"{event.lane}: " if event.lane else ""
+    return about + lane_words(event, now)
+
+
+def lane_words(event: RegimeChanged, now: float) -> str:
+    """The same, without whom it is about."""
     match event.regime:
         case "hold" if event.until is not None:
             return f"held until {moment(event.until, now)} (in {patience(event.until - now)}): {event.reason}"

@@ -85,10 +85,18 @@ def test_what_an_end_says(outcome: Outcome, status: int | None, signal: str | No
 
 def test_a_reset_is_told_with_the_end() -> None:
     """The end of an attempt knows of the reset that the CLI told along the way."""
-    ending = Ending(limit=RateLimitInfo(status="rejected", resets_at=9))
+    ending = Ending(limit=RateLimitInfo(status="rejected", resets_at=9, rate_limit_type="seven_day_opus"))
     told = concluded(attempt(), Outcome.QUOTA, None, ending)
     assert told
-    assert told.resets_at == 9
+    assert (told.resets_at, told.limit) == (9, "seven_day_opus")
+
+
+def test_which_limit_it_is_is_told() -> None:
+    """The CLI names the limit: one of a model is not the account's."""
+    info = RateLimitInfo(status="rejected", resets_at=9, rate_limit_type="seven_day_opus")
+    told = heard(attempt(), RateLimitEvent(rate_limit_info=info, uuid="u", session_id="s"))
+    assert told
+    assert (told.signal, told.limit) == ("quota", "seven_day_opus")
 
 
 @pytest.mark.parametrize(

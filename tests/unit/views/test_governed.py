@@ -1,5 +1,6 @@
 """Width and regime in the views."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -49,6 +50,14 @@ def test_the_regimes_in_the_live_view() -> None:
     assert len(live(told(HELD), 1, height=5)) <= 5
 
 
+def test_a_hold_of_some_in_the_live_view() -> None:
+    """It says whom it is about; a hold of all comes before it, and once it is over there is no line."""
+    some = replace(HELD, lane="account own-1")
+    assert live(told(some), 1)[1].startswith("account own-1: held until")
+    assert live(told(some, STOPPED), 1)[1] == "stopped: no credit"
+    assert len(live(told(some, replace(GONE, lane="account own-1")), 1)) == len(live(told(), 1))
+
+
 def test_the_width_in_the_live_view() -> None:
     """The header has the width of now."""
     assert "8 at once" in live(told(GROWN), 1)[0]
@@ -63,6 +72,7 @@ def test_the_width_in_the_live_view() -> None:
         (CANARY, "canary: one agent tries whether the limit is gone"),
         (GONE, "goes on: the usage limit is gone"),
         (STOPPED, "stopped: no credit"),
+        (replace(GONE, lane="model opus"), "model opus: goes on: the usage limit is gone"),
     ],
 )
 def test_a_line_per_change(event: Event, words: str) -> None:
