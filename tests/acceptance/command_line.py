@@ -17,7 +17,7 @@ from forks import forks
 
 FOREIGN = ("ANTHROPIC_", "CLAUDE", "GIT_", "ORCHESTRATOR_", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
 """Beginnings of variables of the developer's own that no command under test may see."""
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which whatever a test waits for is held to have failed."""
 SMALL = 'name: small\nagents: {q: {tools: []}}\ndefaults: {agent: q}\ntasks: {one: {prompt: "What is 6 * 7?"}}\n'
 """A plan of one task."""

@@ -24,16 +24,25 @@ class Fork(subprocess.Popen[str]):
     Its parent is a process of the server's, which tells its id and its exit code, and keeps the id taken until then.
     """
 
-    def __init__(self, requests: socket.socket, arguments: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
-        (out, out_end), (err, err_end) = os.pipe(), os.pipe()
-        self._told, told_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        asked = json.dumps([list(arguments), str(cwd), dict(env)])
-        socket.send_fds(requests, [asked.encode()], [out_end, err_end, told_end.fileno()])
-        for end in (out_end, err_end, told_end.detach()):
+    def __init__(
+        self,
+        requests: socket.socket,
+        arguments: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        terminal: int | None = None,
+    ) -> None:
+        self.args, self.returncode = list(arguments), None  # type: ignore[assignment]
+        self._told, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.stdin = self.stdout = self.stderr = None
+        ends = [] if terminal is None else [os.dup(terminal), os.dup(terminal)]
+        if not ends:
+            (out, out_end), (err, err_end) = os.pipe(), os.pipe()
+            self.stdout, self.stderr, ends = os.fdopen(out), os.fdopen(err), [out_end, err_end]
+        asked = json.dumps([self.args, str(cwd), dict(env), terminal is not None])
+        socket.send_fds(requests, [asked.encode()], [*ends, told.fileno()])
+        for end in (*ends, told.detach()):
             os.close(end)
-        self.args = list(arguments)
-        self.stdin, self.stdout, self.stderr = None, os.fdopen(out), os.fdopen(err)
-        self.returncode = None  # type: ignore[assignment]
         self.pid = int(self._told.recv(100))
 
     def poll(self) -> int | None:
@@ -98,9 +107,9 @@ class Forks:
             command = [sys.executable, str(SERVER), str(theirs.fileno())]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
 
-    def start(self, arguments: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Fork:
-        """`orchestrator` with these arguments."""
-        return Fork(self._requests, arguments, cwd, env)
+    def start(self, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], terminal: int | None = None) -> Fork:
+        """`orchestrator` with these arguments; in a session of its own with that terminal, if one is given."""
+        return Fork(self._requests, arguments, cwd, env, terminal)
 
 
 @cache

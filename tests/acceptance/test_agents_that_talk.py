@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from command_line import Cli, leased, running, wait_until
+from load import at_most
 
 PLANNER = """
 name: planner
@@ -147,7 +148,7 @@ def kill_after(cli: Cli, plan: Path, task: str) -> set[str]:
                 break
         process.kill()
         process.wait()
-    wait_until(lambda: not leased(cli.home), "the end of its processes", 5)
+    wait_until(lambda: not leased(cli.home), "the end of its processes", at_most(5))
     return {event["task"] for event in events(cli, "TaskFinished") if event["status"] == "done"}
 
 

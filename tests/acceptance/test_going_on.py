@@ -12,6 +12,7 @@ import pytest
 from anyio import to_thread
 from command_line import SMALL, Cli, leased, make_cli, running, wait_until
 from counting import Counting, at, report, serving, stop_at
+from load import at_most
 
 from orchestrator.journal.sqlite import open_sqlite
 from orchestrator.prompts import INTERRUPTED
@@ -40,7 +41,7 @@ async def test_killed_and_run_again(cli: Cli, again: str) -> None:
     async with serving(cli, "hang") as (model, ours):
         await stop_at(ours, model, "hang", lambda process: process.kill(), plan)
         before = model.counts
-        wait_until(lambda: not leased(cli.home), "the end of its processes", 5)
+        wait_until(lambda: not leased(cli.home), "the end of its processes", at_most(5))
         model.held.clear()
         words = ["run", plan] if again == "run" else ["resume"]
         done = report(await at(ours, *words, "--view", "none", "--json", "-"))
@@ -70,7 +71,7 @@ async def test_interrupted_and_resumed(cli: Cli, number: signal.Signals, times: 
             (run,) = re.findall(r"go on with: orchestrator resume (\S+)", done.stderr)
             assert cli.json("show", run, "hang")["status"] == "cancelled"
         else:
-            wait_until(lambda: not leased(cli.home), "the end of its processes", 5)
+            wait_until(lambda: not leased(cli.home), "the end of its processes", at_most(5))
             run = "going"
         model.held.clear()
         elsewhere = Cli(cli.home, cli.home, ours.variables)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli, killed_at_last, leased, running, wait_until
+from load import at_most
 
 LONG = """
 name: long
@@ -83,7 +84,7 @@ def test_one_signal_ends_in_good_order(at_work: tuple[Cli, subprocess.Popen[str]
     sent = time.monotonic()
     process.send_signal(number)
     done = cli.finish(process)
-    assert time.monotonic() - sent < 8
+    assert time.monotonic() - sent < at_most(8)
     assert done.returncode == 130
     assert leased(cli.home) == []
     assert guards(cli) == []
@@ -138,9 +139,9 @@ def test_a_second_signal_ends_at_once(at_work: tuple[Cli, subprocess.Popen[str]]
     wait_until(lambda: "stopping" in process.stderr.readline(), "the first answer")  # type: ignore[union-attr]
     sent = time.monotonic()
     process.send_signal(signal.SIGINT)
-    code = process.wait(10)
-    assert (code, time.monotonic() - sent < 1) == (130, True)
-    wait_until(lambda: not leased(cli.home) and not guards(cli), "the guard's work", 6)
+    code = process.wait(at_most(10))
+    assert (code, time.monotonic() - sent < at_most(1)) == (130, True)
+    wait_until(lambda: not leased(cli.home) and not guards(cli), "the guard's work", at_most(6))
 
 
 def test_a_killed_orchestrator_leaves_nobody(at_work: tuple[Cli, subprocess.Popen[str]]) -> None:
@@ -148,8 +149,8 @@ def test_a_killed_orchestrator_leaves_nobody(at_work: tuple[Cli, subprocess.Pope
     cli, process = at_work
     process.kill()
     process.wait()
-    wait_until(lambda: not leased(cli.home), "the end of all agents", 5)
-    wait_until(lambda: not guards(cli), "the guard's end", 5)
+    wait_until(lambda: not leased(cli.home), "the end of all agents", at_most(5))
+    wait_until(lambda: not guards(cli), "the guard's end", at_most(5))
     row = cli.json("runs")[0]
     assert (row["name"], row["status"]) == ("long", "interrupted")
     data = cli.json("show")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import anyio
 import pytest
+from load import at_most
 
 from orchestrator.agents import clock
 from orchestrator.agents.claude import open_claude
@@ -91,7 +92,7 @@ async def test_ten_that_are_cut_off_have_their_prices(asks: Asks, here: Workspac
             for number in range(10):
                 session = f"5a0c7f9e-0000-4000-8000-0000000000{number:02}"
                 group.start_soon(claude.run, asks("hang", task=f"t{number}", session_id=session), here, emit)
-        assert time.monotonic() - at < 3
+        assert time.monotonic() - at < at_most(3)
     prices = {event.task: event.cost_usd for event in events if getattr(event, "cost_usd", None) is not None}  # type: ignore[attr-defined]
     assert prices == {f"t{number}": 0.25 for number in range(10)}
     assert leftovers() == []
