@@ -56,19 +56,18 @@ class Cli:
         return self.finish(self.start(*arguments))
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """A command that goes on in the background. What it imports has been imported before: see `forks`."""
-        return forks().start([*map(str, arguments)], self.place, self.env)
+        """A command that goes on in the background."""
+        return self.start_python("-m", "orchestrator", *arguments)
 
     def start_anew(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
         """The same by an interpreter that starts as one does for a user."""
-        return self.start_python("-m", "orchestrator", *arguments, **how)
-
-    def start_python(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
-        """A Python program that goes on in the background."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(
-            [sys.executable, *map(str, arguments)], cwd=self.place, env=self.env, text=True, **{**pipes, **how}
-        )
+        command = [sys.executable, "-m", "orchestrator", *map(str, arguments)]
+        return subprocess.Popen(command, cwd=self.place, env=self.env, text=True, **{**pipes, **how})
+
+    def start_python(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """A Python program that goes on in the background. What it imports has been imported before: see `forks`."""
+        return forks().start([*map(str, arguments)], self.place, self.env)
 
     def finish(self, process: subprocess.Popen[str], patience: float = PATIENCE) -> Finished:
         """What the process gave; one that takes longer than `patience`, in seconds, is killed."""

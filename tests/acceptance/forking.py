@@ -17,6 +17,7 @@ import socket
 import sys
 import termios
 from importlib import import_module
+from pathlib import Path
 
 NEEDED = (
     *(f"cli.{name}" for name in ("app", "exits", "housekeeping", "inspecting", "planning", "resuming", "running")),
@@ -70,9 +71,12 @@ def carry_out(
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    sys.path[0] = cwd
-    sys.argv[:] = ["orchestrator", *arguments]
-    runpy.run_module("orchestrator", run_name="__main__", alter_sys=True)
+    if arguments[0] == "-m":
+        sys.path[0], sys.argv[:] = cwd, arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0], sys.argv[:] = str(Path(arguments[0]).parent), arguments
+        runpy.run_path(arguments[0], run_name="__main__")
 
 
 def tell(pid: int, told: int, *files: int) -> None:

@@ -1,4 +1,4 @@
-"""Commands as forks of one process that has imported what they need: a start costs 0.1 CPU-s and not 0.6 to 2.
+"""Commands and scripts as forks of one process that has imported what they need: 0.1 CPU-s a start, and not 0.6 to 2.
 
 All else is as in a process of its own start: arguments, environment, directory, pipes, signals and exit code.
 """
@@ -108,7 +108,7 @@ class Forks:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
 
     def start(self, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], terminal: int | None = None) -> Fork:
-        """`orchestrator` with these arguments; in a session of its own with that terminal, if one is given."""
+        """Python with these arguments: a script or `-m` with a module; with a terminal in its own session."""
         return Fork(self._requests, arguments, cwd, env, terminal)
 
 

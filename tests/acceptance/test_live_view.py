@@ -52,7 +52,7 @@ class Terminal:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.before = termios.tcgetattr(theirs)
         self.file, self._theirs = ours, theirs
-        self.process = forks().start(arguments, cli.place, cli.env | {"TERM": term}, theirs)
+        self.process = forks().start(["-m", "orchestrator", *arguments], cli.place, cli.env | {"TERM": term}, theirs)
 
     def read(self) -> None:
         """Takes what there is to read now."""
@@ -284,14 +284,14 @@ def test_words_of_agents_do_not_steer_it(cli: Cli) -> None:
         assert sequence not in shown.raw + logged.raw
 
 
-@pytest.mark.parametrize("columns", [100, 60])
-def test_runs_have_their_ids(cli: Cli, columns: int) -> None:
+def test_runs_have_their_ids(cli: Cli) -> None:
     """`runs` shows each id and status whole, so that they can be copied, and fits the terminal."""
     cli.plan(plan(seconds=0, items=1))
     cli("run", "plan.yaml", "--offline", "--set", "name=documentation-audit")
     run = cli.json("runs")[0]["run"]
-    with terminal(cli, columns, 24, "runs") as seen:
-        assert seen.finish() == 0
-    lines = seen.plain.splitlines()
-    assert any(line.startswith(run) and " failed " in line for line in lines), seen.plain
-    assert max(map(len, lines)) <= columns
+    for columns in (100, 60):
+        with terminal(cli, columns, 24, "runs") as seen:
+            assert seen.finish() == 0
+        lines = seen.plain.splitlines()
+        assert any(line.startswith(run) and " failed " in line for line in lines), seen.plain
+        assert max(map(len, lines)) <= columns

@@ -57,7 +57,7 @@ async def test_too_long(
 async def test_a_timeout_has_its_price(asks: Asks, here: Workspace) -> None:
     """An attempt that takes longer than its own timeout is told with what it has cost."""
     async with open_claude() as claude:
-        result = await claude.run(asks("hang", timeout=0.5), here, Collected())
+        result = await claude.run(asks("hang", timeout=at_most(1)), here, Collected())
     assert (result.outcome, result.cost_usd) == (Outcome.TIMEOUT, 0.25)
 
 
