@@ -106,11 +106,27 @@ class Cli:
 
     def journal_has_run(self) -> bool:
         """Whether a run was begun."""
+        return bool(self.events("RunStarted"))
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """All events of a kind so far, in their order, read here: waiting for one needs no process at each look."""
         path = self.home / "orchestrator" / "journal.db"
         if not path.exists():
-            return False
+            return []
         with closing(sqlite3.connect(path)) as connection:
-            return bool(connection.execute("SELECT count(*) FROM events").fetchone() != (0,))
+            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'events'").fetchone():
+                return []  # it is just being made
+            rows = connection.execute("SELECT data FROM events WHERE kind = ? ORDER BY seq", (kind,)).fetchall()
+        return [json.loads(data) for (data,) in rows]
+
+    def started(self) -> list[str]:
+        """The tasks of all attempts so far."""
+        return [event["task"] for event in self.events("AttemptStarted")]
+
+    def done(self) -> list[str]:
+        """The tasks that have ended well so far."""
+        ended = [event for event in self.events("TaskFinished") if not event.get("loop")]
+        return [event["task"] for event in ended if event["status"] == "done"]
 
 
 def make_cli(folder: Path) -> Cli:

@@ -1,6 +1,5 @@
 """Stopped in any way, a run goes on: the real CLI, its real sessions, and a server that counts what it is asked."""
 
-import json
 import re
 import shutil
 import signal
@@ -264,16 +263,10 @@ async def test_limits_are_those_of_the_plan_now(cli: Cli) -> None:
     assert (done["totals"]["ok"], len(cli.json("runs"))) == (2, 1)
 
 
-def finished(cli: Cli) -> int:
-    """How many tasks of the newest run have ended well so far; 0 as long as there is none."""
-    done = cli("runs", "--json")
-    return int(json.loads(done.stdout)[0]["ok"]) if done.returncode == 0 and "run" in done.stdout else 0
-
-
 async def test_a_demo_that_was_stopped(cli: Cli) -> None:
     """The command that an interrupted demo names goes on with it, and takes all that had finished."""
     with running(cli, "demo", "--view", "none") as process:
-        await to_thread.run_sync(wait_until, lambda: finished(cli) >= 2, "two results")
+        await to_thread.run_sync(wait_until, lambda: len(cli.done()) >= 2, "two results")
         process.send_signal(signal.SIGINT)
         (run,) = re.findall(r"go on with: orchestrator resume (\S+)", cli.finish(process).stderr)
     had = cli.json("runs")[0]["ok"]

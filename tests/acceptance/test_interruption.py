@@ -36,7 +36,7 @@ def at_work(cli: Cli) -> Iterator[tuple[Cli, subprocess.Popen[str]]]:
     cli.repository()
     cli.plan(LONG)
     with killed_at_last(cli.start_anew("run", "plan.yaml", "--offline")) as process:
-        wait_until(lambda: files_of(cli) and sleepers(cli) == 2 and statuses(cli).get("quick") == "done", "both tasks")
+        wait_until(lambda: files_of(cli) and sleepers(cli) == 2 and "quick" in cli.done(), "both tasks")
         yield cli, process
     wait_until(lambda: not leased(cli.home), "the end of all agents", 10)
 
@@ -57,12 +57,6 @@ def is_sleep(path: Path) -> bool:
         return path.read_bytes().startswith((b"sleep\0", b"/usr/bin/sleep\0"))
     except OSError:
         return False
-
-
-def statuses(cli: Cli) -> dict[str, str]:
-    """The status of each task, from another process."""
-    done = cli("show", "--json")
-    return {task["id"]: task["status"] for task in json.loads(done.stdout)["tasks"]} if done.returncode == 0 else {}
 
 
 def guards(cli: Cli) -> list[str]:
@@ -114,7 +108,7 @@ def test_nohup_is_heeded(cli: Cli) -> None:
         "run", "plan.yaml", "--offline", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
     )
     with killed_at_last(process):
-        wait_until(lambda: statuses(cli).get("a") == "running", "the task")
+        wait_until(lambda: "a" in cli.started(), "the task")
         process.send_signal(signal.SIGHUP)
         assert cli.finish(process).returncode == 0
 
@@ -124,7 +118,7 @@ def test_json_of_an_interrupted_run(cli: Cli) -> None:
     cli.repository()
     cli.plan(LONG)
     with running(cli, "run", "plan.yaml", "--offline", "--json", "-") as process:
-        wait_until(lambda: statuses(cli).get("quick") == "done", "the quick task")
+        wait_until(lambda: "quick" in cli.done(), "the quick task")
         process.send_signal(signal.SIGINT)
         done = cli.finish(process)
     assert done.returncode == 130
