@@ -32,6 +32,7 @@ from orchestrator.events import (
     TaskExpanded,
     TaskFinished,
     TaskSpawned,
+    TaskWaits,
 )
 from orchestrator.machine import Machine
 from orchestrator.plan.model import Limits
@@ -163,6 +164,8 @@ class Core:
         self.state.apply(event, time.time())
         self._desk.heed(event)
         self.governing.heed(event)
+        if isinstance(event, TaskWaits):
+            self._end_vain_listening()
 
     def add(self, nodes: Sequence[Node], *, later: bool = False) -> None:
         """Takes tasks, all or none, which start as soon as they can; with `later` once there is a decision to be made.
@@ -536,6 +539,22 @@ class Core:
             self._group.cancel_scope.cancel()  # before anybody who waits for this task goes on
         self._ended[node.id].set()
         self.pump()
+        self._end_vain_listening()
+
+    def _end_vain_listening(self) -> None:
+        """Breaks off agents that wait for others' words, once their run has refused to start whoever could speak.
+
+        They go on in their sessions when the run is gone on with; else they would keep it from ending.
+        """
+        listening = self._desk.post.listening
+        if not listening or self._scopes.keys() - listening.keys() or self._is_stopped():
+            return
+        others = (task for task in self.state.tasks.values() if task.id not in listening)
+        if any(task.status not in FINISHED and not (task.is_group or task.unmet) for task in others):
+            return
+        if refused := next((result for result in self.results.values() if result.outcome in REFUSALS), None):
+            for task in listening:
+                self._break_off(task, Outcome.STOPPED, f"nobody is left who could tell it anything: {refused.error}")
 
     def _write_ending(self, task: str, result: Result) -> tuple[Result, TaskFinished]:
         """Appends the event that tells the result; a value that cannot be written down is a failure."""
