@@ -284,7 +284,13 @@ class Core:
         self.lending.give_back()
         if self._is_stopped():
             return None
-        return next_decision(self.state, self._order, self.lending.width, self.governing.rule)
+        return next_decision(
+            self.state,
+            self._order,
+            self.lending.width,
+            self.governing.rule,
+            may_refuse=self.governing.governor.may_refuse,
+        )
 
     def _carry_out(self, decision: Decision) -> None:
         node = self._nodes[decision.task.id]

@@ -36,13 +36,19 @@ Decision = Start | Skip | Close
 
 
 def next_decision(
-    state: RunState, order: Order[TaskState], concurrent: int, rule: Callable[[TaskState], Ruling] = lambda task: GO
+    state: RunState,
+    order: Order[TaskState],
+    concurrent: int,
+    rule: Callable[[TaskState], Ruling] = lambda task: GO,
+    *,
+    may_refuse: bool = True,
 ) -> Decision | None:
     """The next thing to do, or None while there is nothing but to wait. Takes it off the queues.
 
     `order` has all tasks of the state; those of agents that have become ready are put into it. `concurrent` is the
-    number of agents that may run at once; `rule` says whether an agent's task may start, were there a place for it.
-    While the one that is next must wait, the others wait too: those that need little would overtake it for ever.
+    number of agents that may run at once; `rule` says whether an agent's task may start, were there a place for it, and
+    is asked while there is none, too, unless it refuses nobody now (`may_refuse`). While the one that is next must
+    wait, the others wait too: those that need little would overtake it for ever.
     """
     while state.doomed:
         task, need = state.doomed.popleft()
@@ -53,13 +59,16 @@ def next_decision(
     while state.ready_free:
         if (task := state.ready_free.popleft()).status not in FINISHED:
             return Start(task)
+    has_place = state.places < concurrent
+    if not (has_place or may_refuse):
+        return None
     while state.ready:
         order.push(state.ready.popleft().id)
     while (first := order.peek()) is not None:
         if (task := state.tasks[first]).status in FINISHED:
             order.pop()  # cancelled while it waited
             continue
-        return _choose(task, order, rule(task), has_place=state.places < concurrent)
+        return _choose(task, order, rule(task), has_place=has_place)
     return None
 
 

@@ -9,7 +9,15 @@ from running import Stage
 
 from orchestrator import Limits, Task
 from orchestrator.engine.going_on import keys
-from orchestrator.events import AttemptFinished, AttemptStarted, RegimeChanged, RunFinished, WidthChanged
+from orchestrator.engine.governing import tells_spent
+from orchestrator.events import (
+    AgentMessage,
+    AttemptFinished,
+    AttemptStarted,
+    RegimeChanged,
+    RunFinished,
+    WidthChanged,
+)
 from orchestrator.schedule.retry import MOST_WAITS
 from orchestrator.task import Attempt, Outcome, Status
 from orchestrator.testing import Reply
@@ -208,3 +216,19 @@ async def test_what_is_refused_is_not_kept_waiting() -> None:
         results = await run.map("Do {}.", range(3))
         assert anyio.current_time() - begun < RESET
     assert [result.outcome for result in results] == [Outcome.OK, Outcome.BUDGET, Outcome.BUDGET]
+
+
+@pytest.mark.parametrize(
+    ("said", "tells"),
+    [
+        ({}, False),
+        ({"doing": "reading"}, False),
+        ({"turns": 1}, True),
+        ({"input_tokens": 5}, True),
+        ({"output_tokens": 5}, True),
+        ({"cost_usd": 0.0}, True),
+    ],
+)
+def test_messages_that_tell_of_nothing_spent(said: dict[str, Any], tells: bool) -> None:
+    """Of an agent's messages the governor hears those that tell of tokens, turns or money: most tell of none."""
+    assert tells_spent(AgentMessage(task="a", attempt=1, type="AssistantMessage", **said)) is tells
