@@ -1,6 +1,6 @@
 """The starts of tasks: what they turn out to be when their turn comes, and their work until it ends or is ended."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
@@ -154,6 +154,11 @@ class Starts:
 
     def _parts(self, task: str) -> Sequence[str]:
         return self.state.tasks[task].parts or ()
+
+    @property
+    def at_work(self) -> Set[str]:
+        """The tasks at work."""
+        return self._scopes.keys()
 
     def is_at_work(self, attempt: Attempt) -> bool:
         """Whether the attempt has neither ended nor been cancelled: its process may outlive that by a moment."""

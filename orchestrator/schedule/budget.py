@@ -67,7 +67,8 @@ class Budget:
         self._ledgers: dict[str, Ledger] = dict(self._open_ledgers())
         self._usd = self._ledgers.get("usd")
         self._clock = Clock(limits.time, limits.time * limits.soft) if limits.time else None
-        self._is_limited = bool(self._ledgers or self._clock)
+        self.is_limited = bool(self._ledgers or self._clock)
+        """Whether there is a budget of anything."""
         self._prices = Prices()
         self._unsettled = 0.0
         """US dollars that agents at work have spent, as far as they have told, or by what their replies come to."""
@@ -91,7 +92,7 @@ class Budget:
 
     def heed(self, event: Event, now: float) -> Iterator[BudgetReached]:
         """The lines that are reached by this event."""
-        if not self._is_limited:
+        if not self.is_limited:
             return
         if self._clock:
             self._clock.heed(now)
@@ -117,7 +118,7 @@ class Budget:
 
     def rule(self, task: TaskState) -> Ruling:
         """Whether the task may be paid."""
-        if not self._is_limited:
+        if not self.is_limited:
             return GO
         if self._clock and self._clock.spent >= self._clock.soft:
             return Refuse(
@@ -194,7 +195,7 @@ class Budget:
     @property
     def overdrawn(self) -> str | None:
         """Why agents at work are to be interrupted; None while they are not."""
-        if not self._is_limited:
+        if not self.is_limited:
             return None
         if self._clock and self._clock.spent >= self._clock.limit:
             return f"the run's time of {_amount('time', self._clock.limit)} is over: {MORE_TIME}"

@@ -37,12 +37,11 @@ class Governor:
         self.budget = Budget(limits, state, expect)
         self._state = state
 
-    def heed(self, event: Event, now: float, clock: float) -> Iterator[Event]:
+    def heed(self, event: Event, now: float, clock: float) -> list[Event]:
         """What follows from the event, to be written down."""
-        yield from self.width.heed(event, now, clock)
-        yield from self.regime.heed(event, now, clock)
+        followed: list[Event] = [*self.width.heed(event, now, clock), *self.regime.heed(event, now, clock)]
         self.memory.heed(event)
-        yield from self.budget.heed(event, now)
+        return [*followed, *self.budget.heed(event, now)]
 
     def tick(self, now: float, clock: float) -> Iterator[Event]:
         """What follows from the time, to be written down."""
@@ -65,6 +64,11 @@ class Governor:
             yield from ((task.id, Outcome.BUDGET, reason) for task in self._state.running.values() if task.runs_agent)
         elif victim := self.memory.victim():
             yield victim, Outcome.PUT_OFF, "the machine's memory has all but run out"
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether a task may have to be told that it does not start any more, though there is no place for it yet."""
+        return self.budget.is_limited or self.regime.is_stopped
 
     def resize(self, concurrent: int) -> Event:
         """Fixes the number of places."""

@@ -87,6 +87,11 @@ class Regime:
         ends = min(self._until, self._look_at) if self._regime == "hold" else math.inf
         return min(ends, self._paused_until)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing is started any more in this run."""
+        return self._regime == "stop"
+
     def rule(self, task: str = "") -> Ruling:
         """Whether a task may start, as far as the account goes."""
         if self._regime == "stop":

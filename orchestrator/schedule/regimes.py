@@ -50,6 +50,11 @@ class Regimes:
         """When the time will change something, on the event loop's clock (s)."""
         return min((regime.due for regime in self._regimes.values()), default=math.inf)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether there are tasks that are not started any more in this run."""
+        return any(regime.is_stopped for regime in self._regimes.values())
+
     def rule(self, task: str) -> Ruling:
         """Whether a task may start, as far as its account and its model go."""
         rulings = [regime.rule(task) for regime in self._over(task)]

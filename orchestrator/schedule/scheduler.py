@@ -36,14 +36,20 @@ Decision = Start | Skip | Close
 
 
 def next_decision(
-    state: RunState, order: Order[TaskState], concurrent: int, rule: Callable[[TaskState], Ruling] = lambda task: GO
+    state: RunState,
+    order: Order[TaskState],
+    concurrent: int,
+    rule: Callable[[TaskState], Ruling] = lambda task: GO,
+    *,
+    may_refuse: bool = True,
 ) -> Decision | None:
     """The next thing to do, or None while there is nothing but to wait. Takes it off the queues.
 
     `order` has all tasks of the state; those of agents that have become ready are put into it. `concurrent` is the
-    number of agents that may run at once; `rule` says whether an agent's task may start, were there a place for it.
-    While the one that is next must wait, the others wait too: those that need little would overtake it for ever. Only
-    where it waits for its account or its model those of others go on.
+    number of agents that may run at once; `rule` says whether an agent's task may start, were there a place for it, and
+    is asked while there is none, too, unless it refuses nobody now (`may_refuse`). While the one that is next must
+    wait, the others wait too: those that need little would overtake it for ever. Only where it waits for its account or
+    its model those of others go on.
     """
     while state.doomed:
         task, need = state.doomed.popleft()
@@ -54,6 +60,9 @@ def next_decision(
     while state.ready_free:
         if (task := state.ready_free.popleft()).status not in FINISHED:
             return Start(task)
+    has_place = state.places < concurrent
+    if not (has_place or may_refuse):
+        return None
     while state.ready:
         task = state.ready.popleft()
         order.push(task.id, (task.account, task.model))
@@ -61,7 +70,7 @@ def next_decision(
         ruling = rule(task)
         if isinstance(ruling, Wait) and ruling.others_may:
             continue
-        return _choose(task, order, ruling, has_place=state.places < concurrent)
+        return _choose(task, order, ruling, has_place=has_place)
     return None
 
 

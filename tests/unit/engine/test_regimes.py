@@ -10,7 +10,16 @@ from running import Stage
 
 from orchestrator import Agent, Limits, Task
 from orchestrator.engine.going_on import keys
-from orchestrator.events import AttemptFinished, AttemptStarted, RegimeChanged, RunFinished, TaskAdded, WidthChanged
+from orchestrator.engine.governing import tells_spent
+from orchestrator.events import (
+    AgentMessage,
+    AttemptFinished,
+    AttemptStarted,
+    RegimeChanged,
+    RunFinished,
+    TaskAdded,
+    WidthChanged,
+)
 from orchestrator.schedule.retry import MOST_WAITS
 from orchestrator.task import Attempt, Outcome, Status
 from orchestrator.testing import Reply
@@ -269,3 +278,19 @@ async def test_no_credential_is_written_down() -> None:
     assert [event.account for event in stage.of(TaskAdded)] == ["own-1", "own-2", "own-1"]
     assert {event.lane for event in stage.of(RegimeChanged)} == {"account own-1", "account own-2"}
     assert "sk-secret" not in repr(stage.events)
+
+
+@pytest.mark.parametrize(
+    ("said", "tells"),
+    [
+        ({}, False),
+        ({"doing": "reading"}, False),
+        ({"turns": 1}, True),
+        ({"input_tokens": 5}, True),
+        ({"output_tokens": 5}, True),
+        ({"cost_usd": 0.0}, True),
+    ],
+)
+def test_messages_that_tell_of_nothing_spent(said: dict[str, Any], tells: bool) -> None:
+    """Of an agent's messages the governor hears those that tell of tokens, turns or money: most tell of none."""
+    assert tells_spent(AgentMessage(task="a", attempt=1, type="AssistantMessage", **said)) is tells
