@@ -20,6 +20,7 @@ from orchestrator.gateway.passing.passage import Passage
 from orchestrator.gateway.passing.queue import Queue
 from orchestrator.gateway.server import NOTHING_SPECIAL, open_gateway
 from orchestrator.protocols import Emit, Traffic, Upstream, ignore
+from orchestrator.settings import user_address
 from orchestrator.task import Attempt
 
 DEFAULT = "https://api.anthropic.com"
@@ -60,7 +61,10 @@ class Anthropic:
     account = True
 
     def __init__(self, environ: Mapping[str, str], traffic: Traffic) -> None:
-        self._address = Address.of(environ.get("ANTHROPIC_BASE_URL") or DEFAULT)
+        named = environ.get("ANTHROPIC_BASE_URL")
+        self._address = Address.of(named or DEFAULT)
+        # The settings that we give the CLI, with the gateway's address, win over the user's, where another may be.
+        self._user_address = None if named else user_address()
         if proxy := proxy_for(self._address):
             to_proxy(proxy)  # what is wrong with it is said before anything is started
         self._context = trusted(environ)
@@ -73,7 +77,7 @@ class Anthropic:
     def build_app(self, prefix: str) -> ASGIApp:
         """What passes requests on that come below the prefix."""
         client = Client(self._context)
-        passage = Passage(client, self._address, Queue(Pacing(self._limits)), Guess())
+        passage = Passage(client, self._address, Queue(Pacing(self._limits)), Guess(), self._user_address)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "lifespan":

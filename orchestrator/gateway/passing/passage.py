@@ -12,7 +12,7 @@ from starlette.types import Send
 from orchestrator.errors import UsageError
 from orchestrator.events import ApiPaused
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.meter import TOO_MANY, Exchange
+from orchestrator.gateway.meter import TOO_MANY, Exchange, Known
 from orchestrator.gateway.passing.client import FAILURES, Address, Client
 from orchestrator.gateway.passing.forwarding import Asked, give, plain, refuse, unreachable
 from orchestrator.gateway.passing.guessing import Guess
@@ -34,9 +34,13 @@ STALE = (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolErro
 class Passage:
     """Of all requests of a gateway."""
 
-    def __init__(self, client: Client, address: Address, queue: Queue, guess: Guess) -> None:
+    def __init__(
+        self, client: Client, address: Address, queue: Queue, guess: Guess, user_address: str | None = None
+    ) -> None:
+        """`user_address`: the API of agents that read the user's settings, where that is another."""
         self._client = client
         self._address = address
+        self._user_address = user_address
         self._queue = queue
         self._guess = guess
         self._denied: set[str | None] = set()
@@ -95,8 +99,8 @@ class Passage:
 
     @asynccontextmanager
     async def _send(self, asked: Asked, exchange: Exchange) -> AsyncIterator[httpcore2.Response]:
-        known = exchange.known
-        address = Address.of(known.address) if known and known.address else self._address
+        named = self._named(exchange.known)
+        address = Address.of(named) if named else self._address
         headers = [
             (name, readable(value.decode("latin-1")).encode("latin-1") if name == b"accept-encoding" else value)
             for name, value in asked.headers
@@ -111,6 +115,12 @@ class Passage:
         finally:
             with anyio.CancelScope(shield=True):
                 await response.aclose()
+
+    def _named(self, known: Known | None) -> str | None:
+        """The API that the agent's own environment names, or else the settings that it reads."""
+        if known is None:
+            return None
+        return known.address or (self._user_address if known.reads_user else None)
 
     def _heed(self, sent: Sent, exchange: Exchange, status: int, headers: dict[str, str]) -> Verdict:
         """Learns from an answer's status and headers, and tells of them."""

@@ -44,6 +44,19 @@ async def test_careful_first_and_near_full_soon() -> None:
     assert agents.most_at_once == 9
 
 
+async def test_as_many_begin_as_a_first_guess_allows() -> None:
+    """Of agents of which nothing is known eight begin on 4 GB; more do once they show that they need less."""
+    agents = Growing(lambda _: [(20.0, 250 * MB), (60.0, 300 * MB)])
+    async with opened(agents, MemoryJournal()) as run:
+        for number in range(20):
+            run.submit(Task(f"{number}"))
+        await anyio.sleep(1)
+        assert len(agents.used) == 8
+        await anyio.sleep(50)
+        assert len(agents.used) == 12
+    assert len(agents.attempts) == 20, "none was put off"
+
+
 async def test_a_share_of_the_machine_is_kept_free() -> None:
     """With 80 % of 8 GB, of which others use 2 GB, the agents use no more than 4.4 GB."""
     agents, journal = Growing(like_those_of_the_benchmark, total=8 * GB, others=2 * GB), MemoryJournal()
