@@ -21,6 +21,7 @@ from orchestrator.agents.translate import cost_of, describe_denial, models_of, t
 from orchestrator.events import ProcessesMeasured
 from orchestrator.machine import cores
 from orchestrator.processes.den import Den, open_den
+from orchestrator.processes.files import allow_files
 from orchestrator.processes.measuring import Measuring, Tell, open_measuring
 from orchestrator.processes.turns import Turns, borrow
 from orchestrator.protocols import CallTool, Emit, Sessions, Upstream, no_tools
@@ -171,6 +172,7 @@ async def open_claude(
     """
     if locks:
         locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+    allow_files()
     async with open_den(find_claude()) as den, open_measuring() as measuring:
         write_settings(den, upstream)
         yield ClaudeRunner(den, measuring, upstream, sessions, locks)

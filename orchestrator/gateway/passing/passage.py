@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Protocol
 
 import anyio
 import httpcore2
@@ -13,7 +14,7 @@ from orchestrator.errors import UsageError
 from orchestrator.events import ApiPaused
 from orchestrator.gateway.errors import ApiError
 from orchestrator.gateway.meter import TOO_MANY, Exchange, Known
-from orchestrator.gateway.passing.client import FAILURES, Address, Client
+from orchestrator.gateway.passing.client import FAILURES, Address, Headers
 from orchestrator.gateway.passing.forwarding import Asked, give, plain, refuse, unreachable
 from orchestrator.gateway.passing.guessing import Guess
 from orchestrator.gateway.passing.pacing import Sent
@@ -31,11 +32,21 @@ STALE = (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolErro
 """What happens on a kept connection that the API has closed just now."""
 
 
+class Sender(Protocol):
+    """What brings requests to the API, or to what stands for it."""
+
+    async def send(
+        self, address: Address, method: str, target: tuple[bytes, bytes], headers: Headers, body: bytes
+    ) -> httpcore2.Response:
+        """The answer, its body not yet read. `target`: path and query. Raises one of `FAILURES`."""
+        ...
+
+
 class Passage:
     """Of all requests of a gateway."""
 
     def __init__(
-        self, client: Client, address: Address, queue: Queue, guess: Guess, user_address: str | None = None
+        self, client: Sender, address: Address, queue: Queue, guess: Guess, user_address: str | None = None
     ) -> None:
         """`user_address`: the API of agents that read the user's settings, where that is another."""
         self._client = client
@@ -183,7 +194,7 @@ def may_try(status: int, exchange: Exchange) -> bool:
 
 
 async def answer(
-    client: Client, address: Address, asked: Asked, target: tuple[bytes, bytes], headers: list[tuple[bytes, bytes]]
+    client: Sender, address: Address, asked: Asked, target: tuple[bytes, bytes], headers: Headers
 ) -> httpcore2.Response:
     """The beginning of the API's answer. Raises one of `FAILURES`, also for a silence that is too long."""
     with anyio.move_on_after(LONGEST_SILENCE):
