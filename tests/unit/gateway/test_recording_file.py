@@ -1,5 +1,7 @@
 import json
 import os
+import resource
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,30 @@ def test_a_line_that_a_crash_has_cut_is_passed_over(tmp_path):
     assert read_recording(path).cut
     written(path, exchange("3", "three"))
     assert [each.request for each in read_recording(path).exchanges] == [asked("1"), asked("3")]
+
+
+@contextmanager
+def full_disk(more: int):
+    """No file of this process may grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path):
+    """What did not fit is lost, and what is written later can be read, long parts that were lost before included."""
+    writer, long = Writer(tmp_path / "a.rec"), "a long prompt " * 100
+    with full_disk(20), pytest.raises(OSError, match="large"):
+        writer.keep("r-1", "2.1", exchange("0", "none"))
+    writer.keep("r-1", "2.1", exchange("1", "one"))
+    with full_disk(writer.path.stat().st_size + 100), pytest.raises(OSError, match="large"):
+        writer.keep("r-1", "2.1", exchange(long, "two"))
+    writer.keep("r-1", "2.1", exchange(long, "three"))
+    writer.close()
+    assert [said(each) for each in read_recording(writer.path).exchanges] == ["one", "three"]
 
 
 @pytest.mark.parametrize(
