@@ -355,8 +355,10 @@ class Core:
                 self._begin(node, partial(self._look_and_ask, node, step, refused))
             case Ask():
                 identity = self._past.identify(step, self._depends(node))
-                if known := self._find(node, step, identity) or refused:
+                if known := self._find(node, step, identity):
                     self._end(node, known)
+                elif refused:
+                    self._end(node, self._tries.refused(node.id, identity, refused))
                 else:
                     self._restore(node, step, identity)
                     first = self._tries.first(node.id, step, identity)
@@ -428,7 +430,7 @@ class Core:
         finally:
             self.lending.looking -= 1
         if known or refused:
-            return known or cast("Result", refused)
+            return known or self._tries.refused(node.id, identity, cast("Result", refused))
         self._restore(node, step, identity)
         first = self._tries.first(node.id, step, identity)
         self.pump()

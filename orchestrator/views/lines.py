@@ -27,11 +27,11 @@ from orchestrator.events import (
     WidthChanged,
 )
 from orchestrator.state import RunState
-from orchestrator.task import Outcome, Status
-from orchestrator.views.costs import reached_words
+from orchestrator.task import Outcome, Result, Status
+from orchestrator.views.costs import reached_words, spent_words
 from orchestrator.views.regimes import governed_words
 from orchestrator.views.verdicts import forecast_words
-from orchestrator.views.words import answering, awaited, dollars, going_on, one_line, plural, span, spoken, verdict
+from orchestrator.views.words import answering, awaited, going_on, one_line, plural, span, spoken, verdict
 from orchestrator.views.writing import LineWriter
 
 
@@ -155,7 +155,7 @@ def _task_line(event: TaskFinished, state: RunState, run: str) -> str:
     if result.get("reused"):
         said.append("from before" if result["reused"] == run else f"from run {result['reused']}")
         return f"{': '.join(said)} [{state.ended}/{state.total}]"
-    figures = f" ({span(result['duration'])}, {plural(result['turns'], 'turn')}, {dollars(result['cost_usd'])})"
+    figures = f" ({span(result['duration'])}, {spent_words(Result.from_json(result))})"
     return (
         f"{': '.join(said)}{figures if result['attempts'] or result['duration'] else ''} [{state.ended}/{state.total}]"
     )

@@ -36,6 +36,8 @@ def governed_words(event: WidthChanged | RegimeChanged, now: float) -> str:
     """`12 at once now: all is calm`, or how agents are started from now on."""
     if isinstance(event, RegimeChanged):
         return regime_words(event, now)
+    if event.width == event.before:
+        return f"{event.reason}; it stays at {event.width} at once"
     return f"{event.width} at once now: {event.reason}"
 
 

@@ -41,10 +41,15 @@ def size(number: int) -> str:
 
 
 def awaited(event: MemoryAwaited) -> str:
-    """`waiting for memory: the next agent may need 440 MB, 120 MB are free`; that it is over."""
+    """`waiting for memory: the next agent may need 440 MB, 120 MB are free of the 4.0 GB that the run may use
+    (--memory)`; or that it is over."""
     if not event.awaited:
         return "there is memory again"
-    return f"waiting for memory: the next agent may need {size(event.expected)}, {size(event.free)} are free"
+    of = ""
+    if event.limit:
+        whose = "that the run may use (--memory)" if event.own else "of this machine's memory that may be in use"
+        of = f" of the {size(event.limit)} {whose}"
+    return f"waiting for memory: the next agent may need {size(event.expected)}, {size(event.free)} are free{of}"
 
 
 def dollars(amount: float) -> str:

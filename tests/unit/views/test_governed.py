@@ -1,5 +1,6 @@
 """Width and regime in the views."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -58,6 +59,8 @@ def test_the_width_in_the_live_view() -> None:
     ("event", "words"),
     [
         (CUT, "3 at once now: the API answers 429"),
+        (replace(CUT, before=4), "3 at once now: the API answers 429"),
+        (replace(CUT, before=3), "the API answers 429; it stays at 3 at once"),
         (GROWN, "8 at once now: all is calm"),
         (HELD, f"held until {local(BEGUN + 2520)} (in 42 min): the usage limit is reached"),
         (CANARY, "canary: one agent tries whether the limit is gone"),
