@@ -153,6 +153,10 @@ class Traffic:
     """How fast they may go."""
     record: Path | None = None
     """The file to keep them in."""
+    overwrite: bool = False
+    """Whether the recording of another run in that file is replaced."""
+    run: str | None = None
+    """The run whose requests they are: its own recording is gone on with."""
     texts: bool = True
     """Whether what is asked and answered is kept there too, and not only what it is known by."""
     replay: Path | None = None

@@ -34,8 +34,9 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
     loaded = load_again(name, begun, overrides)
     known = Options(
         offline=begun.upstream == "offline",
-        gateway=begun.gateway,
+        gateway=begun.gateway or options.gateway,
         record=options.record or before.record,
+        overwrite=options.overwrite,
         texts=options.texts and before.texts,
         replay=options.replay or before.replay,
         faults=options.faults,
@@ -45,8 +46,9 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
         tokens=options.tokens,
         turns=options.turns,
         time=options.time,
-        fail_fast=bool(begun.arguments.get("fail_fast")),
+        fail_fast=options.fail_fast or bool(begun.arguments.get("fail_fast")),
         rerun=options.rerun,
+        pilot=options.pilot,
         view=options.view,
         json=options.json,
         directory=Path(begun.directory),

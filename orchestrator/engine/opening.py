@@ -58,6 +58,7 @@ async def open_run(
     arguments: Mapping[str, Any] = NOTHING,
     pilot: int | None = None,
     record: str | Path | None = None,
+    overwrite: bool = False,
     replay: str | Path | None = None,
     faults: Sequence[str] | str = (),
     traffic: Traffic | None = None,
@@ -87,9 +88,9 @@ async def open_run(
     machine it is looked up, and of an executor's machines nothing is known.
 
     `record`: a file in which the agents' API requests and their answers are kept, prompts and what they read of files
-    and all. `replay`: such a file, from which they are answered again, with no account. `faults`: rules by which
-    requests fail, as `429:at=3,retry_after=2`; with the offline model or a recording only. `traffic`: all of these in
-    one.
+    and all; one that holds the recording of another run is refused, unless `overwrite`. `replay`: such a file, from
+    which they are answered again, with no account. `faults`: rules by which requests fail, as
+    `429:at=3,retry_after=2`; with the offline model or a recording only. `traffic`: all of these in one.
 
     Raises UsageError and JournalError before anything is started; TaskFailed under `fail_fast`; and what the block
     raises, after every task that had not ended by then is cancelled. Cancelling the block does the same. Partial
@@ -101,7 +102,7 @@ async def open_run(
     limits = check_limits(limits)
     views = [views] if isinstance(views, str) else views
     shown = [load("views", view)() if isinstance(view, str) else view for view in views]
-    asked = to_traffic(traffic, limits, record, replay, faults)
+    asked = to_traffic(traffic, limits, record, replay, faults, overwrite=overwrite)
     answering, upstream = choose_upstream(check_upstream(upstream, asked), asked)
     begun = begin(name or "run", limits, upstream, plan, directory, {**arguments, **noted(asked)})
     started = replace(begun, pilot=pilot, gateway=answering == GATEWAY)
@@ -111,6 +112,7 @@ async def open_run(
         chosen = await choose(opened_journal, stack.enter_context(ExitStack()), started, run, reuse)
         estimates = Estimates.of(await opened_journal.history(started.name, upstream))
         past = Past(earlier=chosen.earlier, anywhere=reuse == "any", rerun=rerun, upstream=upstream)
+        asked = replace(asked, run=chosen.run)
         opened_executor = executor or await open_executor(stack, answering, opened_journal, asked)
         watching = await stack.enter_async_context(watched(opened_journal, chosen.run, shown, chosen.after))
         clock, status = anyio.current_time(), "crashed"

@@ -22,6 +22,8 @@ def to_traffic(
     record: str | Path | None,
     replay: str | Path | None,
     faults: Sequence[str] | str,
+    *,
+    overwrite: bool = False,
 ) -> Traffic:
     """The traffic, with what is said beside it in its place, and absolute paths. Raises UsageError."""
     given = traffic or Traffic()
@@ -30,6 +32,7 @@ def to_traffic(
         given,
         limits=limits,
         record=absolute(record or given.record),
+        overwrite=overwrite or given.overwrite,
         replay=absolute(replay or given.replay),
         faults=rules or given.faults,
     )
@@ -39,6 +42,8 @@ def to_traffic(
         raise UsageError(
             "--no-texts: found no recording to leave them out of, expected one, as --record FILE --no-texts"
         )
+    if told.overwrite and not told.record:
+        raise UsageError("--overwrite: found no recording to write, expected one, as --record FILE --overwrite")
     return told
 
 

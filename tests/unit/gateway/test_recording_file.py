@@ -10,7 +10,7 @@ from orchestrator.gateway.recording.canon import canonical
 from orchestrator.gateway.recording.exchanges import Exchange
 from orchestrator.gateway.recording.matching import Tapes, told_left
 from orchestrator.gateway.recording.reading import read_recording
-from orchestrator.gateway.recording.writing import Writer, check_writable
+from orchestrator.gateway.recording.writing import Writer, check_free, check_writable
 
 HEADER = '{"kind":"recording","version":1,"run":"r-1","name":"r","date":"d","orchestrator":"1","texts":true}'
 
@@ -119,6 +119,17 @@ def test_a_file_that_may_not_be_written_is_told_before_the_run(tmp_path, monkeyp
     monkeypatch.setattr(os, "access", lambda path, how: path != tmp_path)
     with pytest.raises(UsageError, match="may not be written"):
         check_writable(tmp_path / "a.rec")
+
+
+def test_the_recording_of_another_run_is_not_lost_unasked(tmp_path):
+    """A file is free for the run that it is of, when it is empty, and when there is none."""
+    path = written(tmp_path / "a.rec", exchange("1", "one"))
+    with pytest.raises(UsageError, match=r"found the recording of the run r-1, expected .*replace it with --overwrite"):
+        check_free(path, "r-2")
+    check_free(path, "r-1")
+    check_free(tmp_path / "new.rec", "r-2")
+    (tmp_path / "empty.rec").touch()
+    check_free(tmp_path / "empty.rec", "r-2")
 
 
 def tapes(tmp_path: Path, *exchanges: Exchange) -> Tapes:
