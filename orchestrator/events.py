@@ -261,6 +261,9 @@ class RequestNoted(Event):
     """`fault`: by an error that a rule asked for; `unmatched`: by an error, as the recording has no such request;
     `alike`: as one that is not the same to the letter."""
     text: str
+    """In a line."""
+    details: str = ""
+    """All of it, where that is more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,8 @@ def line(event: Event, state: RunState, run: str) -> str | None:
 def limits_line(event: Event, state: RunState, run: str) -> str | None:
     """What the run's limits, the account's and the gateway have to say."""
     match event:
+        case RequestNoted(note="unmatched"):
+            return None  # the end of its task says so
         case RequestNoted(note=note):
             return one_line(f"{event.task}: {'fault played' if note == 'fault' else 'replay'}: {event.text}")
         case BudgetReached():

@@ -251,7 +251,7 @@ def notes(report: RunReport) -> list[str]:
         said.append(
             f"run {report.beside} was at work on the same: this one began anew beside it, and took nothing from it"
         )
-    said.extend(noted_words(report.noted, report.first_noted))
+    said.extend(noted_words(report.noted, report.first_noted, report.run))
     said.extend(filter(None, [upstream_note(report.upstream)]))
     said.append(f"more: orchestrator show {report.run}")
     if report.status not in ("done", "running") or not report.complete:

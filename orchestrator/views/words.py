@@ -97,11 +97,11 @@ def upstream_note(upstream: str | None) -> str | None:
     return f"upstream: {upstream}"
 
 
-def noted_words(noted: Mapping[str, int], first: Mapping[str, str]) -> list[str]:
-    """What the gateway did to requests: `faults played: 3`, `replay: 1 request did not match: …`."""
+def noted_words(noted: Mapping[str, int], first: Mapping[str, str], run: str) -> list[str]:
+    """What the gateway did to requests: `faults played: 3`, `replay: 1 task asked what was not recorded: …`."""
     said = [f"faults played: {noted['fault']}"] if noted.get("fault") else []
     if number := noted.get("unmatched"):
-        said.append(f"replay: {plural(number, 'request')} did not match: {clean(first.get('unmatched', ''))}")
+        said.append(f"replay: {plural(number, 'task')} asked what was not recorded; all of it: orchestrator logs {run}")
     if number := noted.get("alike"):
         said.append(f"replay: {plural(number, 'text')} differed: {clean(first.get('alike', ''))}")
     return said

@@ -156,13 +156,18 @@ def test_each_task_has_its_own_answers_in_any_order(tmp_path):
 def test_a_request_that_does_not_match_is_compared_with_the_nearest(tmp_path):
     """What is said: the task, the reply, the place in the request, both texts around the difference, what to do."""
     known = tapes(tmp_path, exchange("x" * 90 + " 12 tests pass " + "y" * 90, "fine"), exchange("other", "no"))
-    why = known.explain("a", canonical(asked("x" * 90 + " 11 tests pass " + "y" * 90)))
+    mismatch = known.explain("a", canonical(asked("x" * 90 + " 11 tests pass " + "y" * 90)))
+    assert mismatch.short == (
+        "asked '…xxxxxxxxxxxxxxxxxx 11 tests pass yyyyyyy…', recorded '…xxxxxxxxxxxxxxxxxx 12 tests pass yyyyyyy…': "
+        "record again with --record"
+    )
+    why = mismatch.details
     assert "has no such request of task 'a' (the agent's reply 1): messages[0].content[0].text differs" in why
     assert "12 tests pass" in why
     assert "11 tests pass" in why
     assert len(why) < 600
     assert "record again with --record" in why
-    assert "has no task 'aa' (did you mean a?); it has a" in known.explain("aa", canonical(asked("x")))
+    assert "has no task 'aa' (did you mean a?); it has a" in known.explain("aa", canonical(asked("x"))).details
 
 
 def test_an_answer_that_never_came_is_told_as_such(tmp_path):
@@ -171,7 +176,9 @@ def test_an_answer_that_never_came_is_told_as_such(tmp_path):
     assert known.was_ended("a", canonical(asked("q")))
     assert not known.was_ended("a", canonical(asked("p")))
     assert known.find("a", canonical(asked("q"))) is None
-    assert "was ended before it had this answer" in known.explain("a", canonical(asked("q")))
+    mismatch = known.explain("a", canonical(asked("q")))
+    assert "was ended before it had this answer" in mismatch.short
+    assert "was ended before it had this answer" in mismatch.details
 
 
 def test_a_part_that_never_asked_was_ended(tmp_path):
