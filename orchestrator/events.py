@@ -210,8 +210,8 @@ class ApiSignal(Event):
     task: str
     attempt: int
     signal: str
-    """`rate_limit` (429), `overloaded` (529), `server_error` (other 5xx), `warning` (near the usage limit), `quota`
-    (the usage limit is reached), `auth`, `billing`."""
+    """`rate_limit` (429), `overloaded` (529), `server_error` (other 5xx), `cut` (an answer broke off, or none came),
+    `warning` (near the usage limit), `quota` (the usage limit is reached), `auth`, `billing`."""
     source: str
     """Who heard it: `cli` (it retries by itself), `result` (the attempt has ended by it), `gateway`."""
     status: int | None = None

@@ -103,6 +103,8 @@ class RunReport:
     """How often the API began to answer 429."""
     signals: Mapping[str, int] = field(default_factory=dict)
     """What the API said about how much it takes, by kind: how often."""
+    answers: Mapping[str, int] = field(default_factory=dict)
+    """The API's answers other than 200, by their status; `cut`: those that broke off."""
     held_s: float = 0.0
     """Seconds in which no agents were started since the usage limit was reached."""
     stopped: str | None = None
@@ -255,6 +257,7 @@ class RunReport:
                 "widest": self.concurrent,
                 "rate_limit_episodes": self.episodes,
                 "signals": dict(self.signals),
+                "api_answers": dict(self.answers),
                 "held_s": round(self.held_s, 3),
                 "peak_memory": self.peak_memory,
                 "mean_peak_memory": self.mean_peak_memory,
@@ -327,6 +330,7 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         width=state.width,
         episodes=state.episodes,
         signals=dict(state.signals),
+        answers=dict(sorted(state.answers.items())),
         held_s=state.held(now if alive and not ended else state.last_at),
         stopped=state.regime.reason if state.regime and state.regime.regime == "stop" else None,
         complete=ended.complete if ended else True,

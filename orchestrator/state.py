@@ -41,6 +41,8 @@ from orchestrator.task import Outcome, Spent, Status, WorkspaceInfo
 FINISHED = frozenset({Status.DONE, Status.FAILED, Status.SKIPPED, Status.CANCELLED})
 GROUPS = frozenset({"loop", "pipeline", "vote", "plan", "group"})
 """Kinds of task that stand for others, their parts."""
+STATUSES = {"rate_limit": 429, "overloaded": 529, "server_error": 500}
+"""What signals that tell no status are mostly about."""
 FREE_KINDS = GROUPS | {"write", "call"}
 """Kinds of task that run no agent, and so take none of the run's places."""
 
@@ -123,6 +125,14 @@ class TaskState:
     """Unix time, s."""
     finished: float | None = None
     doing: str | None = None
+    heard_at: float = 0.0
+    """When its agent's last message came (Unix time, s)."""
+    api: ApiSignal | None = None
+    """Why its CLI waits until it asks the API again; None: it does not."""
+    api_at: float = 0.0
+    """When it began to."""
+    api_tries: int = 0
+    """How often it has had to, since the last reply."""
     turns: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -234,6 +244,8 @@ class RunState:
     """Until when the gateway sends nothing (Unix time, s)."""
     signals: Counter[str] = field(default_factory=Counter)
     """What the API said about how much it takes, by kind."""
+    answers: Counter[str] = field(default_factory=Counter)
+    """The API's answers other than 200, by their status; `cut`: one that broke off."""
     memory: int = 0
     """Bytes that the processes of all agents use now."""
     peak_memory: int = 0
@@ -377,6 +389,16 @@ class RunState:
 
     def _api_signal(self, event: ApiSignal, at: float) -> None:
         self.signals[event.signal] += 1
+        if (answer := answer_of(event)) and self._counts_answer(event):
+            self.answers[answer] += 1
+        if event.source == "cli" and event.retry_after and (task := self.tasks.get(event.task)) is not None:
+            task.api, task.api_at = event, at
+            task.api_tries += 1
+
+    def _counts_answer(self, event: ApiSignal) -> bool:
+        """Whether nobody else tells of the same answer: what the gateway hears, the CLI may hear after it."""
+        gateway = self.started is not None and self.started.gateway
+        return event.signal == "cut" or (event.source == "gateway") == gateway
 
     def _request_answered(self, event: RequestAnswered, at: float) -> None:
         self.calls.add(event)
@@ -410,6 +432,7 @@ class RunState:
     def _attempt_started(self, event: AttemptStarted, at: float) -> None:
         task = self.tasks[event.task]
         task.attempts, task.doing = event.attempt, "starting"
+        task.heard_at, task.api, task.api_tries = at, None, 0
         task.session_id = event.session_id if event.fork else event.resume or event.session_id
         task.told_usd, task.told_models, task.in_session = 0.0, {}, False
         task.live_tokens = task.live_turns = 0
@@ -448,6 +471,8 @@ class RunState:
         task = self.tasks[event.task]
         task.told_usd, task.told_models = event.cost_usd or task.told_usd, event.models or task.told_models
         task.doing = event.doing or task.doing
+        task.heard_at, task.api = at, None
+        task.api_tries = 0 if event.turns else task.api_tries
         task.turns += event.turns
         self.turns += event.turns
         task.input_tokens += event.input_tokens
@@ -527,6 +552,14 @@ class RunState:
         self._memory_awaited(MemoryAwaited(awaited=False), at)
         self.finished = event
         self.held_s, self.held_since = self.held(at), None
+
+
+def answer_of(event: ApiSignal) -> str | None:
+    """The status that the API answered with, or `cut`; None where the signal is no answer."""
+    if event.signal == "cut":
+        return "cut"
+    status = event.status or STATUSES.get(event.signal)
+    return str(status) if status else None
 
 
 def again(event: AttemptFinished) -> str | None:

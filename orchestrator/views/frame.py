@@ -1,6 +1,6 @@
 """One picture of a run at work: a pure function of its state, the time and the room there is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -37,6 +37,8 @@ FAILURES = 3
 """How many of the last failures stay in sight."""
 ECHO = 3
 """Columns left free where the cursor rests: a terminal writes `^C` there, and a line break would shift the picture."""
+SILENT = 30.0
+"""Seconds without a message after which an agent that thinks is said to be silent: its API may be slow."""
 LEAST_CLOCK = 5
 """Columns that the time has, however much is said before it."""
 INDENT = 2
@@ -102,7 +104,7 @@ def running_table(lines: Sequence[Line], below: Mapping[str, Tally], now: float,
         table.add_column(justify="right", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     for line in lines:
-        name, doing = called(line), said(line, below)
+        name, doing = called(line), said(line, below, now)
         since = clock(now - (line.task.started or now)) if line.task else ""
         table.add_row(name, doing, *(figures(line.task) if wide else []), since)
     return table
@@ -119,16 +121,30 @@ def called(line: Line) -> Text:
     return Text.assemble(indent, ("▸ " if line.folded else "▾ ", "dim"), (clean(line.label), "bold"))
 
 
-def said(line: Line, below: Mapping[str, Tally]) -> Text:
+def said(line: Line, below: Mapping[str, Tally], now: float) -> Text:
     """What an agent does; how far a group has come; how many tasks at work a folded line stands for."""
     if line.task is None:
         return Text(f"at work in {clean(line.label)}", style="dim")
     words = [f"{line.folded} at work" + (" below it" if line.task.runs_agent else "")] if line.folded else []
     if line.task.status is Status.RUNNING and not line.task.is_group:
-        return Text(" · ".join([*words, *([clean(line.task.doing)] if line.task.doing else [])]), style="dim")
+        style = "yellow" if line.task.api else "dim"
+        return Text(" · ".join([*words, *doing(line.task, now)]), style=style)
     tally = below.get(line.task.id, NONE)
     failed = [f"{tally.failed} failed"] if tally.failed else []
     return Text(" · ".join([f"{tally.ended}/{tally.total}", *failed, *words]), style=SIGNS[Status.RUNNING][1])
+
+
+def doing(task: TaskState, now: float) -> Iterator[str]:
+    """What an agent does, with how long it will wait for the API, or has been silent while it thinks."""
+    if not task.doing:
+        return
+    yield clean(task.doing)
+    left = task.api_at + (task.api.retry_after or 0.0) - now if task.api else 0.0
+    silent = now - task.heard_at if task.doing == "thinking" else 0.0
+    if left > 0:
+        yield f"again in {left:.0f} s"
+    elif silent >= SILENT:
+        yield f"no word for {clock(silent)}"
 
 
 def figures(task: TaskState | None) -> list[str]:

@@ -11,7 +11,7 @@ from orchestrator.report import RunReport
 from orchestrator.task import Outcome, Result, Status
 from orchestrator.views.costs import costs_table, is_untold, lacks_cost, one_model, out_of_budget, this_time
 from orchestrator.views.listing import Listed, left_out, listed
-from orchestrator.views.regimes import governed, stopped
+from orchestrator.views.regimes import answered, governed, stopped
 from orchestrator.views.verdicts import api_words, compared, held_back, memory_words, pilot_words
 from orchestrator.views.words import (
     SIGNS,
@@ -55,7 +55,7 @@ def summary(report: RunReport, width: int) -> RenderableType:
     if table := costs_table(report):
         parts.append(table)
     parts.extend(Text(said) for said in verdicts(report) if said)
-    parts.extend(Text(said, style="yellow") for said in (governed(report), stopped(report)) if said)
+    parts.extend(Text(said, style="yellow") for said in (governed(report), answered(report), stopped(report)) if said)
     if (said := api_words(report.calls)) and (report.upstream is None or report.calls.refused):
         parts.append(Text(f"API: {said}"))
     if report.reused:
