@@ -105,21 +105,17 @@ def models_words(models: Mapping[str, Spent]) -> str:
     return ", ".join(f"{name or UNTOLD} {dollars(spent.usd)}" for name, spent in dearest)
 
 
-def budget_words(state: RunState, now: float) -> str:
-    """`0.42 of 1.00 USD, 1.2M of 2.0M tokens, 3:10 of 2:00:00`; empty without a budget."""
+def budget_words(state: RunState, now: float) -> Iterator[str]:
+    """`0.42 of 1.00 USD`, `1.2M of 2.0M tokens`, `3:10 of 2:00:00`; nothing without a budget."""
     limits = state.started.limits if state.started else {}
-    said = []
     if usd := limits.get("usd"):
-        said.append(
-            f"{state.cost_usd:.2f} of {usd:.2f} USD" if usd >= 0.1 else f"{state.cost_usd:.4f} of {usd:.4f} USD"
-        )
+        yield f"{state.cost_usd:.2f} of {usd:.2f} USD" if usd >= 0.1 else f"{state.cost_usd:.4f} of {usd:.4f} USD"
     if most := limits.get("tokens"):
-        said.append(f"{tokens(state.tokens)} of {tokens(most)} tokens")
+        yield f"{tokens(state.tokens)} of {tokens(most)} tokens"
     if most := limits.get("turns"):
-        said.append(f"{state.turns} of {most} turns")
+        yield f"{state.turns} of {most} turns"
     if most := limits.get("time"):
-        said.append(f"{clock(now - state.started_at)} of {clock(most)}")
-    return ", ".join(said)
+        yield f"{clock(now - state.started_at)} of {clock(most)}"
 
 
 def reached_words(event: BudgetReached) -> str:
