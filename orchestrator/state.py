@@ -566,7 +566,7 @@ def again(event: AttemptFinished) -> str | None:
     """When another attempt follows, in a few words; None when none does."""
     if event.retry_in is None:
         return None
-    when = "when the usage limit is reset" if event.outcome == Outcome.QUOTA else f"in {event.retry_in:.0f} s"
+    when = "at the reset" if event.outcome == Outcome.QUOTA else f"in {event.retry_in:.0f} s"
     return f"again {when} ({event.outcome})"
 
 

@@ -78,7 +78,7 @@ def test_an_attempt_that_waits_for_the_reset() -> None:
     ended = AttemptFinished(task="a", attempt=1, outcome="quota", error="no", retry_in=0.0)
     story = Story().tasks(["a"]).start("a", doing="x").add(ended, at=2)
     assert line(ended, story.state, RUN) == "a: quota: no; again when the limit is reset"
-    assert "again when the usage limit is reset (quota)" in "\n".join(live(story, 3))
+    assert "again at the reset (quota)" in "\n".join(live(story, 3))
 
 
 def test_the_summary() -> None:
