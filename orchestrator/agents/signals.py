@@ -46,7 +46,7 @@ def concluded(attempt: Attempt, outcome: Outcome, why: str | None, ending: Endin
 
 def _of_retry(attempt: Attempt, data: Mapping[str, Any]) -> ApiSignal | None:
     status, delay = data.get("error_status"), data.get("retry_delay_ms")
-    if (signal := _named(status)) is None:
+    if (signal := _named(status) if status else "cut") is None:
         return None
     wait = delay / 1000 if isinstance(delay, int | float) else None
     return _signal(attempt, signal, "cli", status=status, retry_after=wait, reason=str(data.get("error") or ""))

@@ -122,7 +122,7 @@ def doing(message: Message) -> str | None:
         case SystemMessage(subtype="init"):
             return "thinking"
         case SystemMessage(subtype="api_retry", data=data):
-            return f"waits for the API ({data.get('error_status') or data.get('error')})"
+            return f"waits for the API ({data.get('error_status') or trouble(str(data.get('error')))})"
         case AssistantMessage(content=content):
             said = [words for block in content if (words := _words(block))]
             return said[-1] if said else None
@@ -131,6 +131,11 @@ def doing(message: Message) -> str | None:
         case ResultMessage():
             return "finishing"
     return None
+
+
+def trouble(error: str) -> str:
+    """What the CLI calls an error that came without a status."""
+    return "its answer broke off" if error == "unknown" else error
 
 
 def _words(block: object) -> str | None:

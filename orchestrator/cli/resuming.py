@@ -35,11 +35,11 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
     known = replace(
         options,
         offline=begun.upstream == "offline",
-        gateway=begun.gateway,
+        gateway=begun.gateway or options.gateway,
         record=options.record or before.record,
         texts=options.texts and before.texts,
         replay=options.replay or before.replay,
-        fail_fast=bool(begun.arguments.get("fail_fast")),
+        fail_fast=options.fail_fast or bool(begun.arguments.get("fail_fast")),
         directory=Path(begun.directory),
         run=name,
         agent=agent_told(name, begun),

@@ -79,8 +79,9 @@ class Starts:
 
     def _ask(self, node: Node, step: Ask, refused: Result | None) -> None:
         identity = self.known.identify(node, step)
-        if known := self.known.find(node, step, identity) or refused:
-            self.endings.end(node, known)
+        known = self.known.find(node, step, identity)
+        if known or refused:
+            self.endings.end(node, known or self.tries.refused(node.id, identity, cast("Result", refused)))
             return
         self.known.restore(node, step, identity)
         first = self.tries.first(node.id, step, identity)
@@ -100,7 +101,7 @@ class Starts:
         finally:
             self.lending.looking -= 1
         if known or refused:
-            return known or cast("Result", refused)
+            return known or self.tries.refused(node.id, identity, cast("Result", refused))
         self.known.restore(node, step, identity)
         first = self.tries.first(node.id, step, identity)
         self.pump()

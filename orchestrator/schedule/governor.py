@@ -63,7 +63,7 @@ class Governor:
         if reason := self.budget.overdrawn:
             yield from ((task.id, Outcome.BUDGET, reason) for task in self._state.running.values() if task.runs_agent)
         elif victim := self.memory.victim():
-            yield victim, Outcome.PUT_OFF, "the machine's memory has all but run out"
+            yield victim, Outcome.PUT_OFF, self.memory.why_short
 
     @property
     def may_refuse(self) -> bool:
@@ -72,8 +72,9 @@ class Governor:
 
     def resize(self, concurrent: int) -> Event:
         """Fixes the number of places."""
+        before = self.width.places
         self.width.resize(concurrent)
-        return WidthChanged(width=concurrent, reason="somebody asked for it")
+        return WidthChanged(width=concurrent, reason="somebody asked for it", before=before)
 
     def rule(self, task: TaskState) -> Ruling:
         """Whether the task may start now. There need not be a place for it."""

@@ -70,6 +70,8 @@ class Figures:
     """Until when the gateway sends nothing (Unix time, s)."""
     signals: Counter[str] = field(default_factory=Counter)
     """What the API said about how much it takes, by kind."""
+    answers: Counter[str] = field(default_factory=Counter)
+    """The API's answers other than 200, by their status; `cut`: one that broke off."""
     memory: int = 0
     """Bytes that the processes of all agents use now."""
     peak_memory: int = 0

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.events import ApiSignal
 from orchestrator.state.calls import Calls
 from orchestrator.task import Status, WorkspaceInfo
 
@@ -47,6 +48,14 @@ class TaskState:
     """Unix time, s."""
     finished: float | None = None
     doing: str | None = None
+    heard_at: float = 0.0
+    """When its agent's last message came (Unix time, s)."""
+    api: ApiSignal | None = None
+    """Why its CLI waits until it asks the API again; None: it does not."""
+    api_at: float = 0.0
+    """When it began to."""
+    api_tries: int = 0
+    """How often it has had to, since the last reply."""
     turns: int = 0
     input_tokens: int = 0
     output_tokens: int = 0

@@ -24,7 +24,7 @@ from orchestrator.gateway.recording.canon import asked, canonical, key_of
 from orchestrator.gateway.recording.exchanges import Exchange
 from orchestrator.gateway.recording.places import Places, places_of
 from orchestrator.gateway.recording.replies import UnreadableError, decode, put_together, read_events, read_message
-from orchestrator.gateway.recording.writing import Writer, check_writable
+from orchestrator.gateway.recording.writing import Writer, check_free, check_writable
 from orchestrator.gateway.seam import Service
 from orchestrator.protocols import Emit, Traffic, ignore
 from orchestrator.task import Attempt
@@ -54,6 +54,8 @@ async def recorded(service: Service, traffic: Traffic) -> AsyncIterator[Service]
     """The service, whose traffic is kept in a file; at the end it is told where. Raises UsageError."""
     assert traffic.record is not None
     check_writable(traffic.record)
+    if not traffic.overwrite:
+        check_free(traffic.record, traffic.run)
     recorder = Recorder(service, Writer(traffic.record, texts=traffic.texts))
     try:
         yield recorder

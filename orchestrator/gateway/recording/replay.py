@@ -21,7 +21,7 @@ from orchestrator.gateway.model.conversation import is_small
 from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.passing.forwarding import while_there
 from orchestrator.gateway.recording.blurring import unlike
-from orchestrator.gateway.recording.canon import asked, canonical, key_of
+from orchestrator.gateway.recording.canon import asked, canonical
 from orchestrator.gateway.recording.exchanges import Exchange
 from orchestrator.gateway.recording.matching import Tapes, told_left
 from orchestrator.gateway.recording.places import Places, places_of
@@ -74,6 +74,8 @@ class Replay:
         self._places: dict[str, Places] = {}
         self._given: set[str] = set()
         self._told: set[tuple[str | None, str]] = set()
+        self._unmatched: set[str] = set()
+        """Tasks of which it was told that they asked what the recording has not."""
 
     @property
     def left(self) -> Mapping[str | None, int]:
@@ -128,14 +130,22 @@ class Replay:
         if is_small(call.body, call.headers):
             seed, model = uuid.uuid4().hex[:20], str(call.body["model"])
             return as_events(list(stream([text_block("replay")], model=model, seed=seed, input_tokens=1)))
-        why = self._tapes.explain(caller.task if caller else None, canon) + hint(caller)
-        # The CLI sends a request that is refused a few times more, in other words; it is told once.
-        known = (call.session_id, key_of(canon))
-        if caller and known not in self._told:
-            self._told.add(known)
+        why = self._tapes.explain(caller.task if caller else None, canon)
+        also = hint(caller)
+        # The CLI sends a request that is refused a few times more, in other words, and so do further attempts.
+        if caller and caller.attempt.task not in self._unmatched:
             attempt = caller.attempt
-            caller.emit(RequestNoted(task=attempt.task, attempt=attempt.number, note="unmatched", text=why))
-        raise ApiError(400, f"replay: {why}", final=True)
+            self._unmatched.add(attempt.task)
+            caller.emit(
+                RequestNoted(
+                    task=attempt.task,
+                    attempt=attempt.number,
+                    note="unmatched",
+                    text=why.short + also,
+                    details=why.details,
+                )
+            )
+        raise ApiError(400, f"replay: {why.short}{also}", final=True)
 
     def _tell(self, caller: Caller, recorded: str, found: str) -> None:
         """Says, once for each such text, that it was taken as the same."""

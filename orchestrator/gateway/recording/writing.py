@@ -38,6 +38,15 @@ def check_writable(path: Path) -> None:
         )
 
 
+def check_free(path: Path, run: str | None) -> None:
+    """Raises UsageError for a file that holds the recording of another run: it would be lost."""
+    if (found := recorded_run(path)) not in (None, run):
+        raise UsageError(
+            f"--record {path}: found the recording of the run {found}, expected a file that is not there yet: "
+            "name another, or replace it with --overwrite"
+        )
+
+
 def read_header(line: bytes) -> Mapping[str, Any] | None:
     """The first line of a recording; None when it is something else."""
     try:

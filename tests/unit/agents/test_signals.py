@@ -30,19 +30,26 @@ def limit(status: Any, **other: Any) -> RateLimitEvent:
 
 @pytest.mark.parametrize(
     ("status", "signal"),
-    [(429, "rate_limit"), (529, "overloaded"), (500, "server_error"), (503, "server_error"), (401, "auth")],
+    [
+        (429, "rate_limit"),
+        (529, "overloaded"),
+        (500, "server_error"),
+        (503, "server_error"),
+        (401, "auth"),
+        (None, "cut"),
+    ],
 )
-def test_what_the_cli_retries(status: int, signal: str) -> None:
-    """Each status that the CLI tries again has its signal, with the wait that the CLI makes."""
+def test_what_the_cli_retries(status: int | None, signal: str) -> None:
+    """Each status that the CLI tries again has its signal, with the wait that the CLI makes; so has a lost answer."""
     assert heard(attempt(), retry(status, retry_delay_ms=1500)) == ApiSignal(
         task="t", attempt=2, signal=signal, source="cli", status=status, retry_after=1.5, reason="e"
     )
 
 
 def test_what_says_nothing() -> None:
-    """A lost connection, a limit that is far, and all other messages are no signals."""
-    others = [retry(None), retry(404), limit("allowed"), SystemMessage(subtype="init", data={})]
-    assert [heard(attempt(), message) for message in others] == [None] * 4
+    """A status that nobody tries again, a limit that is far, and all other messages are no signals."""
+    others = [retry(404), limit("allowed"), SystemMessage(subtype="init", data={})]
+    assert [heard(attempt(), message) for message in others] == [None] * 3
 
 
 def test_usage_limits() -> None:

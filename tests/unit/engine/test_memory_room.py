@@ -13,6 +13,7 @@ from orchestrator.journal.memory import MemoryJournal
 from orchestrator.plan.model import Spawn
 from orchestrator.task import Attempt, Outcome
 from orchestrator.testing.growing import MB, Growing
+from orchestrator.views.words import awaited
 
 pytestmark = pytest.mark.anyio
 GB = 1000 * MB
@@ -85,6 +86,9 @@ async def test_what_others_free_is_used_within_a_second() -> None:
         agents.others = 0
         await anyio.sleep(1.1)
         assert len(agents.used) == 2
+    told = of(journal, MemoryAwaited)[0]
+    assert (told.limit, told.own) == (round(6.4 * GB), False)
+    assert awaited(told).endswith(" are free of the 6.4 GB of this machine's memory that may be in use")
 
 
 async def test_who_waits_for_memory_is_told() -> None:
@@ -96,6 +100,8 @@ async def test_who_waits_for_memory_is_told() -> None:
     told = of(journal, MemoryAwaited)
     assert [each.awaited for each in told] == [True, False]
     assert told[0].expected > told[0].free
+    assert (told[0].limit, told[0].own) == (GB, True)
+    assert awaited(told[0]).endswith(" are free of the 1.0 GB that the run may use (--memory)")
     assert report.memory_awaited_s >= 0.0
     assert report.peak_memory == agents.most
 

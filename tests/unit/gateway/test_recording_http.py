@@ -165,8 +165,10 @@ async def test_a_request_that_was_not_recorded_is_refused_and_told_once(tmp_path
     assert [each.status_code for each in refused] == [400, 400]
     assert refused[0].headers["x-should-retry"] == "false"
     said = refused[0].json()["error"]["message"]
-    assert "messages[0].content[0].text differs: recorded 'What is 6 * 7?', found 'What is 6 * 8?'" in said
-    assert [(event.note, event.task) for event in events if isinstance(event, RequestNoted)] == [("unmatched", "t")]
+    assert said == "replay: asked 'What is 6 * 8?', recorded 'What is 6 * 7?': record again with --record"
+    (noted,) = [event for event in events if isinstance(event, RequestNoted)]
+    assert (noted.note, noted.task) == ("unmatched", "t")
+    assert "messages[0].content[0].text differs: recorded 'What is 6 * 7?', found" in noted.details
     assert small.status_code == 200
 
 
