@@ -25,7 +25,7 @@ tasks:
     prompt: "What does it need? Which Python?"
     returns: {type: object, required: [facts], properties: {facts: {type: array, items: {type: string}}}}
   each: {foreach: ["Python", "pip"], prompt: "What do the files say of {{ item }}?"}
-  name: {vote: {times: 3}, prompt: "What is 6 * 7?"}
+  name: {vote: {times: 2}, prompt: "What is 6 * 7?"}
   change:
     agent: writer
     workspace: worktree
