@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --rounds N --seed S [--only FAULT] [--bounds NAME] [--keep] [--fifty]`.
+"""`python -m tests.chaos --rounds N --seed S [--only FAULT…] [--bounds NAME…] [--keep] [--fifty]`.
 
 Exit code 1 on any violation.
 """
@@ -39,8 +39,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--rounds", type=int, default=len(FAULTS), help="how many rounds")
     parser.add_argument("--seed", default="1", help="of the first round; a round's line tells its own")
-    parser.add_argument("--only", choices=FAULTS, help="this fault alone")
-    parser.add_argument("--bounds", choices=WAYS, help="these limits alone")
+    parser.add_argument("--only", choices=FAULTS, nargs="+", help="these faults alone, one after the other")
+    parser.add_argument("--bounds", choices=WAYS, nargs="+", help="these limits alone, one after the other")
     parser.add_argument("--keep", action="store_true", help="keep the places of good rounds too")
     parser.add_argument("--fifty", action="store_true", help="the measurement with fifty tasks, and nothing else")
     return parser.parse_args()
@@ -51,10 +51,10 @@ def played(wanted: argparse.Namespace, folder: Path, calm: Calm) -> Iterator[Rou
     if wanted.fifty:
         yield fifty.measure(wanted.seed, folder / "fifty", calm)
         return
-    kinds = itertools.cycle([wanted.only] if wanted.only else available())
-    for number, kind in zip(range(wanted.rounds), kinds, strict=False):
+    kinds, bounds = itertools.cycle(wanted.only or available()), itertools.cycle(wanted.bounds or [None])
+    for number, kind, name in zip(range(wanted.rounds), kinds, bounds, strict=False):
         seed = wanted.seed if "." in wanted.seed else f"{wanted.seed}.{number}"
-        yield play(seed, kind, folder / f"{number}-{kind}", calm, wanted.bounds)
+        yield play(seed, kind, folder / f"{number}-{kind}", calm, name)
 
 
 def calibrate(folder: Path) -> Calm:
