@@ -391,7 +391,8 @@ class RunState:
         self.signals[event.signal] += 1
         if (answer := answer_of(event)) and self._counts_answer(event):
             self.answers[answer] += 1
-        if event.source == "cli" and event.retry_after and (task := self.tasks.get(event.task)) is not None:
+        waits = event.source == "cli" and event.retry_after and event.signal in {*STATUSES, "cut"}
+        if waits and (task := self.tasks.get(event.task)) is not None:
             task.api, task.api_at = event, at
             task.api_tries += 1
 
