@@ -17,7 +17,7 @@ from orchestrator.agents.options import to_options, write_settings
 from orchestrator.agents.outcome import Ending, judge
 from orchestrator.agents.signals import concluded
 from orchestrator.agents.transcripts import is_session_id, mirror
-from orchestrator.agents.translate import cost_of, describe_denial, models_of, to_usage
+from orchestrator.agents.translate import cost_of, describe_denial, models_of, usage_of
 from orchestrator.events import ProcessesMeasured
 from orchestrator.machine import cores
 from orchestrator.processes.den import Den, open_den
@@ -25,7 +25,7 @@ from orchestrator.processes.files import allow_files
 from orchestrator.processes.measuring import Measuring, Tell, open_measuring
 from orchestrator.processes.turns import Turns, borrow
 from orchestrator.protocols import CallTool, Emit, Sessions, Upstream, no_tools
-from orchestrator.task import Attempt, Outcome, Result, Usage
+from orchestrator.task import Attempt, Outcome, Result
 from workspaces import Workspace
 
 LONGEST_START = 10.0
@@ -143,14 +143,13 @@ def to_result(attempt: Attempt, ending: Ending) -> Result:
         session_id = ending.session_id or attempt.session_id
         return Result(task=attempt.task, outcome=outcome, session_id=session_id, error=why)
     models = models_of(message, ending.cost_before, ending.models_before)
-    usage = to_usage(message.usage)
     return Result(
         task=attempt.task,
         outcome=outcome,
         text=message.result or "",
         value=message.structured_output if outcome is Outcome.OK else None,
         session_id=message.session_id,
-        usage=usage if usage != Usage() else sum((spent.usage for spent in models.values()), Usage()),
+        usage=usage_of(message, models),
         cost_usd=cost_of(message, ending.cost_before) or 0.0,
         models=models,
         turns=message.num_turns,

@@ -12,7 +12,8 @@ def api_signal(run: Figures, event: ApiSignal, at: float) -> None:
     run.signals[event.signal] += 1
     if (answer := answer_of(event)) and counts_answer(run, event):
         run.answers[answer] += 1
-    if event.source == "cli" and event.retry_after and (task := run.tasks.get(event.task)) is not None:
+    waits = event.source == "cli" and event.retry_after and event.signal in {*STATUSES, "cut"}
+    if waits and (task := run.tasks.get(event.task)) is not None:
         task.api, task.api_at = event, at
         task.api_tries += 1
 

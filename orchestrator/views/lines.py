@@ -98,7 +98,8 @@ def limits_line(event: Event, state: RunState, run: str) -> str | None:
         case RequestNoted(note="fault" | "alike" as note):  # one that does not match is told by its task's end
             return one_line(f"{event.task}: {'fault played' if note == 'fault' else 'replay'}: {event.text}")
         case ApiSignal(source="cli", retry_after=float() as wait):
-            if state.tasks[event.task].api_tries == 1 or wait >= LONG:
+            task = state.tasks[event.task]
+            if task.api and (task.api_tries == 1 or wait >= LONG):
                 return one_line(f"{event.task}: {waiting_words(event)}")
         case BudgetReached():
             return one_line(f"run {run}: {reached_words(event)}")

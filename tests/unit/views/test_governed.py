@@ -120,6 +120,8 @@ def test_a_cli_that_waits_for_the_api() -> None:
     story.add(said("overloaded", 529), at=15)
     assert line(said("overloaded", 529), story.state, RUN) is None, "short ones are told once in a row"
     assert line(said("overloaded", 529, wait=12.0), story.state, RUN)
+    refused = told().start("a").add(said("auth", 401), at=2)
+    assert line(said("auth", 401), refused.state, RUN) is None, "nobody lets it try again"
     cut = told().start("a").add(said("cut"), at=2)
     assert line(said("cut"), cut.state, RUN) == "a: an answer of the API broke off: the CLI tries again in 4.0 s"
 
