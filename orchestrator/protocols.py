@@ -99,9 +99,9 @@ class Journal(Protocol):
     async def runs(self, limit: int = 1000, wanted: str = "") -> Sequence[Mapping[str, Any]]:
         """A row per run, newest first; with `wanted` of those whose id begins so or that are called so.
 
-        Its keys: run, name, status, complete, started, last_started and last_event (Unix s), wall_s, tasks, ok, failed,
-        cost_usd, upstream, plan, script, directory, resumed, pid, process_started. All but `started` and `cost_usd` are
-        of the run since it was last started.
+        Its keys: run, name, status, complete, pilot, started, last_started and last_event (Unix s), wall_s, tasks, ok,
+        failed, cost_usd, upstream, plan, script, directory, resumed, pid, process_started. All but `started` and
+        `cost_usd` are of the run since it was last started.
         """
         ...
 
@@ -153,6 +153,10 @@ class Traffic:
     """How fast they may go."""
     record: Path | None = None
     """The file to keep them in."""
+    overwrite: bool = False
+    """Whether the recording of another run in that file is replaced."""
+    run: str | None = None
+    """The run whose requests they are: its own recording is gone on with."""
     texts: bool = True
     """Whether what is asked and answered is kept there too, and not only what it is known by."""
     replay: Path | None = None

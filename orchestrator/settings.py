@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,6 +58,21 @@ def home() -> Home:
         "claude-agent-orchestrator", appauthor=False
     )
     return Home(Path(path).expanduser().absolute())
+
+
+def user_config() -> Path:
+    """The user's own CLAUDE_CONFIG_DIR."""
+    named = os.environ.get("CLAUDE_CONFIG_DIR")
+    return Path(named).absolute() if named else Path.home() / ".claude"
+
+
+def user_address() -> str | None:
+    """The API that the user's own Claude settings name; None where they name none, or cannot be read."""
+    try:
+        named = json.loads((user_config() / "settings.json").read_text(encoding="utf-8"))["env"]["ANTHROPIC_BASE_URL"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return named if isinstance(named, str) and named else None
 
 
 def load(seam: str, name: str) -> Any:

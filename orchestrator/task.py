@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from types import NoneType
 from typing import Any, Protocol, TypedDict
 
 from pydantic import BaseModel
@@ -246,8 +247,14 @@ class Result:
 _RESULT_FIELDS = tuple(Result.__dataclass_fields__)
 
 
+AS_IT_IS = frozenset({NoneType, bool, int, str})
+"""Types of what is JSON data already."""
+
+
 def plain(value: Any) -> Any:  # noqa: PLR0911 - a table, a row per return
     """`value` as JSON data: models and dataclasses become dicts, paths and other objects their text."""
+    if type(value) in AS_IT_IS:  # most are, and results have hundreds
+        return value
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no such numbers
     if value is None or isinstance(value, str | int | float | bool):

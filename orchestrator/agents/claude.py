@@ -20,13 +20,14 @@ from orchestrator.agents.pool import Pool, open_pool
 from orchestrator.agents.process import Process
 from orchestrator.agents.signals import concluded
 from orchestrator.agents.transcripts import is_session_id, mirror
-from orchestrator.agents.translate import cost_of, describe_denial, models_of, to_usage
+from orchestrator.agents.translate import cost_of, describe_denial, models_of, usage_of
 from orchestrator.events import ProcessesMeasured
 from orchestrator.processes.den import Den, open_den
+from orchestrator.processes.files import allow_files
 from orchestrator.processes.measuring import Measuring, Tell, open_measuring
 from orchestrator.processes.turns import Turns, borrow
 from orchestrator.protocols import CallTool, Emit, Sessions, Upstream, no_tools
-from orchestrator.task import Attempt, Outcome, Result, Usage
+from orchestrator.task import Attempt, Outcome, Result
 from workspaces import Workspace
 
 # What it would print of a stream that ends badly is told by the outcome; a handler of the user's own still gets it.
@@ -152,14 +153,13 @@ def to_result(attempt: Attempt, ending: Ending) -> Result:
         session_id = ending.session_id or attempt.session_id
         return Result(task=attempt.task, outcome=outcome, session_id=session_id, error=why)
     models = models_of(message, ending.cost_before, ending.models_before)
-    usage = to_usage(message.usage)
     return Result(
         task=attempt.task,
         outcome=outcome,
         text=message.result or "",
         value=message.structured_output if outcome is Outcome.OK else None,
         session_id=message.session_id,
-        usage=usage if usage != Usage() else sum((spent.usage for spent in models.values()), Usage()),
+        usage=usage_of(message, models),
         cost_usd=cost_of(message, ending.cost_before) or 0.0,
         models=models,
         turns=message.num_turns,
@@ -181,6 +181,7 @@ async def open_claude(
     """
     if locks:
         locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+    allow_files()
     async with open_den(find_claude()) as den, open_measuring() as measuring, open_pool() as pool:
         write_settings(den, upstream)
         yield ClaudeRunner(den, measuring, pool, upstream, sessions, locks)

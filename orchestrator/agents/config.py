@@ -20,6 +20,7 @@ import anyio
 from orchestrator.agents.threads import in_thread
 from orchestrator.processes.den import Den
 from orchestrator.protocols import Upstream
+from orchestrator.settings import user_config
 from orchestrator.task import Attempt
 
 USER_SETTINGS = (
@@ -85,12 +86,6 @@ def secure_storage() -> str:
     """
     named = os.environ.get("CLAUDE_SECURESTORAGE_CONFIG_DIR", os.environ.get("CLAUDE_CONFIG_DIR", ""))
     return named if not named or Path(named).is_absolute() else str(Path(named).absolute())
-
-
-def user_config() -> Path:
-    """The user's own CLAUDE_CONFIG_DIR."""
-    named = os.environ.get("CLAUDE_CONFIG_DIR")
-    return Path(named).absolute() if named else Path.home() / ".claude"
 
 
 def user_state() -> Path:

@@ -75,7 +75,8 @@ class Exchange:
             process.ask(self._opening.prompt)
             async for message in process.messages:
                 if self._clearing and is_reset(message):
-                    process.cleared = True
+                    # What the session has cost is in its transcript by then.
+                    process.cleared = await process.settle()
                     break
                 self._clock.heed(message)
                 if clear and not self._clearing and is_foreign(message, process):
@@ -85,6 +86,7 @@ class Exchange:
             self._told.set()
             self._over.set()
             if not process.cleared:
+                process.finish()
                 await process.ended.wait()
             group.cancel_scope.cancel()
 

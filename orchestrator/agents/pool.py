@@ -2,16 +2,16 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
-from claude_agent_sdk import ResultMessage, SystemMessage
+from claude_agent_sdk import SystemMessage
 
 from orchestrator.agents.moving import move
-from orchestrator.agents.process import Process
+from orchestrator.agents.process import LONGEST_CLEAR, Process
 from orchestrator.errors import bare_errors
 from orchestrator.machine import cores
 from orchestrator.processes.company import find_cli, resident
@@ -20,8 +20,6 @@ MOST_TASKS = 50
 """Tasks that a process serves before another takes its place."""
 MOST_GROWTH = 200_000_000
 """Bytes that it may have grown by since its first task: twelve tasks of one turn made 15 MB."""
-LONGEST_CLEAR = 5.0
-"""Seconds for a new conversation, or for a move: they take 0.02 to 0.1 s."""
 LONGEST_IDLE = 60.0
 """Seconds that a process waits for another task."""
 LAST_WORDS = 0.5
@@ -42,15 +40,10 @@ class Member:
     kind: str | None
     """None: nobody else may have it."""
     directory: Path
-    good: bool = True
-    """Whether nothing speaks against giving it to another task."""
-    movable: bool = True
     tasks: int = 0
     """How many it has served."""
     memory: int = 0
     """Bytes that its CLI had after the first of them."""
-    ready: anyio.Event = field(default_factory=anyio.Event)
-    """Set once it can be asked, or is known to be no good any more."""
 
 
 class Pool:
@@ -60,7 +53,7 @@ class Pool:
         self._group = group
         self._all: set[Member] = set()
         self._idle: list[Member] = []
-        """Those not in use, some of them about to be ready; the one that waits longest comes first."""
+        """Those not in use; the one that waits longest comes first."""
         self._busy = self._widest = self._starting = 0
         self._changed = anyio.Event()
         self._thread = CapacityLimiter(1)
@@ -106,13 +99,10 @@ class Pool:
                 await self._changed.wait()
 
     def _choose(self, kind: str | None, directory: Path) -> Member | None:
-        """The best of the idle ones: in the directory already, ready already, idle for the shortest time."""
-        fit = [
-            each
-            for each in reversed(self._idle)
-            if kind is not None and each.kind == kind and (each.directory == directory or each.movable)
-        ]
-        return max(fit, key=lambda each: (each.directory == directory, each.ready.is_set()), default=None)
+        """The best of the idle ones: in the directory already, idle for the shortest time."""
+        alike = [each for each in reversed(self._idle) if kind is not None and each.kind == kind]
+        there = (each for each in alike if each.directory == directory)
+        return next(there, None) or next(iter(alike), None)
 
     async def _begin(self, kind: str | None, directory: Path, start: Start) -> Member:
         self._make_room()
@@ -157,24 +147,19 @@ class Pool:
         if not kept or not await to_thread.run_sync(is_sound, member, limiter=self._thread):
             await dismiss(member.process)
             return
-        member.ready = anyio.Event()
         self._idle.append(member)
-        self._group.start_soon(self._renew, member, member.tasks)
+        self._group.start_soon(self._keep, member, member.tasks)
         self._notify()
 
-    async def _renew(self, member: Member, tasks: int) -> None:
-        """Waits until its new conversation can begin, and sends it away when nobody wants it for long."""
-        member.good = await next_result(member.process)
-        member.ready.set()
-        if member.good:
-            with anyio.move_on_after(LONGEST_IDLE):
-                await member.process.over.wait()
+    async def _keep(self, member: Member, tasks: int) -> None:
+        """Sends it away when nobody wants it for long."""
+        with anyio.move_on_after(LONGEST_IDLE):
+            await member.process.over.wait()
         if member in self._idle and member.tasks == tasks:
             self._idle.remove(member)
             self._retire(member)
 
     def _retire(self, member: Member) -> None:
-        member.good = False
         self._group.start_soon(dismiss, member.process)
 
     async def close(self) -> None:
@@ -186,12 +171,13 @@ class Pool:
 
 
 async def prepare(member: Member, directory: Path) -> bool:
-    """Waits until it is ready, and takes it to the directory; gives whether that went well."""
-    await member.ready.wait()
-    if member.good and member.directory != directory:
-        member.movable = member.good = await take_to(member.process, directory)
-        member.directory = directory
-    return member.good and is_quiet(member.process)
+    """Takes it to the directory; gives whether it is there, and good for another task."""
+    if not is_quiet(member.process):
+        return False
+    if member.directory != directory and not await take_to(member.process, directory):
+        return False
+    member.directory = directory
+    return not member.process.over.is_set()
 
 
 def is_quiet(process: Process) -> bool:
@@ -210,23 +196,11 @@ async def take_to(process: Process, directory: Path) -> bool:
     """Has an idle process begin a new conversation in that directory; gives whether that went well."""
     try:
         with anyio.move_on_after(LONGEST_CLEAR):
-            if await move(process.client, directory) and await next_result(process):
+            if await move(process.client, directory) and await process.settle():
                 process.ask(CLEAR)
-                return await next_result(process)
+                return await process.settle()
     except Exception:  # whatever the SDK raises
         return False
-    return False
-
-
-async def next_result(process: Process) -> bool:
-    """Reads on to the end of what it was told to do; gives whether it came. Notes the session that it is in then."""
-    with anyio.move_on_after(LONGEST_CLEAR):
-        async for message in process.messages:
-            match message:
-                case SystemMessage(subtype="init", data=data):
-                    process.session_id = str(data.get("session_id"))
-                case ResultMessage():
-                    return not message.is_error
     return False
 
 

@@ -9,12 +9,14 @@ from typing import Any
 from uuid import uuid4
 
 import anyio
-from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient, ResultMessage
+from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient, ResultMessage, SystemMessage
 
 from orchestrator.agents.translate import Message
 from orchestrator.processes.den import OwnedProcess, owned_process
 
 STDERR_LINES = 20
+LONGEST_CLEAR = 5.0
+"""Seconds for a new conversation, or for a move: they take 0.02 to 0.1 s."""
 
 
 class Process:
@@ -93,6 +95,17 @@ class Process:
     def was_asked(self, message: ResultMessage) -> bool:
         """Whether the result answers what was asked last, as far as it says what it answers."""
         return message.user_message_uuid in (None, self._asked) or self._asked in (message.user_message_uuids or ())
+
+    async def settle(self) -> bool:
+        """Reads on to the end of what it was told to do, and gives whether it came; the session may be another then."""
+        with anyio.move_on_after(LONGEST_CLEAR):
+            async for message in self.messages:
+                match message:
+                    case SystemMessage(subtype="init", data=data):
+                        self.session_id = str(data.get("session_id"))
+                    case ResultMessage():
+                        return not message.is_error
+        return False
 
     async def interrupt(self) -> None:
         """Asks the CLI to stop what it does: its result follows. Raises what the SDK does."""

@@ -38,13 +38,15 @@ def concluded(attempt: Attempt, outcome: Outcome, why: str | None, ending: Endin
     signal = OUTCOMES.get(outcome) or (_named(status) if outcome is Outcome.API_ERROR else None)
     if signal is None:
         return None
-    resets_at = ending.limit.resets_at if ending.limit and outcome is Outcome.QUOTA else None
-    return _signal(attempt, signal, "result", status=status, resets_at=resets_at, reason=why or "")
+    if ending.limit is None or outcome is not Outcome.QUOTA:
+        return _signal(attempt, signal, "result", status=status, reason=why or "")
+    resets_at, limit = ending.limit.resets_at, ending.limit.rate_limit_type
+    return _signal(attempt, signal, "result", status=status, resets_at=resets_at, limit=limit, reason=why or "")
 
 
 def _of_retry(attempt: Attempt, data: Mapping[str, Any]) -> ApiSignal | None:
     status, delay = data.get("error_status"), data.get("retry_delay_ms")
-    if (signal := _named(status)) is None:
+    if (signal := _named(status) if status else "cut") is None:
         return None
     wait = delay / 1000 if isinstance(delay, int | float) else None
     return _signal(attempt, signal, "cli", status=status, retry_after=wait, reason=str(data.get("error") or ""))
@@ -55,7 +57,8 @@ def _of_limit(attempt: Attempt, info: RateLimitInfo) -> ApiSignal | None:
         return None
     paid = info.overage_status in GOES_ON  # beyond the limit requests are paid one by one, and go on
     signal = "quota" if info.status == "rejected" and not paid else "warning"
-    return _signal(attempt, signal, "cli", resets_at=info.resets_at, reason=info.rate_limit_type or "")
+    limit = info.rate_limit_type
+    return _signal(attempt, signal, "cli", resets_at=info.resets_at, limit=limit, reason=limit or "")
 
 
 def _named(status: int | None) -> str | None:

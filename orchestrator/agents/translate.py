@@ -84,6 +84,17 @@ def models_of(message: Message, before: float = 0.0, models_before: Models = NON
     return {model: spent for model, spent in own.items() if spent.usage != Usage() or spent.usd > LEAST_USD}
 
 
+def usage_of(message: ResultMessage, models: Models) -> Usage:
+    """What a result tells of its attempt's tokens.
+
+    After an error its `usage` leaves out the last replies, or all of them (CLI 2.1.329, `error_max_budget_usd`): then
+    what it tells by model has more.
+    """
+    told, by_model = to_usage(message.usage), sum((spent.usage for spent in models.values()), Usage())
+    is_short = told == Usage() or message.subtype != "success"
+    return by_model if is_short and by_model.all_input_tokens > told.all_input_tokens else told
+
+
 def to_spent(usage: Mapping[str, Any]) -> Spent:
     """The CLI's `modelUsage` of a model."""
     return Spent(
@@ -122,7 +133,7 @@ def doing(message: Message) -> str | None:
         case SystemMessage(subtype="init"):
             return "thinking"
         case SystemMessage(subtype="api_retry", data=data):
-            return f"waits for the API ({data.get('error_status') or data.get('error')})"
+            return f"waits for the API ({data.get('error_status') or trouble(str(data.get('error')))})"
         case AssistantMessage(content=content):
             said = [words for block in content if (words := _words(block))]
             return said[-1] if said else None
@@ -131,6 +142,11 @@ def doing(message: Message) -> str | None:
         case ResultMessage():
             return "finishing"
     return None
+
+
+def trouble(error: str) -> str:
+    """What the CLI calls an error that came without a status."""
+    return "its answer broke off" if error == "unknown" else error
 
 
 def _words(block: object) -> str | None:

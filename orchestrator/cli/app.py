@@ -42,6 +42,10 @@ ViewName = Annotated[
 Rerun = Annotated[
     list[str] | None, typer.Option(metavar="TASK", help="Do this task or loop again; may be given again.")
 ]
+Gateway = Annotated[
+    bool, typer.Option("--gateway", help="Meter the agents' API requests, which pass a gateway of ours.")
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first task that fails.")]
 Memory = Annotated[
     str | None,
     typer.Option(metavar="80%|4GB", help="How much of the machine's memory may be used, or how much by the agents."),
@@ -57,6 +61,9 @@ Record = Annotated[
     typer.Option(metavar="FILE", help="Keep the API requests and answers, texts and all, for --replay."),
 ]
 Texts = Annotated[bool, typer.Option("--no-texts", help="Leave the texts out of --record: for timing alone.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what --record finds in FILE: the recording of another run.")
+]
 Replay = Annotated[Path | None, typer.Option(metavar="FILE", help="Answer from a recording; no account.")]
 Faults = Annotated[
     list[str] | None,
@@ -96,13 +103,22 @@ def demo(
     view: ViewName = None,
     concurrent: Concurrent = None,
     record: Record = None,
+    overwrite: Overwrite = False,
     faults: Faults = None,
     json: JsonTarget = None,
 ) -> None:
     """Run the main job here and now, with no account: a small documentation audit with the offline model."""
     _do(
         "running:demo",
-        _options(offline=True, view=view, concurrent=concurrent, record=record, faults=tuple(faults or ()), json=json),
+        _options(
+            offline=True,
+            view=view,
+            concurrent=concurrent,
+            record=record,
+            overwrite=overwrite,
+            faults=tuple(faults or ()),
+            json=json,
+        ),
     )
 
 
@@ -110,9 +126,7 @@ def demo(
 def run(
     plan: PlanFile,
     offline: Annotated[bool, typer.Option("--offline", help="Use the embedded offline model; no account.")] = False,
-    gateway: Annotated[
-        bool, typer.Option("--gateway", help="Meter the agents' API requests, which pass a gateway of ours.")
-    ] = False,
+    gateway: Gateway = False,
     settings: Settings = None,
     concurrent: Concurrent = None,
     memory: Memory = None,
@@ -120,12 +134,13 @@ def run(
     tokens: Tokens = None,
     turns: Turns = None,
     time: Time = None,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first task that fails.")] = False,
+    fail_fast: FailFast = False,
     reuse: Annotated[bool, typer.Option("--reuse", help="Take finished results from any earlier run.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run that takes no earlier result.")] = False,
     rerun: Rerun = None,
     pilot: Pilot = None,
     record: Record = None,
+    overwrite: Overwrite = False,
     no_texts: Texts = False,
     replay: Replay = None,
     faults: Faults = None,
@@ -148,6 +163,7 @@ def run(
         rerun=tuple(rerun or ()),
         pilot=pilot,
         record=record,
+        overwrite=overwrite,
         texts=not no_texts,
         replay=replay,
         faults=tuple(faults or ()),
@@ -160,6 +176,7 @@ def run(
 @app.command()
 def resume(
     run: RunName = None,
+    gateway: Gateway = False,
     settings: Settings = None,
     concurrent: Concurrent = None,
     memory: Memory = None,
@@ -167,8 +184,12 @@ def resume(
     tokens: Tokens = None,
     turns: Turns = None,
     time: Time = None,
+    fail_fast: FailFast = False,
     rerun: Rerun = None,
+    pilot: Pilot = None,
     record: Record = None,
+    overwrite: Overwrite = False,
+    no_texts: Texts = False,
     replay: Replay = None,
     faults: Faults = None,
     view: ViewName = None,
@@ -178,8 +199,13 @@ def resume(
     limits = {"concurrent": concurrent, "memory": memory, "usd": usd, "tokens": tokens, "turns": turns, "time": time}
     options = _options(
         **limits,
+        gateway=gateway,
+        fail_fast=fail_fast,
         rerun=tuple(rerun or ()),
+        pilot=pilot,
         record=record,
+        overwrite=overwrite,
+        texts=not no_texts,
         replay=replay,
         faults=tuple(faults or ()),
         view=view,

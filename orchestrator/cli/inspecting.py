@@ -51,10 +51,15 @@ def run_table(rows: Sequence[Row], *, wide: bool) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         began = time.strftime("%Y-%m-%d %H:%M", time.gmtime(row["started"]))
-        cells = [row["run"], row["status"], began, span(row["wall_s"]), row["tasks"], row["ok"], row["failed"]]
+        cells = [row["run"], status_words(row), began, span(row["wall_s"]), row["tasks"], row["ok"], row["failed"]]
         cells.append(dollars(row["cost_usd"]))
         table.add_row(*(str(cells[index]) for index in (range(8) if wide else (0, 1, 3, 5, 6))))
     return table
+
+
+def status_words(row: Row) -> str:
+    """`done`; `done (pilot 2)` of a run that took no more than two items of each loop."""
+    return f"{row['status']} (pilot {row['pilot']})" if row["pilot"] else str(row["status"])
 
 
 def show(run: str | None, task: str | None, as_json: bool) -> int:
@@ -118,8 +123,7 @@ async def read_report(run: str | None) -> RunReport:
     """The report of the run that `run` names."""
     journal = SqliteJournal(home().journal)
     row = await find_run(journal, run)
-    state = RunState()
-    state.apply_all(await journal.read(row["run"]))
+    state = RunState.of(await journal.read(row["run"]))
     return report_of(row["run"], state, now=time.time(), alive=is_alive(row))
 
 

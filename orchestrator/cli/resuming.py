@@ -35,11 +35,11 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
     known = replace(
         options,
         offline=begun.upstream == "offline",
-        gateway=begun.gateway,
+        gateway=begun.gateway or options.gateway,
         record=options.record or before.record,
         texts=options.texts and before.texts,
         replay=options.replay or before.replay,
-        fail_fast=bool(begun.arguments.get("fail_fast")),
+        fail_fast=options.fail_fast or bool(begun.arguments.get("fail_fast")),
         directory=Path(begun.directory),
         run=name,
         agent=agent_told(name, begun),
@@ -94,8 +94,7 @@ def session_of(run: str, task: str, records: Sequence[Record]) -> Result:
 
     Raises UsageError when the run has no such task, or no agent has worked for it.
     """
-    state = RunState()
-    state.apply_all(records)
+    state = RunState.of(records)
     if task not in state.tasks:
         raise UsageError(f"run {run} has no task {task!r}; it has {', '.join(list(state.tasks)[:20])}")
     known = state.tasks[task]

@@ -49,6 +49,8 @@ class Options:
     """Whether requests go through the gateway, which meters them."""
     record: Path | None = None
     """The file to keep requests in."""
+    overwrite: bool = False
+    """Whether the recording of another run there is replaced."""
     texts: bool = True
     """Whether what is asked and answered is kept there too."""
     replay: Path | None = None
@@ -92,7 +94,9 @@ class Options:
     @property
     def traffic(self) -> Traffic:
         """What is to be done with requests."""
-        return Traffic(record=self.record, texts=self.texts, replay=self.replay, faults=self.faults)
+        return Traffic(
+            record=self.record, overwrite=self.overwrite, texts=self.texts, replay=self.replay, faults=self.faults
+        )
 
     @property
     def whence(self) -> Reuse:

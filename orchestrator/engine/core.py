@@ -8,8 +8,9 @@ from typing import Any
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
+from orchestrator.engine.accounts import Accounts
 from orchestrator.engine.calls import Calls
-from orchestrator.engine.endings import Endings
+from orchestrator.engine.endings import REFUSALS, Endings
 from orchestrator.engine.going_on.earlier import Earlier
 from orchestrator.engine.going_on.known import Known
 from orchestrator.engine.going_on.past import Past
@@ -26,7 +27,7 @@ from orchestrator.engine.talking.waits import Waits
 from orchestrator.engine.telling import added_event
 from orchestrator.engine.tries import Tries
 from orchestrator.errors import TaskFailed, UsageError
-from orchestrator.events import Event, TaskExpanded, TaskSpawned
+from orchestrator.events import Event, TaskExpanded, TaskSpawned, TaskWaits
 from orchestrator.machine import Machine
 from orchestrator.plan.model import Limits
 from orchestrator.protocols import Executor, Journal
@@ -35,7 +36,7 @@ from orchestrator.schedule.governor import Governor
 from orchestrator.schedule.order import Order
 from orchestrator.schedule.outlook import Foreseen, outlook, told_basis
 from orchestrator.schedule.scheduler import Close, Decision, Skip, Start, next_decision
-from orchestrator.state import RunState, TaskState
+from orchestrator.state import FINISHED, RunState, TaskState
 from orchestrator.task import Attempt, Outcome, Result
 
 
@@ -95,6 +96,7 @@ class Core:
         self._order: Order[TaskState] = Order(self._estimates.expect)
         self._nodes: dict[str, Node] = {}
         self._answers: set[str] = set()
+        self._accounts = Accounts()
         self._desk = self._open_desk()
         self._known = Known(
             state=self.state,
@@ -120,7 +122,7 @@ class Core:
             lending=self.lending,
             emit=self.emit,
             drop=self._drop,
-            pump=self.pump,
+            go_on=self._go_on,
         )
         self._starts = Starts(
             state=self.state,
@@ -157,6 +159,8 @@ class Core:
         self.state.apply(event, time.time())
         self._desk.heed(event)
         self.governing.heed(event)
+        if isinstance(event, TaskWaits):
+            self._end_vain_listening()
 
     def add(self, nodes: Sequence[Node], *, later: bool = False) -> None:
         """Takes tasks, all or none, which start as soon as they can; with `later` once there is a decision to be made.
@@ -167,7 +171,7 @@ class Core:
         for node in nodes:
             self._nodes[node.id] = node
             self._endings.expect(node.id)
-            self.emit(added_event(node))
+            self.emit(added_event(node, self._accounts.name(node.runs)))
         self._order.add([self.state.tasks[node.id] for node in nodes])
         if not later:
             self.pump()
@@ -261,7 +265,13 @@ class Core:
         self.lending.give_back()
         if self._starts.is_stopped:
             return None
-        return next_decision(self.state, self._order, self.lending.width, self.governing.rule)
+        return next_decision(
+            self.state,
+            self._order,
+            self.lending.width,
+            self.governing.rule,
+            may_refuse=self.governing.governor.may_refuse,
+        )
 
     def _take_known(self) -> None:
         """Ends tasks whose results are there already and need no looking up: they wait for no place."""
@@ -292,6 +302,26 @@ class Core:
         if not self._starts.is_at_work(attempt):
             raise UsageError(f"{tool}: the attempt that asks for it has ended")
         return await self._desk.call(attempt, tool, given)
+
+    def _go_on(self) -> None:
+        """What the end of a task makes of the others."""
+        self.pump()
+        self._end_vain_listening()
+
+    def _end_vain_listening(self) -> None:
+        """Breaks off agents that wait for others' words, once their run has refused to start whoever could speak.
+
+        They go on in their sessions when the run is gone on with; else they would keep it from ending.
+        """
+        listening = self._desk.post.listening
+        if not listening or self._starts.at_work - listening.keys() or self._starts.is_stopped:
+            return
+        others = (task for task in self.state.tasks.values() if task.id not in listening)
+        if any(task.status not in FINISHED and not (task.is_group or task.unmet) for task in others):
+            return
+        if refused := next((result for result in self.results.values() if result.outcome in REFUSALS), None):
+            for task in listening:
+                self._break_off(task, Outcome.STOPPED, f"nobody is left who could tell it anything: {refused.error}")
 
     async def conclude(self, status: str, wall: float) -> None:
         """Writes down how the run ended; what has not ended by now is cancelled, and such a run is not `done`."""

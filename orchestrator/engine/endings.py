@@ -47,8 +47,8 @@ class Endings:
     emit: Emit
     drop: Callable[[str], None]
     """Ends a part that its group has no more need of."""
-    pump: Callable[[], None]
-    """Makes the run's decisions."""
+    go_on: Callable[[], None]
+    """Makes the decisions that the end of a task calls for."""
     ending: dict[str, Result] = field(default_factory=dict)
     """Results on their way to the disk, or there."""
     failure: TaskFailed | None = None
@@ -86,7 +86,7 @@ class Endings:
             self.failure = self.failure or TaskFailed(f"task {task!r}: {result.outcome}: {result.error}")
             self.group.cancel_scope.cancel()  # before anybody who waits for this task goes on
         self._ended[task].set()
-        self.pump()
+        self.go_on()
 
     def _write(self, task: str, result: Result) -> tuple[Result, TaskFinished]:
         """Appends the event that tells the result; a value that cannot be written down is a failure."""

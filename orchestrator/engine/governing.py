@@ -38,6 +38,8 @@ HEEDED = frozenset(
     }
 )
 """Events that tell the governor anything. Of the others there are hundreds of thousands."""
+TIMED = frozenset({ApiSignal, AttemptStarted, ProcessesMeasured, RunStarted})
+"""Those of them after which it may have to look at the time earlier than it meant to."""
 
 
 @dataclass(slots=True)
@@ -73,15 +75,16 @@ class Governing:
 
     def heed(self, event: Event) -> None:
         """Told of every event of the run, after it is folded in."""
-        if type(event) not in HEEDED:
+        if type(event) not in HEEDED or (isinstance(event, AgentMessage) and not tells_spent(event)):
             return
         now = anyio.current_time()
-        followed = list(self.governor.heed(event, now, time.time()))
+        followed = self.governor.heed(event, now, time.time())
         for each in followed:
             self.emit(each)
         # Who waits is waited for no more; nor is an agent with an account of its own, which tries nothing for others.
         frees = isinstance(event, TaskWaits) or (isinstance(event, AttemptStarted) and event.own_account)
-        if followed or frees or self.governor.presses or self.governor.due(now) < self._looks_at:
+        earlier = type(event) in TIMED and self.governor.due(now) < self._looks_at
+        if followed or frees or earlier or self.governor.presses:
             self._wake()
 
     def resize(self, concurrent: int) -> None:
@@ -159,3 +162,8 @@ class Governing:
         """Returns once the governor may say otherwise."""
         self._changed = self._changed or anyio.Event()
         await self._changed.wait()
+
+
+def tells_spent(message: AgentMessage) -> bool:
+    """Whether it tells of anything that its agent has spent; most tell what that does."""
+    return bool(message.turns or message.input_tokens or message.output_tokens or message.cost_usd is not None)

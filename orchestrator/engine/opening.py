@@ -62,9 +62,9 @@ def open_run(name: str | None = None, **options: Unpack[RunOptions]) -> Abstract
     machine it is looked up, and of an executor's machines nothing is known.
 
     `record`: a file in which the agents' API requests and their answers are kept, prompts and what they read of files
-    and all. `replay`: such a file, from which they are answered again, with no account. `faults`: rules by which
-    requests fail, as `429:at=3,retry_after=2`; with the offline model or a recording only. `traffic`: all of these in
-    one.
+    and all; one that holds the recording of another run is refused, unless `overwrite`. `replay`: such a file, from
+    which they are answered again, with no account. `faults`: rules by which requests fail, as
+    `429:at=3,retry_after=2`; with the offline model or a recording only. `traffic`: all of these in one.
 
     Raises UsageError and JournalError before anything is started; TaskFailed under `fail_fast`; and what the block
     raises, after every task that had not ended by then is cancelled. Cancelling the block does the same. Partial
@@ -88,6 +88,7 @@ async def _opened(name: str, options: RunOptions) -> AsyncIterator[Run]:
         chosen = await choose(opened_journal, stack.enter_context(ExitStack()), started, options.get("run"), reuse)
         estimates = Estimates.of(await opened_journal.history(started.name, upstream))
         past = Past(earlier=chosen.earlier, anywhere=reuse == "any", rerun=rerun, upstream=upstream)
+        asked = replace(asked, run=chosen.run)
         opened_executor = executor or await open_executor(stack, answering, opened_journal, asked)
         watching = await stack.enter_async_context(watched(opened_journal, chosen.run, shown, chosen.after))
         clock, status = anyio.current_time(), "crashed"

@@ -39,6 +39,7 @@ class PlanOptions(GoOnOptions, total=False):
     arguments: Mapping[str, Any]
     pilot: int | None
     record: str | Path | None
+    overwrite: bool
     replay: str | Path | None
     faults: Sequence[str] | str
     traffic: Traffic | None

@@ -24,6 +24,7 @@ def traffic_of(options: RunOptions, limits: Limits) -> Traffic:
         given,
         limits=limits,
         record=absolute(options.get("record") or given.record),
+        overwrite=options.get("overwrite", False) or given.overwrite,
         replay=absolute(options.get("replay") or given.replay),
         faults=((faults,) if isinstance(faults, str) else tuple(faults)) or given.faults,
     )
@@ -33,6 +34,8 @@ def traffic_of(options: RunOptions, limits: Limits) -> Traffic:
         raise UsageError(
             "--no-texts: found no recording to leave them out of, expected one, as --record FILE --no-texts"
         )
+    if told.overwrite and not told.record:
+        raise UsageError("--overwrite: found no recording to write, expected one, as --record FILE --overwrite")
     return told
 
 

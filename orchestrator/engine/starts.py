@@ -1,6 +1,6 @@
 """The starts of tasks: what they turn out to be when their turn comes, and their work until it ends or is ended."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
@@ -79,8 +79,9 @@ class Starts:
 
     def _ask(self, node: Node, step: Ask, refused: Result | None) -> None:
         identity = self.known.identify(node, step)
-        if known := self.known.find(node, step, identity) or refused:
-            self.endings.end(node, known)
+        known = self.known.find(node, step, identity)
+        if known or refused:
+            self.endings.end(node, known or self.tries.refused(node.id, identity, cast("Result", refused)))
             return
         self.known.restore(node, step, identity)
         first = self.tries.first(node.id, step, identity)
@@ -100,7 +101,7 @@ class Starts:
         finally:
             self.lending.looking -= 1
         if known or refused:
-            return known or cast("Result", refused)
+            return known or self.tries.refused(node.id, identity, cast("Result", refused))
         self.known.restore(node, step, identity)
         first = self.tries.first(node.id, step, identity)
         self.pump()
@@ -154,6 +155,11 @@ class Starts:
 
     def _parts(self, task: str) -> Sequence[str]:
         return self.state.tasks[task].parts or ()
+
+    @property
+    def at_work(self) -> Set[str]:
+        """The tasks at work."""
+        return self._scopes.keys()
 
     def is_at_work(self, attempt: Attempt) -> bool:
         """Whether the attempt has neither ended nor been cancelled: its process may outlive that by a moment."""

@@ -131,6 +131,8 @@ class Node:
     """Those of `needs` that need only have ended, however they did."""
     agent: str | None = None
     """What its agent is called: the tasks of one agent take about as long."""
+    runs: Agent | None = None
+    """Its agent, where that is known before its turn."""
     named: tuple[str, ...] = ()
     """Tasks that it needs without its prompt saying what they gave: all of that determines its result too."""
     refers: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from orchestrator.state import TaskState
 from orchestrator.task import Attempt, Outcome, Result, Usage, together
 
 
-def added_event(node: Node) -> TaskAdded:
+def added_event(node: Node, account: str) -> TaskAdded:
     return TaskAdded(
         task=node.id,
         title=node.title,
@@ -23,6 +23,8 @@ def added_event(node: Node) -> TaskAdded:
         allow_failure=node.allow_failure,
         allows=list(node.allows),
         agent=node.agent,
+        account=account,
+        model=node.runs.model if node.runs else None,
     )
 
 

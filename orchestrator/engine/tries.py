@@ -49,8 +49,8 @@ class Tries:
     """A block in which another works in the task's place."""
     totals: dict[str, Result] = field(default_factory=dict)
     """What the attempts at a task have come to so far."""
-    before: dict[str, Usage] = field(default_factory=dict)
-    """Tokens that attempts at a task had used before the run was gone on with."""
+    before: dict[str, Result] = field(default_factory=dict)
+    """What attempts at a task had come to before the run was gone on with."""
     begun: dict[str, float] = field(default_factory=dict)
     """When the attempt that is at work began, by task, on the event loop's clock."""
     scopes: dict[str, anyio.CancelScope] = field(default_factory=dict)
@@ -83,15 +83,17 @@ class Tries:
             rehearsal=step.rehearsal,
             fresh=step.fresh,
         )
-        self.totals[task] = Result(task=task, outcome=Outcome.CANCELLED)
-        self.before[task] = begun.spent.usage if begun else Usage()
-        if begun:
-            cost, models = begun.spent.cost_usd + begun.told_usd, together(begun.spent.models, begun.told_models)
-            self.totals[task] = replace(begun.spent, cost_usd=cost, models=models)
-            if session := to_go_on(begun):
-                attempt = continued(attempt, session, step)
+        before = begun.whole if begun else Result(task=task, outcome=Outcome.CANCELLED)
+        self.totals[task] = self.before[task] = before
+        if begun and (session := to_go_on(begun)):
+            attempt = continued(attempt, session, step)
         self.emit(started(attempt, identity))
         return attempt
+
+    def refused(self, task: str, identity: Identity, refusal: Result) -> Result:
+        """The result of a task that may not start any more, with what it had come to in earlier starts of the run."""
+        begun = self.past.find_begun(task, identity.question)
+        return replace(begun.whole, outcome=refusal.outcome, error=refusal.error) if begun else refusal
 
     async def make(self, step: Ask, attempt: Attempt, identity: Identity) -> Result:
         """Attempts until one succeeds or another cannot help; the result has the sums over all of them."""
@@ -211,7 +213,8 @@ class Tries:
             last = self._cut_off(state)
             duration, cost = total.duration + last.duration, total.cost_usd + last.cost_usd
             total = replace(total, duration=duration, cost_usd=cost, models=together(total.models, last.models))
-        live = self.before.get(task, Usage()) + live_usage(state)
+        before = self.before.get(task, Result(task=task, outcome=Outcome.CANCELLED))
+        live = before.usage + live_usage(state)
         return replace(
             total,
             outcome=Outcome.CANCELLED,
@@ -219,7 +222,7 @@ class Tries:
             session_id=state.session_id,
             workspace=state.workspace,
             usage=live if live.all_input_tokens > total.usage.all_input_tokens else total.usage,
-            turns=max(state.turns, total.turns),
+            turns=max(before.turns + state.turns, total.turns),
             attempts=state.attempts,
             text="",
             value=None,

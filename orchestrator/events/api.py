@@ -12,8 +12,8 @@ class ApiSignal(Event):
     task: str
     attempt: int
     signal: str
-    """`rate_limit` (429), `overloaded` (529), `server_error` (other 5xx), `warning` (near the usage limit), `quota`
-    (the usage limit is reached), `auth`, `billing`."""
+    """`rate_limit` (429), `overloaded` (529), `server_error` (other 5xx), `cut` (an answer broke off, or none came),
+    `warning` (near the usage limit), `quota` (the usage limit is reached), `auth`, `billing`."""
     source: str
     """Who heard it: `cli` (it retries by itself), `result` (the attempt has ended by it), `gateway`."""
     status: int | None = None
@@ -25,6 +25,8 @@ class ApiSignal(Event):
     reason: str = ""
     own_account: bool = False
     """Whether the agent has credentials of its own, so that it says nothing about the others."""
+    limit: str | None = None
+    """Which of the account's usage limits it is about, as the API calls them: `five_hour`, `seven_day_opus`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,9 @@ class RequestNoted(Event):
     """`fault`: by an error that a rule asked for; `unmatched`: by an error, as the recording has no such request;
     `alike`: as one that is not the same to the letter."""
     text: str
+    """In a line."""
+    details: str = ""
+    """All of it, where that is more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ class WidthChanged(Event):
     """In a few words: `the API answers 429`."""
     episode: bool = False
     """Whether an episode of 429 answers has begun; a fixed width stays as it is."""
+    before: int = 0
+    """How many might be until then; 0 in journals that do not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,8 @@ class RegimeChanged(Event):
     reason: str
     until: float | None = None
     """Unix time, s."""
+    lane: str = ""
+    """Which agents, where it is not all with the run's own account: `account own-1`, `model opus`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,8 @@ class BudgetReached(Event):
     """`soft`: nothing new is started; `hard`: agents at work are interrupted."""
     spent: float
     limit: float
+    soft: float = 0.0
+    """Where the soft line is, in the budget's own unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +55,7 @@ class MemoryAwaited(Event):
     """Bytes that the next of them is expected to use at its peak."""
     free: int = 0
     """Bytes that it could have."""
+    limit: int = 0
+    """Of so many bytes: those that the run's agents may use together, or those of the machine that may be in use."""
+    own: bool = False
+    """Whether it is the run's own limit that is short, and not the machine's memory."""

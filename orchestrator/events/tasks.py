@@ -22,6 +22,11 @@ class TaskAdded(Event):
     """Those of `needs` that need only have ended, however they did."""
     agent: str | None = None
     """What its agent is called: the tasks of one agent take about as long."""
+    account: str = ""
+    """Whose account its agent has, `own-1` for the first that agents of this run have in their environment. Empty: the
+    run's own, or nobody knows before its turn."""
+    model: str | None = None
+    """The model that its agent names, as far as that is known before its turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

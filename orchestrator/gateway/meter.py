@@ -31,6 +31,8 @@ class Known:
     address: str | None
     """Where the agent's own environment has them sent."""
     own_account: bool
+    reads_user: bool = False
+    """Whether the agent reads the user's settings."""
 
     def signal(self, verdict: Verdict, status: int | None, reason: str = "") -> None:
         """Tells what the API said of how much it takes, if it said anything."""
@@ -46,6 +48,7 @@ class Known:
                     resets_at=verdict.resets_at,
                     reason=reason,
                     own_account=self.own_account,
+                    limit=verdict.limit,
                 )
             )
 
@@ -60,7 +63,8 @@ class Sessions:
         """Notes an attempt's session, and the one that it goes on with."""
         env = attempt.agent.env
         own = any(env.get(name) for name in OWN)
-        known = Known(attempt.task, attempt.number, emit, env.get("ANTHROPIC_BASE_URL") or None, own)
+        address, reads_user = env.get("ANTHROPIC_BASE_URL") or None, "user" in attempt.agent.settings
+        known = Known(attempt.task, attempt.number, emit, address, own, reads_user)
         self._known[attempt.session_id] = known
         if attempt.resume is not None and not attempt.fork:
             self._known[attempt.resume] = known

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 LONGEST = 4 * 1024 * 1024
 """Bytes of a line, or of an answer that is no stream, beyond which it is not read."""
 MARKS = (b"message_start", b"message_delta")
+TELLING = b"message_"
+"""What is in each event that tells something, once content has begun."""
 NEAR = 64
 """Bytes at the beginning of a line in which an event names its type."""
 
@@ -74,11 +76,12 @@ class StreamReader:
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > LONGEST:
-            self._rest = b""
-        for line in lines:
+        text = self._rest + data
+        end = text.rfind(b"\n") + 1
+        self._rest = text[end:] if len(text) - end <= LONGEST else b""
+        if self._usage.begun and text.find(TELLING, 0, end) < 0:
+            return  # as nearly every piece of a stream, a hundred for each that tells something
+        for line in text[:end].split(b"\n"):
             if line.startswith(b"data:"):
                 self._heed(line)
 

@@ -9,11 +9,12 @@ from orchestrator.events import FIELDS, KINDS, Event, Record
 
 RECOVER = "move the journal away, and try `sqlite3 journal.db .recover` to save what it held"
 """What to do about a journal that is damaged."""
+JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def encode(event: Event) -> str:
     """The event's fields as one JSON document. What is no Unicode (half a surrogate pair) becomes `?`."""
-    text = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"), default=str)
+    text = JSON.encode(event.to_json())
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -115,6 +115,7 @@ def row_of(records: Sequence[Record]) -> Mapping[str, Any]:
         "name": begun.name,
         "status": ended.status if ended else None,
         "complete": ended.complete if ended else None,
+        "pilot": begun.pilot,
         "started": starts[0].at,
         "last_started": starts[-1].at,
         "last_event": records[-1].at,

@@ -50,6 +50,7 @@ SELECT
     json_extract(begun.data, '$.name')            AS name,
     json_extract(ended.data, '$.status')          AS status,
     json_extract(ended.data, '$.complete')        AS complete,
+    json_extract(begun.data, '$.pilot')           AS pilot,
     (SELECT at FROM events WHERE seq = begun.first) AS started,
     begun.at                                      AS last_started,
     (SELECT at FROM events WHERE run = begun.run ORDER BY seq DESC LIMIT 1) AS last_event,

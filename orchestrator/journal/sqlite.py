@@ -266,6 +266,6 @@ def _data_version(connection: Connection) -> int:
 
 
 _RUN_COLUMNS = (
-    "run", "name", "status", "complete", "started", "last_started", "last_event", "wall_s", "tasks", "ok", "failed",
-    "cost_usd", "upstream", "plan", "script", "directory", "resumed", "pid", "process_started",
+    "run", "name", "status", "complete", "pilot", "started", "last_started", "last_event", "wall_s", "tasks", "ok",
+    "failed", "cost_usd", "upstream", "plan", "script", "directory", "resumed", "pid", "process_started",
 )  # fmt: skip

@@ -16,6 +16,7 @@ from orchestrator.plan import words
 from orchestrator.plan.checks import check_plan
 from orchestrator.plan.faults import explain
 from orchestrator.plan.functions import check_functions
+from orchestrator.plan.inner_checks import check_inner
 from orchestrator.plan.model import Plan
 from orchestrator.plan.nesting import Nested, Way, load_nested
 from orchestrator.plan.overrides import override
@@ -72,7 +73,7 @@ def parse_plan(plan: Plan | Mapping[str, Any], directory: str | os.PathLike[str]
     if not isinstance(plan, Plan):
         return _load(Source("plan", dict(plan)), None, base, (base,), {})
     nested = _nested(plan, base, None, (base,), {})
-    findings = [*check_functions(plan, base), *nested.findings]
+    findings = [*check_functions(plan, base), *nested.findings, *check_inner(plan, nested)]
     faults = [*check(plan), *_place(Source("plan", None), findings), *nested.faults]
     if faults:
         raise PlanError(faults)
@@ -98,6 +99,7 @@ def _load(source: Source, file: Path | None, directory: Path, way: Way, known: K
         raise PlanError(_all_faults(source, faults)) from None
     nested = _nested(plan, directory, file, way, known)
     findings = [*check_plan(plan, inside=inside), *check_functions(plan, directory), *nested.findings]
+    findings += check_inner(plan, nested)
     faults = [*_place(source, findings), *nested.faults]
     if source.faults or faults:
         raise PlanError(_all_faults(source, faults))

@@ -94,7 +94,12 @@ class Agent(Model):
     @property
     def own_account(self) -> bool:
         """Whether it has credentials of its own: what its API says then tells nothing of the others."""
-        return any(name in self.env for name in CREDENTIALS)
+        return bool(self.credentials)
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """What in its environment leads to another account, or API, than the run's own. Secret."""
+        return {name: self.env[name] for name in CREDENTIALS if name in self.env}
 
     @model_validator(mode="after")
     def _no_other_server_of_that_name(self) -> "Agent":
@@ -119,7 +124,8 @@ class Limits(Model):
     time: Duration | None = None
     """Seconds that the run may take, each time that it is started."""
     soft: Share = 1.0
-    """The share of `usd`, `tokens`, `turns` and `time` from which on nothing new is started."""
+    """The share of `usd`, `tokens`, `turns` and `time` from which on nothing new is started, no second attempt
+    either, while agents at work may finish. At 1 there is no such line: what is spent whole interrupts them at once."""
     memory: MemoryLimit = Memory(share=0.8)
     """How much of the machine's memory (or its container's) may be in use for another agent to be started: a share, as
     `80%`; or how much the run's agents may use together, as `4GB`."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from typing import NamedTuple
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -36,6 +37,8 @@ class References:
     tasks: tuple[Name, ...] = ()
     stages: tuple[Name, ...] = ()
     """Stages of a pipeline."""
+    chains: tuple[tuple[tuple[str, ...], int], ...] = ()
+    """What is asked of tasks inside of tasks, as far as it is named (`build`, `tasks`, `tests`), and the line."""
     computed: int = 0
     """The line that takes tasks by a name made at run time; 0 for none."""
     wrong: tuple[tuple[int, str], ...] = ()
@@ -74,6 +77,8 @@ class _Reader:
         self._variables: list[Name] = []
         self._members: dict[str, list[Name]] = {"tasks": [], "stages": []}
         self._wrong: list[tuple[int, str]] = []
+        self._chains: list[tuple[tuple[str, ...], int]] = []
+        self._in_chain: set[int] = set()
         self._computed = 0
         self._read: set[int] = set()
         """Nodes that were read as a part of another."""
@@ -83,6 +88,8 @@ class _Reader:
         for node, depth in self._all:
             if depth > _MOST_DEPTH:
                 return References(wrong=((node.lineno, "not a valid template: it is nested too deeply"),))
+            if id(node) not in self._in_chain:
+                self._chain(node)
             if id(node) not in self._read:
                 self._node(node)
         names = tuple(
@@ -93,9 +100,25 @@ class _Reader:
             variables=tuple(self._variables),
             tasks=tuple(self._members["tasks"]),
             stages=() if "stages" in assigned else tuple(self._members["stages"]),
+            chains=tuple(self._chains),
             computed=self._computed,
             wrong=tuple(self._wrong),
         )
+
+    def _chain(self, node: nodes.Node) -> None:
+        """Reads `tasks.build.tasks.tests.text` from its outer end, and from there the longest part that is named."""
+        keys: list[str | None] = []
+        inner = node
+        while isinstance(inner, nodes.Getattr | nodes.Getitem):
+            self._in_chain.add(id(inner))
+            keys.append(_key(inner))
+            inner = inner.node
+        if not isinstance(inner, nodes.Name) or inner.name != "tasks":
+            return
+        named = list(takewhile(lambda key: key is not None, reversed(keys)))
+        chain = tuple(key for key in takewhile(lambda key: key not in _METHODS, named) if key is not None)
+        if len(chain) > 2 and chain[1] == "tasks":
+            self._chains.append((chain, node.lineno))
 
     def _assigned(self) -> Iterator[str]:
         for node, _ in self._all:

@@ -39,6 +39,7 @@ def report_of(run: str, state: RunState, *, now: float, alive: bool = True) -> R
         width=state.width,
         episodes=state.episodes,
         signals=dict(state.signals),
+        answers=dict(sorted(state.answers.items())),
         held_s=state.held(now if alive and not ended else state.last_at),
         stopped=state.regime.reason if state.regime and state.regime.regime == "stop" else None,
         complete=ended.complete if ended else True,

@@ -74,6 +74,8 @@ class RunReport:
     """How often the API began to answer 429."""
     signals: Mapping[str, int] = field(default_factory=dict)
     """What the API said about how much it takes, by kind: how often."""
+    answers: Mapping[str, int] = field(default_factory=dict)
+    """The API's answers other than 200, by their status; `cut`: those that broke off."""
     held_s: float = 0.0
     """Seconds in which no agents were started since the usage limit was reached."""
     stopped: str | None = None
@@ -226,6 +228,7 @@ class RunReport:
                 "widest": self.concurrent,
                 "rate_limit_episodes": self.episodes,
                 "signals": dict(self.signals),
+                "api_answers": dict(self.answers),
                 "held_s": round(self.held_s, 3),
                 "peak_memory": self.peak_memory,
                 "mean_peak_memory": self.mean_peak_memory,

@@ -67,7 +67,8 @@ class Budget:
         self._ledgers: dict[str, Ledger] = dict(self._open_ledgers())
         self._usd = self._ledgers.get("usd")
         self._clock = Clock(limits.time, limits.time * limits.soft) if limits.time else None
-        self._is_limited = bool(self._ledgers or self._clock)
+        self.is_limited = bool(self._ledgers or self._clock)
+        """Whether there is a budget of anything."""
         self._prices = Prices()
         self._unsettled = 0.0
         """US dollars that agents at work have spent, as far as they have told, or by what their replies come to."""
@@ -91,7 +92,7 @@ class Budget:
 
     def heed(self, event: Event, now: float) -> Iterator[BudgetReached]:
         """The lines that are reached by this event."""
-        if not self._is_limited:
+        if not self.is_limited:
             return
         if self._clock:
             self._clock.heed(now)
@@ -117,12 +118,10 @@ class Budget:
 
     def rule(self, task: TaskState) -> Ruling:
         """Whether the task may be paid."""
-        if not self._is_limited:
+        if not self.is_limited:
             return GO
         if self._clock and self._clock.spent >= self._clock.soft:
-            return Refuse(
-                Outcome.BUDGET, f"the run's time of {_amount('time', self._clock.limit)} is over: {MORE_TIME}"
-            )
+            return Refuse(Outcome.BUDGET, self._why_late(self._clock))
         rulings = (self._rule(ledger, task) for ledger in self._ledgers.values())
         return next((ruling for ruling in rulings if ruling is not GO), GO)
 
@@ -194,10 +193,10 @@ class Budget:
     @property
     def overdrawn(self) -> str | None:
         """Why agents at work are to be interrupted; None while they are not."""
-        if not self._is_limited:
+        if not self.is_limited:
             return None
         if self._clock and self._clock.spent >= self._clock.limit:
-            return f"the run's time of {_amount('time', self._clock.limit)} is over: {MORE_TIME}"
+            return self._why_late(self._clock)
         ledgers = self._ledgers.values()
         return next((self._why_spent(ledger) for ledger in ledgers if ledger.spent >= ledger.limit), None)
 
@@ -299,13 +298,28 @@ class Budget:
             line = "hard" if amount >= limit else "soft" if amount >= limit * self._limits.soft else None
             if line and not {(name, line), (name, "hard")} & self._lines:
                 self._lines.add((name, line))
-                yield BudgetReached(budget=name, line=line, spent=round(amount, 6), limit=limit)
+                soft = round(limit * self._limits.soft, 6)
+                yield BudgetReached(budget=name, line=line, spent=round(amount, 6), limit=limit, soft=soft)
+
+    def _why_late(self, clock: Clock) -> str:
+        """`the run's time of 90 s is over: resume it, and it has as much again, or more with --time`."""
+        whole = _amount("time", clock.limit)
+        if clock.spent >= clock.limit:
+            return f"the run's time of {whole} is over: {MORE_TIME}"
+        so_far = f"the run's time of {whole}: {_amount('time', clock.spent)} are over"
+        return f"{so_far}, and {self._nothing_new('time', clock.limit)}: {MORE_TIME}"
 
     def _why_spent(self, ledger: Ledger) -> str:
         """`the run's budget of 1 USD is spent (1.02 USD so far): resume it with more, as --usd 2`."""
         whole, so_far = _amount(ledger.name, ledger.limit), _amount(ledger.name, ledger.spent)
-        part = "" if ledger.spent >= ledger.limit else f" up to its soft line of {self._limits.soft:.0%}"
-        return f"the run's budget of {whole} is spent{part} ({so_far} so far): {_more(ledger)}"
+        if ledger.spent >= ledger.limit:
+            return f"the run's budget of {whole} is spent ({so_far} so far): {_more(ledger)}"
+        nothing_new = self._nothing_new(ledger.name, ledger.limit)
+        return f"the run's budget of {whole}: {so_far} are spent, and {nothing_new}: {_more(ledger)}"
+
+    def _nothing_new(self, name: str, limit: float) -> str:
+        """What the soft line means: it is for those that have not begun."""
+        return f"from {_amount(name, limit * self._limits.soft)} on (soft) nothing new is started"
 
     def _why_too_little(self, ledger: Ledger, left: float, usual: float) -> str:
         whole, so_far = _amount(ledger.name, ledger.limit), _amount(ledger.name, ledger.spent)

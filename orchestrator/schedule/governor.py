@@ -10,7 +10,7 @@ from orchestrator.machine import Machine
 from orchestrator.plan.model import Agent, Limits
 from orchestrator.schedule.budget import Budget
 from orchestrator.schedule.memory import MemoryRoom
-from orchestrator.schedule.regime import Regime
+from orchestrator.schedule.regimes import Regimes
 from orchestrator.schedule.ruling import GO, Go, Refuse, Ruling, Wait
 from orchestrator.schedule.width import Width
 from orchestrator.state import RunState, TaskState
@@ -32,17 +32,16 @@ class Governor:
     ) -> None:
         """`expect`: see `Budget`; `busy` and `at_work`: see `Width`."""
         self.width = Width(limits, state, busy, at_work)
-        self.regime = Regime(limits, state)
+        self.regime = Regimes(limits, state)
         self.memory = MemoryRoom(limits, state, machine)
         self.budget = Budget(limits, state, expect)
         self._state = state
 
-    def heed(self, event: Event, now: float, clock: float) -> Iterator[Event]:
+    def heed(self, event: Event, now: float, clock: float) -> list[Event]:
         """What follows from the event, to be written down."""
-        yield from self.width.heed(event, now, clock)
-        yield from self.regime.heed(event, now, clock)
+        followed: list[Event] = [*self.width.heed(event, now, clock), *self.regime.heed(event, now, clock)]
         self.memory.heed(event)
-        yield from self.budget.heed(event, now)
+        return [*followed, *self.budget.heed(event, now)]
 
     def tick(self, now: float, clock: float) -> Iterator[Event]:
         """What follows from the time, to be written down."""
@@ -64,12 +63,18 @@ class Governor:
         if reason := self.budget.overdrawn:
             yield from ((task.id, Outcome.BUDGET, reason) for task in self._state.running.values() if task.runs_agent)
         elif victim := self.memory.victim():
-            yield victim, Outcome.PUT_OFF, "the machine's memory has all but run out"
+            yield victim, Outcome.PUT_OFF, self.memory.why_short
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether a task may have to be told that it does not start any more, though there is no place for it yet."""
+        return self.budget.is_limited or self.regime.is_stopped
 
     def resize(self, concurrent: int) -> Event:
         """Fixes the number of places."""
+        before = self.width.places
         self.width.resize(concurrent)
-        return WidthChanged(width=concurrent, reason="somebody asked for it")
+        return WidthChanged(width=concurrent, reason="somebody asked for it", before=before)
 
     def rule(self, task: TaskState) -> Ruling:
         """Whether the task may start now. There need not be a place for it."""

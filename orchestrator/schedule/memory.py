@@ -42,6 +42,17 @@ class Held:
     """When it was first seen at work, on the event loop's clock (s)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What there is for another agent. Bytes."""
+
+    free: int
+    limit: int
+    """Of how much."""
+    own: bool
+    """Whether that is the run's own limit, and not what of the machine's memory may be in use."""
+
+
 class MemoryRoom:
     """What is set aside for the tasks that are at work."""
 
@@ -59,8 +70,10 @@ class MemoryRoom:
         self._named: dict[str, Peaks] = {}
         self._again: dict[str, None] = {}
         """Tasks that were at work before and wait to go on: they come before new ones."""
-        self._awaited: tuple[int, int] | None = None
+        self._awaited: MemoryAwaited | None = None
         """What somebody has waited for since the last look, and what there was for it."""
+        self.why_short = ""
+        """Why the last victim was chosen."""
         self._since: float | None = None
         self._told = False
         self._victim: str | None = None
@@ -98,7 +111,7 @@ class MemoryRoom:
         self._since = now if self._since is None else self._since
         if not self._told and now - self._since >= LOOK:
             self._told = True
-            yield MemoryAwaited(awaited=True, expected=waits[0], free=waits[1])
+            yield waits
 
     def due(self, now: float) -> float:
         """When to look again at what is free (s, on the event loop's clock)."""
@@ -112,13 +125,16 @@ class MemoryRoom:
         """Whether there is room for the task. One agent is let in whatever there is: else nothing would ever happen."""
         if not self.is_limited or len(self._held) == self._waiting:
             return GO
-        expected, free = self.expected(task), max(0, self.free)
+        expected, room = self.expected(task), self.room
+        free = max(0, room.free)
         first = task.id in self._again or not self._others_first()
         if first and expected <= free:
             return GO
         if task.attempts:
             self._again[task.id] = None
-        self._awaited = self._awaited or (expected, free)
+        self._awaited = self._awaited or MemoryAwaited(
+            awaited=True, expected=expected, free=free, limit=room.limit, own=room.own
+        )
         return Wait(f"memory: {expected / 1e6:.0f} MB are expected to be needed, {free / 1e6:.0f} MB are free")
 
     def leave(self, task: str) -> None:
@@ -159,16 +175,16 @@ class MemoryRoom:
         return self._peaks(task.agent or "").expected
 
     @property
-    def free(self) -> int:
-        """Bytes that nobody uses, that nobody is expected to need, and that the limit allows to be used."""
+    def room(self) -> Room:
+        """What nobody uses, nobody is expected to need, and the limit allows to be used."""
         found = []
         if self._limit.size is not None:
-            found.append(self._limit.size - self._measured - self._aside)
+            found.append(Room(self._limit.size - self._measured - self._aside, self._limit.size, own=True))
         if self._machine is not None:
             memory = self._machine()
-            kept = floor(memory.total) if self._limit.share is None else (1 - self._limit.share) * memory.total
-            found.append(memory.available - self._aside - int(kept))
-        return min(found)
+            kept = round(floor(memory.total) if self._limit.share is None else (1 - self._limit.share) * memory.total)
+            found.append(Room(memory.available - self._aside - kept, memory.total - kept, own=False))
+        return min(found, key=lambda room: room.free)
 
     @property
     def _has_places(self) -> bool:
@@ -229,19 +245,21 @@ class MemoryRoom:
 
     def _choose_victim(self) -> None:
         """The youngest of those that were put off least, but never the last that can go on."""
-        if self._victim is not None or len(self._held) - self._waiting < 2 or not self._is_short():
+        if self._victim is not None or len(self._held) - self._waiting < 2 or not (why := self._shortage()):
             return
+        self.why_short = why
         able = [task for task, held in reversed(self._held.items()) if not held.waits]
         self._victim = min(able, key=lambda task: self._victims[task])
         self._victims[self._victim] += 1
 
-    def _is_short(self) -> bool:
+    def _shortage(self) -> str | None:
+        """Why somebody has to make room; None while nobody has."""
         if self._limit.size is not None and self._measured > self._limit.size:
-            return True
+            return "the run's agents use more memory than they may together (limits.memory)"
         if self._machine is None:
-            return False
+            return None
         memory = self._machine()
-        return memory.available < floor(memory.total)
+        return "the machine's memory has all but run out" if memory.available < floor(memory.total) else None
 
 
 def floor(total: int) -> int:

@@ -1,7 +1,7 @@
 """Order: which of the tasks that are ready is next."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count, islice
@@ -30,6 +30,7 @@ class _Spot:
     """Seconds of the longest path from its start on."""
     number: int | None = None
     """Which of those that became ready it was."""
+    lane: Hashable = None
     ranked: bool = False
     popped: bool = False
 
@@ -56,8 +57,8 @@ class Order(Generic[Kind]):
         """Tasks without ranks yet."""
         self._arrived: list[_Spot] = []
         """Those that are ready, and not in the heap yet."""
-        self._heap: list[tuple[float, int, _Spot]] = []
-        """A task is in it again when its rank has grown; what has been popped may still be in it."""
+        self._heaps: dict[Hashable, list[tuple[float, int, _Spot]]] = {}
+        """By lane. A task is in it again when its rank has grown; what has been popped may still be in it."""
         self._numbers = count()
         self._ready = 0
 
@@ -71,42 +72,45 @@ class Order(Generic[Kind]):
         for task in tasks:
             self._spots[task.id] = _Spot(task.id, self._expect(task), [], None)
 
-    def push(self, task: str) -> None:
-        """The task, which has been added, is ready. Raises KeyError for one that has not."""
+    def push(self, task: str, lane: Hashable = None) -> None:
+        """The task, which has been added, is ready, in one of the lanes whose tasks may have to wait for each other.
+
+        Raises KeyError for one that has not been added.
+        """
         spot = self._spots[task]
-        spot.number = next(self._numbers)
+        spot.number, spot.lane = next(self._numbers), lane
         self._arrived.append(spot)
         self._ready += 1
 
     def pop(self) -> str | None:
         """Takes out the ready task that is next; None when none is ready."""
-        first = self._first()
-        return self._take(first) if first else None
+        first = next(iter(self.firsts()), None)
+        if first is not None:
+            self.take(first)
+        return first
 
-    def peek(self) -> str | None:
-        """The ready task that is next; None when none is ready."""
-        first = self._first()
-        return first.id if first else None
-
-    def _first(self) -> _Spot | None:
+    def firsts(self) -> list[str]:
+        """Of each lane the ready task that is next in it, the best of them first."""
         if self._ready == 1 and self._arrived:
-            return self._arrived[0]  # no choice, so the ranks can wait
+            return [self._arrived[0].id]  # no choice, so the ranks can wait
         self._rank_batch()
-        while self._heap and self._heap[0][2].popped:
-            heappop(self._heap)
-        return self._heap[0][2] if self._heap else None
+        for heap in self._heaps.values():
+            while heap and heap[0][2].popped:
+                heappop(heap)
+        # No two have one number, so that spots are not compared.
+        return [spot.id for _, _, spot in sorted(heap[0] for heap in self._heaps.values() if heap)]
+
+    def take(self, task: str) -> None:
+        """Takes out one of the `firsts`."""
+        self._spots[task].popped = True
+        self._ready -= 1
+        if self._arrived:
+            self._arrived.clear()  # it was the only one
 
     def rank(self, task: str) -> float:
         """Seconds of the longest path from its start on; of one that has been popped, as it was then."""
         self._rank_batch()
         return self._spots[task].rank
-
-    def _take(self, spot: _Spot) -> str:
-        spot.popped = True
-        self._ready -= 1
-        if self._arrived:
-            self._arrived.clear()  # it was the only one
-        return spot.id
 
     def _rank_batch(self) -> None:
         batch, self._batch = self._batch, []
@@ -163,7 +167,7 @@ class Order(Generic[Kind]):
 
     def _enter(self, spot: _Spot) -> None:
         if spot.number is not None and not spot.popped:
-            heappush(self._heap, (-spot.rank, spot.number, spot))
+            heappush(self._heaps.setdefault(spot.lane, []), (-spot.rank, spot.number, spot))
 
 
 def came_in_order(batch: Sequence[Placed]) -> bool:

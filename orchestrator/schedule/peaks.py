@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 FIRST_GUESS = 500_000_000
-"""Bytes for an agent of which nothing is known: a CLI that has begun takes 200 to 250 MB, one at work 250 to 400 MB, and
-its tools some more. Too much leaves memory unused until the first attempts have ended; too little is made up for while
-agents grow, as what one of them has come to is expected of all, and at the worst the youngest are put off."""
+"""Bytes for an agent of which nothing is known: a CLI that has begun takes 200 to 250 MB, one at work 250 to 400 MB,
+its tools more. Too much leaves memory unused until the first attempts have ended. Too little is made up for while they
+grow, as what one of them has come to is expected of all; at the worst the youngest are put off."""
 MORE = 1.05
 """What is set aside is that many times the highest peak that was seen."""
 REMEMBERED = 50

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from orchestrator.events import AgentMessage, ApiSignal, AttemptFinished, AttemptStarted, Event, RegimeChanged
 from orchestrator.plan.model import Limits
 from orchestrator.schedule.ruling import GO, Refuse, Ruling, Wait
-from orchestrator.state import RunState
 from orchestrator.task import Outcome
 
 MARGIN = 2.0
@@ -35,9 +34,9 @@ WHAT_TO_DO = {
 
 
 class Regime:
-    """What a run's signals have made of it."""
+    """What signals have made of one lane: the agents that they are about."""
 
-    def __init__(self, limits: Limits, state: RunState) -> None:
+    def __init__(self, limits: Limits) -> None:
         wait = limits.wait_for_reset
         self._patience = (math.inf if wait else 0.0) if isinstance(wait, bool) else wait
         """How long a hold may last, in seconds."""
@@ -58,7 +57,7 @@ class Regime:
     def heed(self, event: Event, now: float, clock: float) -> Iterator[RegimeChanged]:
         """What the event changes. `now`: on the event loop's clock (s); `clock`: Unix time."""
         match event:
-            case ApiSignal(own_account=False):
+            case ApiSignal():
                 yield from self._heed_signal(event, now, clock)
             case AgentMessage(task=task, turns=turns):
                 if turns and task == self._canary:
@@ -88,15 +87,20 @@ class Regime:
         ends = min(self._until, self._look_at) if self._regime == "hold" else math.inf
         return min(ends, self._paused_until)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing is started any more in this run."""
+        return self._regime == "stop"
+
     def rule(self, task: str = "") -> Ruling:
         """Whether a task may start, as far as the account goes."""
         if self._regime == "stop":
             return Refuse(Outcome.STOPPED, self._why)
         if self._regime == "hold":
-            return Wait(REACHED)
+            return Wait(REACHED, others_may=True)
         if self._regime == "canary" and self._canary not in (None, task):
-            return Wait("another agent tries whether the usage limit is gone")
-        return GO if self._paused_until == math.inf else Wait("the API wants to be asked later")
+            return Wait("another agent tries whether the usage limit is gone", others_may=True)
+        return GO if self._paused_until == math.inf else Wait("the API wants to be asked later", others_may=True)
 
     def reserve(self, task: str) -> None:
         """The task is starting: where one is to try whether the limit is gone, it is this one."""
@@ -107,6 +111,10 @@ class Regime:
         """The task has ended, or waits for another attempt. If it was the one that tries, another one is to."""
         if task == self._canary:
             self._canary = None
+
+    def has_ended(self, task: str) -> bool:
+        """Whether the usage limit has ended the task's attempt, and nobody has asked what follows yet."""
+        return task in self._ended
 
     def waits_after(self, task: str, outcome: str) -> bool:
         """Whether an attempt that ended so is followed by another once the limit is reset."""

@@ -15,6 +15,8 @@ class Wait:
     """Not now."""
 
     reason: str
+    others_may: bool = False
+    """Whether agents of another account, or another model, may start before it."""
 
 
 @dataclass(frozen=True, slots=True)

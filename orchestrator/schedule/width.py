@@ -82,8 +82,8 @@ class Width:
         self._calm = 0
         if not self._busy():
             more = self.places if self._slow_start else max(1, round(self.places * STEP))
-            self.places = min(MOST, self.places + more)
-            yield WidthChanged(width=self.places, reason="all is calm")
+            before, self.places = self.places, min(MOST, self.places + more)
+            yield WidthChanged(width=self.places, reason="all is calm", before=before)
 
     def _cut(self, signal: ApiSignal, now: float) -> Iterator[WidthChanged]:
         """One cut per episode: requests that were sent before a cut are answered 429 after it, too.
@@ -98,10 +98,10 @@ class Width:
             return
         self._episode_until = now + max(COOLDOWN, signal.retry_after or 0.0)
         self._keep_still(self._episode_until)
-        self._slow_start = False
+        self._slow_start, before = False, self.places
         if not self.fixed:
             self.places = max(1, int(self.places * CUT))
-        yield WidthChanged(width=self.places, reason="the API answers 429", episode=True)
+        yield WidthChanged(width=self.places, reason="the API answers 429", episode=True, before=before)
 
     def _keep_still(self, until: float) -> None:
         self._calm, self._still_until = 0, max(self._still_until, until)

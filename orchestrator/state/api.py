@@ -4,9 +4,32 @@ from orchestrator.events import ApiPaused, ApiSignal, RequestAnswered, RequestNo
 from orchestrator.state.calls import Calls
 from orchestrator.state.figures import Figures, Folds
 
+STATUSES = {"rate_limit": 429, "overloaded": 529, "server_error": 500}
+"""What signals that tell no status are mostly about."""
+
 
 def api_signal(run: Figures, event: ApiSignal, at: float) -> None:
     run.signals[event.signal] += 1
+    if (answer := answer_of(event)) and counts_answer(run, event):
+        run.answers[answer] += 1
+    waits = event.source == "cli" and event.retry_after and event.signal in {*STATUSES, "cut"}
+    if waits and (task := run.tasks.get(event.task)) is not None:
+        task.api, task.api_at = event, at
+        task.api_tries += 1
+
+
+def answer_of(event: ApiSignal) -> str | None:
+    """The status that the API answered with, or `cut`; None where the signal is no answer."""
+    if event.signal == "cut":
+        return "cut"
+    status = event.status or STATUSES.get(event.signal)
+    return str(status) if status else None
+
+
+def counts_answer(run: Figures, event: ApiSignal) -> bool:
+    """Whether nobody else tells of the same answer: what the gateway hears, the CLI may hear after it."""
+    gateway = run.started is not None and run.started.gateway
+    return event.signal == "cut" or (event.source == "gateway") == gateway
 
 
 def request_answered(run: Figures, event: RequestAnswered, at: float) -> None:

@@ -19,6 +19,7 @@ from orchestrator.task import Outcome, Status, WorkspaceInfo
 def attempt_started(run: Figures, event: AttemptStarted, at: float) -> None:
     task = run.tasks[event.task]
     task.attempts, task.doing = event.attempt, "starting"
+    task.heard_at, task.api, task.api_tries = at, None, 0
     task.session_id = event.session_id if event.fork else event.resume or event.session_id
     task.told_usd, task.told_models, task.in_session = 0.0, {}, False
     task.live_tokens = task.live_turns = 0
@@ -55,6 +56,8 @@ def agent_message(run: Figures, event: AgentMessage, at: float) -> None:
     task = run.tasks[event.task]
     task.told_usd, task.told_models = event.cost_usd or task.told_usd, event.models or task.told_models
     task.doing = event.doing or task.doing
+    task.heard_at, task.api = at, None
+    task.api_tries = 0 if event.turns else task.api_tries
     task.turns += event.turns
     run.turns += event.turns
     task.input_tokens += event.input_tokens
@@ -97,7 +100,7 @@ def again(event: AttemptFinished) -> str | None:
     """When another attempt follows, in a few words; None when none does."""
     if event.retry_in is None:
         return None
-    when = "when the usage limit is reset" if event.outcome == Outcome.QUOTA else f"in {event.retry_in:.0f} s"
+    when = "at the reset" if event.outcome == Outcome.QUOTA else f"in {event.retry_in:.0f} s"
     return f"again {when} ({event.outcome})"
 
 

@@ -55,7 +55,9 @@ class Figures:
     widest: int = 1
     """The most that could be."""
     regime: RegimeChanged | None = None
-    """The last change; None: agents are started as they always were."""
+    """The last change for all with the run's own account; None: agents are started as they always were."""
+    lanes: dict[str, RegimeChanged] = field(default_factory=dict)
+    """The last change for each lane."""
     held_s: float = 0.0
     """Seconds in which no agents were started since the usage limit was reached, without a hold that goes on."""
     held_since: float | None = None
@@ -68,6 +70,8 @@ class Figures:
     """Until when the gateway sends nothing (Unix time, s)."""
     signals: Counter[str] = field(default_factory=Counter)
     """What the API said about how much it takes, by kind."""
+    answers: Counter[str] = field(default_factory=Counter)
+    """The API's answers other than 200, by their status; `cut`: one that broke off."""
     memory: int = 0
     """Bytes that the processes of all agents use now."""
     peak_memory: int = 0

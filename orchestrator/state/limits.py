@@ -10,6 +10,9 @@ def width_changed(run: Figures, event: WidthChanged, at: float) -> None:
 
 
 def regime_changed(run: Figures, event: RegimeChanged, at: float) -> None:
+    run.lanes[event.lane] = event
+    if event.lane:
+        return  # others are started
     run.regime = event
     if event.regime in ("hold", "canary"):
         run.held_since = run.held_since or at

@@ -1,7 +1,6 @@
 """RunState: one run, as its events make it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from orchestrator.events import Event, Record
 from orchestrator.state import api, attempts, limits, runs, talk, tasks
@@ -17,9 +16,17 @@ FOLDS: Folds = {
 }
 
 
-@dataclass(slots=True, eq=False)
 class RunState(Figures):
     """One run. Folding an event costs the same however large the run is."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "RunState":
+        """What all the records of a run come to."""
+        state = cls()
+        state.apply_all(records)
+        return state
 
     def apply(self, event: Event, at: float) -> None:
         """Folds one event in; `at` is its Unix time in seconds."""

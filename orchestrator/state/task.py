@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.events import ApiSignal
 from orchestrator.state.calls import Calls
 from orchestrator.task import Status, WorkspaceInfo
 
@@ -27,6 +28,10 @@ class TaskState:
     allows: frozenset[str] = frozenset()
     """Those of its needs that need only have ended."""
     agent: str | None = None
+    account: str = ""
+    """Whose account its agent has; empty: the run's own."""
+    model: str | None = None
+    """The model that its agent names."""
     status: Status = Status.PENDING
     unmet: int = 0
     """Needs that have not ended yet."""
@@ -43,6 +48,14 @@ class TaskState:
     """Unix time, s."""
     finished: float | None = None
     doing: str | None = None
+    heard_at: float = 0.0
+    """When its agent's last message came (Unix time, s)."""
+    api: ApiSignal | None = None
+    """Why its CLI waits until it asks the API again; None: it does not."""
+    api_at: float = 0.0
+    """When it began to."""
+    api_tries: int = 0
+    """How often it has had to, since the last reply."""
     turns: int = 0
     input_tokens: int = 0
     output_tokens: int = 0

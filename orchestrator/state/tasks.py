@@ -18,6 +18,8 @@ def task_added(run: Figures, event: TaskAdded, at: float) -> None:
         event.allow_failure,
         frozenset(event.allows),
         event.agent,
+        event.account,
+        event.model,
     )
     run.tasks[task.id] = task
     run.counts[task.status] += task.counts

@@ -161,13 +161,14 @@ async def check_lists_a_run_gone_on_with(journal: Journal) -> None:
     """A run that is gone on with is one row: it has no end until the new one, and counts from its last start on."""
     await _append(journal, "again-1", sample_events("again"))
     await _append(journal, "again-2", [run_started("later")])
-    again = replace(run_started("again", resumed=1), pid=2, process_started=3.0, script="audit.py", plan=None)
+    again = replace(run_started("again", resumed=1), pid=2, process_started=3.0, script="audit.py", plan=None, pilot=2)
     await _append(journal, "again-1", [again, _added("a"), _added("b"), finished(_result("a"), "done")])
     first, last = [record.at for record in await journal.read("again-1") if isinstance(record.event, RunStarted)]
     row, other = await journal.runs(wanted="again-")
     assert (row["run"], other["run"]) == ("again-1", "again-2"), "the run that was started last is not the first"
     assert (row["status"], row["wall_s"]) == (None, None), "a run that goes on has the end that it had before"
     assert (row["complete"], other["complete"]) == (None, None)
+    assert (row["pilot"], other["pilot"]) == (2, None), "a pilot is not told as one"
     assert (row["tasks"], row["ok"], row["failed"]) == (2, 1, 0)
     assert (row["pid"], row["process_started"], row["resumed"]) == (2, 3.0, 1)
     assert (row["script"], row["plan"]) == ("audit.py", None)

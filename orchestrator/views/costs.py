@@ -8,7 +8,7 @@ from rich.table import Table
 from orchestrator.events import BudgetReached
 from orchestrator.report import RunReport
 from orchestrator.state import RunState
-from orchestrator.task import Outcome, Spent
+from orchestrator.task import Outcome, Result, Spent, Usage
 from orchestrator.views.words import clean, clock, dollars, plural, tokens
 
 OWN = "(the run's own)"
@@ -17,6 +17,40 @@ UNTOLD = "(not told)"
 """The model of attempts that ended before the CLI could tell."""
 LEAST_USD = 0.00005
 """A part that is shown is at least as dear."""
+CUT_OFF = frozenset(
+    {
+        Outcome.BUDGET,
+        Outcome.CANCELLED,
+        Outcome.CRASHED,
+        Outcome.INTERRUPTED,
+        Outcome.KILLED,
+        Outcome.NO_RESULT,
+        Outcome.PUT_OFF,
+        Outcome.STALLED,
+        Outcome.TIMEOUT,
+        Outcome.UNNEEDED,
+    }
+)
+"""Outcomes of agents that may have spent what nobody could tell any more."""
+
+
+def is_untold(result: Result) -> bool:
+    """Whether an agent was ended before anything was told of what it has spent: nothing is known, which is not 0."""
+    cut = result.outcome in CUT_OFF and result.session_id is not None and result.attempts > 0
+    return cut and not result.turns and result.usage == Usage()
+
+
+def lacks_cost(result: Result) -> bool:
+    """Whether an agent was ended before the CLI told its cost, which it does at the end."""
+    return result.outcome in CUT_OFF and result.usage != Usage() and not result.cost_usd
+
+
+def spent_words(result: Result) -> str:
+    """`3 turns, $0.0169`; what is not known is said to be so."""
+    if is_untold(result):
+        return "cut off before its first reply: what it has spent is not known"
+    cost = "its cost was not told" if lacks_cost(result) else dollars(result.cost_usd)
+    return f"{plural(result.turns, 'turn')}, {cost}"
 
 
 def costs_table(report: RunReport) -> Table | None:
@@ -71,27 +105,27 @@ def models_words(models: Mapping[str, Spent]) -> str:
     return ", ".join(f"{name or UNTOLD} {dollars(spent.usd)}" for name, spent in dearest)
 
 
-def budget_words(state: RunState, now: float) -> str:
-    """`0.42 of 1.00 USD, 1.2M of 2.0M tokens, 3:10 of 2:00:00`; empty without a budget."""
+def budget_words(state: RunState, now: float) -> Iterator[str]:
+    """`0.42 of 1.00 USD`, `1.2M of 2.0M tokens`, `3:10 of 2:00:00`; nothing without a budget."""
     limits = state.started.limits if state.started else {}
-    said = []
     if usd := limits.get("usd"):
-        said.append(
-            f"{state.cost_usd:.2f} of {usd:.2f} USD" if usd >= 0.1 else f"{state.cost_usd:.4f} of {usd:.4f} USD"
-        )
+        yield f"{state.cost_usd:.2f} of {usd:.2f} USD" if usd >= 0.1 else f"{state.cost_usd:.4f} of {usd:.4f} USD"
     if most := limits.get("tokens"):
-        said.append(f"{tokens(state.tokens)} of {tokens(most)} tokens")
+        yield f"{tokens(state.tokens)} of {tokens(most)} tokens"
     if most := limits.get("turns"):
-        said.append(f"{state.turns} of {most} turns")
+        yield f"{state.turns} of {most} turns"
     if most := limits.get("time"):
-        said.append(f"{clock(now - state.started_at)} of {clock(most)}")
-    return ", ".join(said)
+        yield f"{clock(now - state.started_at)} of {clock(most)}"
 
 
 def reached_words(event: BudgetReached) -> str:
-    """`budget of 1 USD: its soft line is reached (0.81 USD): nothing new is started`."""
+    """`0.81 of 1 USD are spent: from 0.8 USD on (soft) nothing new is started, …; agents at work may finish`."""
     unit = {"usd": "USD", "time": "s"}.get(event.budget, event.budget)
-    spent, limit = (f"{amount:.0f}" if amount >= 1000 else f"{amount:.4g}" for amount in (event.spent, event.limit))
+    spent, limit, at = (
+        f"{amount:.0f}" if amount >= 1000 else f"{amount:.4g}" for amount in (event.spent, event.limit, event.soft)
+    )
+    what = "over" if event.budget == "time" else "spent"
     if event.line == "soft":
-        return f"budget of {limit} {unit}: its soft line is reached ({spent}): nothing new is started"
-    return f"budget of {limit} {unit} is reached ({spent}): nothing new is started, agents at work are interrupted"
+        rest = f"from {at} {unit} on (soft) nothing new is started, no second attempt either; agents at work may finish"
+        return f"{spent} of {limit} {unit} are {what}: {rest}"
+    return f"the budget of {limit} {unit} is {what} ({spent}): nothing new is started, agents at work are interrupted"

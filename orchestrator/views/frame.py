@@ -1,8 +1,9 @@
 """One picture of a run at work: a pure function of its state, the time and the room there is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.constrain import Constrain
 from rich.progress_bar import ProgressBar
@@ -37,6 +38,9 @@ FAILURES = 3
 """How many of the last failures stay in sight."""
 ECHO = 3
 """Columns left free where the cursor rests: a terminal writes `^C` there, and a line break would shift the picture."""
+SILENT = 30.0
+"""Seconds without a message after which an agent that thinks is said to be silent: its API may be slow."""
+BETWEEN = " · "
 LEAST_CLOCK = 5
 """Columns that the time has, however much is said before it."""
 INDENT = 2
@@ -59,9 +63,11 @@ def picture(state: RunState, run: str, now: float, room: Room) -> RenderableType
     failed = failed[len(failed) - min(len(failed), FAILURES, max(room.height - 5, 0)) :]
     nested = is_nested(state)
     held = [line] if room.height > LOW and (line := regime_line(state, now)) else []
-    lines = (outline if nested else flat)(state, max(room.height - 5 - len(failed) - len(held), 1))
+    top = header(state, run, now, room)
+    taken = len(failed) + len(held) + len(top) - 1
+    lines = (outline if nested else flat)(state, max(room.height - 5 - taken, 1))
     hidden = lines.pop().folded if lines and lines[-1].task is None and not lines[-1].depth else 0
-    parts: list[RenderableType] = [header(state, run, now), *held]
+    parts: list[RenderableType] = [*top, *held]
     parts.append(running_table(lines, tallies(state) if nested else {}, now, room.width))
     if hidden:
         parts.append(Text(f"  … and {hidden} more at work", style="dim"))
@@ -70,26 +76,48 @@ def picture(state: RunState, run: str, now: float, room: Room) -> RenderableType
     return Group(*parts)
 
 
-def header(state: RunState, run: str, now: float) -> RenderableType:
-    begun = state.started
+def header(state: RunState, run: str, now: float, room: Room) -> list[RenderableType]:
+    """The run and its time; what finds no room beside them goes below, a thing whole or not at all."""
+    took = clock(now - state.started_at)
+    first, rest = fitting([Text(run, style="bold"), *facts(state, now)], room.width - max(len(took), LEAST_CLOCK) - 1)
     line = Table.grid(expand=True)
     line.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     line.add_column(justify="right", no_wrap=True, min_width=LEAST_CLOCK)
-    about = f" · {words}" if begun and (words := answering(begun.upstream)) else ""
-    width = f" · {state.width} at once" if begun else ""
-    again = f" · {words}" if begun and (words := going_on(begun)) else ""
-    expected = f" · forecast {clock(state.forecast.wall_s)}" if state.forecast else ""
-    budget = f" · {words}" if (words := budget_words(state, now)) else ""
-    paused = f" · API paused {span(state.paused_until - now)}" if state.paused_until > now else ""
-    told = Text.assemble((run, "bold"), about, width, (paused, "yellow"), budget, memory(state), again, expected)
-    line.add_row(told, clock(now - state.started_at))
-    return line
+    line.add_row(first, took)
+    if not rest or room.height <= LOW:
+        return [line]
+    return [line, Text("  ").append_text(fitting(rest, room.width - ECHO)[0])]
 
 
-def memory(state: RunState) -> Text:
-    """What all agents use, and whether others wait for memory."""
-    used = f" · {size(state.memory)}" if state.memory else ""
-    return Text.assemble(used, (" · waiting for memory", "yellow") if state.memory_awaited else "")
+def fitting(pieces: Sequence[Text], width: int) -> tuple[Text, Sequence[Text]]:
+    """As many of the pieces, from the first on, as go into a line, and the others."""
+    line = pieces[0].copy()
+    for number, piece in enumerate(pieces[1:], 1):
+        if cell_len(line.plain) + len(BETWEEN) + cell_len(piece.plain) > width:
+            return line, pieces[number:]
+        line.append(BETWEEN).append_text(piece)
+    return line, ()
+
+
+def facts(state: RunState, now: float) -> Iterator[Text]:
+    """How the run stands, what matters most first."""
+    begun = state.started
+    if begun and (words := answering(begun.upstream)):
+        yield Text(words)
+    if begun:
+        yield Text(f"{state.width} at once")
+    if state.paused_until > now:
+        yield Text(f"API paused {span(state.paused_until - now)}", style="yellow")
+    if state.memory_awaited:
+        used = f"{size(state.memory)}{BETWEEN}" if state.memory else ""
+        yield Text.assemble(used, ("waiting for memory", "yellow"))
+    yield from map(Text, budget_words(state, now))
+    if state.memory and not state.memory_awaited:
+        yield Text(size(state.memory))
+    if begun and (words := going_on(begun)):
+        yield Text(words)
+    if state.forecast:
+        yield Text(f"forecast {clock(state.forecast.wall_s)}")
 
 
 def running_table(lines: Sequence[Line], below: Mapping[str, Tally], now: float, width: int) -> RenderableType:
@@ -102,7 +130,7 @@ def running_table(lines: Sequence[Line], below: Mapping[str, Tally], now: float,
         table.add_column(justify="right", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     for line in lines:
-        name, doing = called(line), said(line, below)
+        name, doing = called(line), said(line, below, now)
         since = clock(now - (line.task.started or now)) if line.task else ""
         table.add_row(name, doing, *(figures(line.task) if wide else []), since)
     return table
@@ -119,16 +147,30 @@ def called(line: Line) -> Text:
     return Text.assemble(indent, ("▸ " if line.folded else "▾ ", "dim"), (clean(line.label), "bold"))
 
 
-def said(line: Line, below: Mapping[str, Tally]) -> Text:
+def said(line: Line, below: Mapping[str, Tally], now: float) -> Text:
     """What an agent does; how far a group has come; how many tasks at work a folded line stands for."""
     if line.task is None:
         return Text(f"at work in {clean(line.label)}", style="dim")
     words = [f"{line.folded} at work" + (" below it" if line.task.runs_agent else "")] if line.folded else []
     if line.task.status is Status.RUNNING and not line.task.is_group:
-        return Text(" · ".join([*words, *([clean(line.task.doing)] if line.task.doing else [])]), style="dim")
+        style = "yellow" if line.task.api else "dim"
+        return Text(" · ".join([*words, *doing(line.task, now)]), style=style)
     tally = below.get(line.task.id, NONE)
     failed = [f"{tally.failed} failed"] if tally.failed else []
     return Text(" · ".join([f"{tally.ended}/{tally.total}", *failed, *words]), style=SIGNS[Status.RUNNING][1])
+
+
+def doing(task: TaskState, now: float) -> Iterator[str]:
+    """What an agent does, with how long it will wait for the API, or has been silent while it thinks."""
+    if not task.doing:
+        return
+    yield clean(task.doing)
+    left = task.api_at + (task.api.retry_after or 0.0) - now if task.api else 0.0
+    silent = now - task.heard_at if task.doing == "thinking" else 0.0
+    if left > 0:
+        yield f"again in {left:.0f} s"
+    elif silent >= SILENT:
+        yield f"no word for {clock(silent)}"
 
 
 def figures(task: TaskState | None) -> list[str]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from orchestrator.events import (
+    ApiSignal,
     AttemptFinished,
     AttemptStarted,
     BudgetReached,
@@ -27,12 +28,15 @@ from orchestrator.events import (
     WidthChanged,
 )
 from orchestrator.state import RunState
-from orchestrator.task import Outcome, Status
-from orchestrator.views.costs import reached_words
-from orchestrator.views.regimes import governed_words
+from orchestrator.task import Outcome, Result, Status
+from orchestrator.views.costs import reached_words, spent_words
+from orchestrator.views.regimes import governed_words, waiting_words
 from orchestrator.views.verdicts import forecast_words
-from orchestrator.views.words import answering, awaited, dollars, going_on, one_line, plural, span, spoken, verdict
+from orchestrator.views.words import answering, awaited, going_on, one_line, plural, span, spoken, verdict
 from orchestrator.views.writing import LineWriter
+
+LONG = 10.0
+"""Seconds of a CLI's wait for the API from which on each has a line; of shorter ones the first in a row."""
 
 
 class LinesView:
@@ -91,8 +95,12 @@ def line(event: Event, state: RunState, run: str) -> str | None:
 def limits_line(event: Event, state: RunState, run: str) -> str | None:
     """What the run's limits, the account's and the gateway have to say."""
     match event:
-        case RequestNoted(note=note):
+        case RequestNoted(note="fault" | "alike" as note):  # one that does not match is told by its task's end
             return one_line(f"{event.task}: {'fault played' if note == 'fault' else 'replay'}: {event.text}")
+        case ApiSignal(source="cli", retry_after=float() as wait):
+            task = state.tasks[event.task]
+            if task.api and (task.api_tries == 1 or wait >= LONG):
+                return one_line(f"{event.task}: {waiting_words(event)}")
         case BudgetReached():
             return one_line(f"run {run}: {reached_words(event)}")
         case MemoryAwaited():
@@ -155,7 +163,7 @@ def _task_line(event: TaskFinished, state: RunState, run: str) -> str:
     if result.get("reused"):
         said.append("from before" if result["reused"] == run else f"from run {result['reused']}")
         return f"{': '.join(said)} [{state.ended}/{state.total}]"
-    figures = f" ({span(result['duration'])}, {plural(result['turns'], 'turn')}, {dollars(result['cost_usd'])})"
+    figures = f" ({span(result['duration'])}, {spent_words(Result.from_json(result))})"
     return (
         f"{': '.join(said)}{figures if result['attempts'] or result['duration'] else ''} [{state.ended}/{state.total}]"
     )

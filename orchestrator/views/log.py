@@ -9,9 +9,11 @@ from orchestrator.events import (
     AttemptFinished,
     AttemptStarted,
     CheckFinished,
+    Event,
     MessageSent,
     Published,
     Record,
+    RequestNoted,
     RunStarted,
     SessionStarted,
     TaskFinished,
@@ -41,16 +43,12 @@ def entries(record: Record) -> Iterator[tuple[str, str]]:
             yield "?", prompt if number == 1 else f"(attempt {number}) {prompt}"
         case RunStarted() as begun if words := going_on(begun):
             yield "#", words
-        case SessionStarted(how=how, session_id=session) if how != "fresh":
-            yield "#", f"{how} session {session}"
         case CheckFinished(command=command, exit_code=code, output=output):
             yield ("=" if code == 0 else "!"), f"{verdict(code)}: {command}"
             if code != 0:
                 yield "!", output
         case TaskSpawned() | MessageSent() | Published() | TaskWaits(waits_for=str()):
             yield "#", spoken(record.event)
-        case WorkspaceOpened(path=path, branch=branch):
-            yield "#", f"works in {path}" + (f" on branch {branch}" if branch else "")
         case AgentMessage(type="AssistantMessage" | "UserMessage", data=data):
             yield from _blocks(data)
         case AgentMessage(type="SystemMessage", doing=doing, data=data) if data.get("subtype") != "init" and doing:
@@ -65,6 +63,19 @@ def entries(record: Record) -> Iterator[tuple[str, str]]:
                 yield "#", f"{ended.status}: from {whence}"
                 return
             yield "#", f"{ended.status} after {span(result['duration'])}, {dollars(result['cost_usd'])}"
+        case _:
+            yield from _circumstances(record.event)
+
+
+def _circumstances(event: Event) -> Iterator[tuple[str, str]]:
+    """Where and how an agent works, and what became of its requests."""
+    match event:
+        case SessionStarted(how=how, session_id=session) if how != "fresh":
+            yield "#", f"{how} session {session}"
+        case WorkspaceOpened(path=path, branch=branch):
+            yield "#", f"works in {path}" + (f" on branch {branch}" if branch else "")
+        case RequestNoted(text=text, details=details):
+            yield "!", details or text
 
 
 def _blocks(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from orchestrator.report import RunReport
 from orchestrator.task import Outcome, Result, Status
-from orchestrator.views.costs import costs_table, one_model, out_of_budget, this_time
+from orchestrator.views.costs import costs_table, is_untold, lacks_cost, one_model, out_of_budget, this_time
 from orchestrator.views.listing import Listed, left_out, listed
-from orchestrator.views.regimes import governed, stopped
+from orchestrator.views.regimes import answered, governed, stopped
 from orchestrator.views.verdicts import api_words, compared, held_back, memory_words, pilot_words
 from orchestrator.views.words import (
     SIGNS,
@@ -40,6 +40,8 @@ ENDINGS = {
 """What to say of a run that did not come to its end."""
 COUNTED = re.compile(r"(all \d|\d+ of \d)")
 """How a text begins that says how many itself."""
+UNKNOWN = "?"
+"""In the place of a figure that is not known."""
 PARALLEL = {"PARALLEL": "fully parallel", "PARTIAL": "partly parallel", "SEQUENTIAL": "sequential"}
 
 
@@ -53,7 +55,7 @@ def summary(report: RunReport, width: int) -> RenderableType:
     if table := costs_table(report):
         parts.append(table)
     parts.extend(Text(said) for said in verdicts(report) if said)
-    parts.extend(Text(said, style="yellow") for said in (governed(report), stopped(report)) if said)
+    parts.extend(Text(said, style="yellow") for said in (governed(report), answered(report), stopped(report)) if said)
     if (said := api_words(report.calls)) and (report.upstream is None or report.calls.refused):
         parts.append(Text(f"API: {said}"))
     if report.reused:
@@ -118,8 +120,15 @@ def figures(result: Result | None) -> list[str]:
         return [""] * 4
     if result.reused:
         return ["before", "", "", ""]
+    if is_untold(result):
+        return [span(result.duration), *[UNKNOWN] * 3]
     spent = tokens(result.usage.all_input_tokens + result.usage.output_tokens)
-    return [span(result.duration), str(result.turns), spent, dollars(result.cost_usd)]
+    return [
+        span(result.duration),
+        str(result.turns),
+        spent,
+        UNKNOWN if lacks_cost(result) else dollars(result.cost_usd),
+    ]
 
 
 def words(result: Result | None) -> str:
@@ -159,7 +168,7 @@ def totals(report: RunReport) -> str:
 
 def timing(report: RunReport) -> str:
     """`wall 5.2 s, sum of tasks 16.9 s: 3.3x as fast as one after the other (partly parallel)`"""
-    if report.tasks < 2 or report.speedup < 1:
+    if report.tasks < 2 or report.speedup < 1 or not report.succeeded:
         return f"wall {span(report.wall_s)}"
     times = f"{span(report.wall_s)}, sum of tasks {span(report.sum_s)}"
     return f"wall {times}: {report.speedup:.1f}x as fast as one after the other ({PARALLEL[report.parallel]})"
@@ -209,6 +218,14 @@ def refused(report: RunReport) -> list[str]:
     return [f"refused: {denial} in {some(tasks)} {advice}" for denial, tasks in gathered(denials).items()]
 
 
+def untold(report: RunReport) -> list[str]:
+    """Whose turns, tokens and cost are not known, as they were ended before the CLI told them."""
+    tasks = [result.task for result in report.leaf_results if is_untold(result) or lacks_cost(result)]
+    return (
+        [f"{UNKNOWN}: {some(tasks)}: cut off before the CLI had told it; what the API did is paid for"] if tasks else []
+    )
+
+
 def gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """The second of each pair, listed by the first."""
     lists: dict[str, list[str]] = {}
@@ -224,7 +241,7 @@ def some(tasks: list[str]) -> str:
 
 def notes(report: RunReport) -> list[str]:
     """What must not be passed over: refused tool calls, branches that hold work, and where the figures come from."""
-    said = refused(report)
+    said = [*untold(report), *refused(report)]
     for task, result in report.results.items():
         if result.workspace and result.workspace.branch and result.workspace.commit:
             said.append(
@@ -234,7 +251,7 @@ def notes(report: RunReport) -> list[str]:
         said.append(
             f"run {report.beside} was at work on the same: this one began anew beside it, and took nothing from it"
         )
-    said.extend(noted_words(report.noted, report.first_noted))
+    said.extend(noted_words(report.noted, report.first_noted, report.run))
     said.extend(filter(None, [upstream_note(report.upstream)]))
     said.append(f"more: orchestrator show {report.run}")
     if report.status not in ("done", "running") or not report.complete:

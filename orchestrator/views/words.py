@@ -41,10 +41,15 @@ def size(number: int) -> str:
 
 
 def awaited(event: MemoryAwaited) -> str:
-    """`waiting for memory: the next agent may need 440 MB, 120 MB are free`; that it is over."""
+    """`waiting for memory: the next agent may need 440 MB, 120 MB are free of the 4.0 GB that the run may use
+    (--memory)`; or that it is over."""
     if not event.awaited:
         return "there is memory again"
-    return f"waiting for memory: the next agent may need {size(event.expected)}, {size(event.free)} are free"
+    of = ""
+    if event.limit:
+        whose = "that the run may use (--memory)" if event.own else "of this machine's memory that may be in use"
+        of = f" of the {size(event.limit)} {whose}"
+    return f"waiting for memory: the next agent may need {size(event.expected)}, {size(event.free)} are free{of}"
 
 
 def dollars(amount: float) -> str:
@@ -92,11 +97,11 @@ def upstream_note(upstream: str | None) -> str | None:
     return f"upstream: {upstream}"
 
 
-def noted_words(noted: Mapping[str, int], first: Mapping[str, str]) -> list[str]:
-    """What the gateway did to requests: `faults played: 3`, `replay: 1 request did not match: …`."""
+def noted_words(noted: Mapping[str, int], first: Mapping[str, str], run: str) -> list[str]:
+    """What the gateway did to requests: `faults played: 3`, `replay: 1 task asked what was not recorded: …`."""
     said = [f"faults played: {noted['fault']}"] if noted.get("fault") else []
     if number := noted.get("unmatched"):
-        said.append(f"replay: {plural(number, 'request')} did not match: {clean(first.get('unmatched', ''))}")
+        said.append(f"replay: {plural(number, 'task')} asked what was not recorded; all of it: orchestrator logs {run}")
     if number := noted.get("alike"):
         said.append(f"replay: {plural(number, 'text')} differed: {clean(first.get('alike', ''))}")
     return said

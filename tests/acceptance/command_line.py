@@ -17,7 +17,7 @@ from forks import forks
 
 FOREIGN = ("ANTHROPIC_", "CLAUDE", "GIT_", "ORCHESTRATOR_", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
 """Beginnings of variables of the developer's own that no command under test may see."""
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which whatever a test waits for is held to have failed."""
 SMALL = 'name: small\nagents: {q: {tools: []}}\ndefaults: {agent: q}\ntasks: {one: {prompt: "What is 6 * 7?"}}\n'
 """A plan of one task."""
@@ -56,19 +56,18 @@ class Cli:
         return self.finish(self.start(*arguments))
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """A command that goes on in the background. What it imports has been imported before: see `forks`."""
-        return forks().start([*map(str, arguments)], self.place, self.env)
+        """A command that goes on in the background."""
+        return self.start_python("-m", "orchestrator", *arguments)
 
     def start_anew(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
         """The same by an interpreter that starts as one does for a user."""
-        return self.start_python("-m", "orchestrator", *arguments, **how)
-
-    def start_python(self, *arguments: str | Path, **how: Any) -> subprocess.Popen[str]:
-        """A Python program that goes on in the background."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(
-            [sys.executable, *map(str, arguments)], cwd=self.place, env=self.env, text=True, **{**pipes, **how}
-        )
+        command = [sys.executable, "-m", "orchestrator", *map(str, arguments)]
+        return subprocess.Popen(command, cwd=self.place, env=self.env, text=True, **{**pipes, **how})
+
+    def start_python(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """A Python program that goes on in the background. What it imports has been imported before: see `forks`."""
+        return forks().start([*map(str, arguments)], self.place, self.env)
 
     def finish(self, process: subprocess.Popen[str], patience: float = PATIENCE) -> Finished:
         """What the process gave; one that takes longer than `patience`, in seconds, is killed."""
@@ -107,11 +106,27 @@ class Cli:
 
     def journal_has_run(self) -> bool:
         """Whether a run was begun."""
+        return bool(self.events("RunStarted"))
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """All events of a kind so far, in their order, read here: waiting for one needs no process at each look."""
         path = self.home / "orchestrator" / "journal.db"
         if not path.exists():
-            return False
+            return []
         with closing(sqlite3.connect(path)) as connection:
-            return bool(connection.execute("SELECT count(*) FROM events").fetchone() != (0,))
+            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'events'").fetchone():
+                return []  # it is just being made
+            rows = connection.execute("SELECT data FROM events WHERE kind = ? ORDER BY seq", (kind,)).fetchall()
+        return [json.loads(data) for (data,) in rows]
+
+    def started(self) -> list[str]:
+        """The tasks of all attempts so far."""
+        return [event["task"] for event in self.events("AttemptStarted")]
+
+    def done(self) -> list[str]:
+        """The tasks that have ended well so far."""
+        ended = [event for event in self.events("TaskFinished") if not event.get("loop")]
+        return [event["task"] for event in ended if event["status"] == "done"]
 
 
 def make_cli(folder: Path) -> Cli:

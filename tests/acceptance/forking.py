@@ -1,11 +1,13 @@
 """The process whose forks commands are, started by `forks`: `python forking.py FILE`.
 
-Requests come through the socket with that number: arguments, directory and environment as JSON, with three files: where
-stdout and stderr go, and a socket that is told the command's process id and, once it has ended, its exit code.
+Requests come through the socket with that number: as JSON the arguments, the directory, the environment and whether it
+is in a terminal; with that three files: where stdout and stderr go, and a socket that is told the command's process id
+and, once it has ended, its exit code.
 
 A module that can be imported only after another would not be noticed here: `test_starting` starts each command anew.
 """
 
+import fcntl
 import gc
 import json
 import os
@@ -13,7 +15,9 @@ import runpy
 import signal
 import socket
 import sys
+import termios
 from importlib import import_module
+from pathlib import Path
 
 NEEDED = (
     *(f"cli.{name}" for name in ("app", "exits", "housekeeping", "inspecting", "planning", "resuming", "running")),
@@ -48,12 +52,17 @@ def serve(requests: socket.socket) -> tuple[bytes, list[int]]:
             os.close(file)
 
 
-def carry_out(arguments: list[str], cwd: str, env: dict[str, str], out: int, err: int, told: int) -> None:
+def carry_out(
+    arguments: list[str], cwd: str, env: dict[str, str], terminal: bool, out: int, err: int, told: int
+) -> None:
     """Has a fork of the fork be the command, and tells of that one's end."""
     if pid := os.fork():
         tell(pid, told, out, err)
     os.close(told)
-    for file, number in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (err, 2)):
+    if terminal:
+        os.setsid()
+        fcntl.ioctl(out, termios.TIOCSCTTY, 0)  # Ctrl-C needs it
+    for file, number in ((os.dup(out) if terminal else os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (err, 2)):
         os.dup2(file, number)
         os.close(file)
     # What Python made of the server's files knows what these were, as whether one can seek in them.
@@ -62,9 +71,12 @@ def carry_out(arguments: list[str], cwd: str, env: dict[str, str], out: int, err
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    sys.path[0] = cwd
-    sys.argv[:] = ["orchestrator", *arguments]
-    runpy.run_module("orchestrator", run_name="__main__", alter_sys=True)
+    if arguments[0] == "-m":
+        sys.path[0], sys.argv[:] = cwd, arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0], sys.argv[:] = str(Path(arguments[0]).parent), arguments
+        runpy.run_path(arguments[0], run_name="__main__")
 
 
 def tell(pid: int, told: int, *files: int) -> None:

@@ -1,4 +1,4 @@
-"""Commands as forks of one process that has imported what they need: a start costs 0.1 CPU-s and not 0.6 to 2.
+"""Commands and scripts as forks of one process that has imported what they need: 0.1 CPU-s a start, and not 0.6 to 2.
 
 All else is as in a process of its own start: arguments, environment, directory, pipes, signals and exit code.
 """
@@ -24,16 +24,25 @@ class Fork(subprocess.Popen[str]):
     Its parent is a process of the server's, which tells its id and its exit code, and keeps the id taken until then.
     """
 
-    def __init__(self, requests: socket.socket, arguments: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
-        (out, out_end), (err, err_end) = os.pipe(), os.pipe()
-        self._told, told_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        asked = json.dumps([list(arguments), str(cwd), dict(env)])
-        socket.send_fds(requests, [asked.encode()], [out_end, err_end, told_end.fileno()])
-        for end in (out_end, err_end, told_end.detach()):
+    def __init__(
+        self,
+        requests: socket.socket,
+        arguments: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        terminal: int | None = None,
+    ) -> None:
+        self.args, self.returncode = list(arguments), None  # type: ignore[assignment]
+        self._told, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.stdin = self.stdout = self.stderr = None
+        ends = [] if terminal is None else [os.dup(terminal), os.dup(terminal)]
+        if not ends:
+            (out, out_end), (err, err_end) = os.pipe(), os.pipe()
+            self.stdout, self.stderr, ends = os.fdopen(out), os.fdopen(err), [out_end, err_end]
+        asked = json.dumps([self.args, str(cwd), dict(env), terminal is not None])
+        socket.send_fds(requests, [asked.encode()], [*ends, told.fileno()])
+        for end in (*ends, told.detach()):
             os.close(end)
-        self.args = list(arguments)
-        self.stdin, self.stdout, self.stderr = None, os.fdopen(out), os.fdopen(err)
-        self.returncode = None  # type: ignore[assignment]
         self.pid = int(self._told.recv(100))
 
     def poll(self) -> int | None:
@@ -98,9 +107,9 @@ class Forks:
             command = [sys.executable, str(SERVER), str(theirs.fileno())]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
 
-    def start(self, arguments: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Fork:
-        """`orchestrator` with these arguments."""
-        return Fork(self._requests, arguments, cwd, env)
+    def start(self, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], terminal: int | None = None) -> Fork:
+        """Python with these arguments: a script or `-m` with a module; with a terminal in its own session."""
+        return Fork(self._requests, arguments, cwd, env, terminal)
 
 
 @cache

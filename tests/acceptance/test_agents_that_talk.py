@@ -1,13 +1,12 @@
 """Agents that speak with each other and add tasks: the real CLI, which reaches the run's tools through the SDK."""
 
 import json
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from command_line import Cli, leased, running, wait_until
+from load import at_most
 
 PLANNER = """
 name: planner
@@ -72,17 +71,10 @@ def texts(done: dict[str, Any]) -> dict[str, str]:
     return {task["id"]: task["text"] for task in done["tasks"]}
 
 
-def events(cli: Cli, kind: str) -> list[dict[str, Any]]:
-    """All events of a kind, in their order."""
-    with closing(sqlite3.connect(cli.home / "orchestrator" / "journal.db")) as connection:
-        rows = connection.execute("SELECT data FROM events WHERE kind = ? ORDER BY seq", (kind,)).fetchall()
-    return [json.loads(data) for (data,) in rows]
-
-
 def tools_of(cli: Cli, task: str) -> set[str]:
     """The tools of the run, and of MCP servers, that the task's agent had."""
     (first, *_) = [
-        event for event in events(cli, "AgentMessage") if event["task"] == task and event["type"] == "SystemMessage"
+        event for event in cli.events("AgentMessage") if event["task"] == task and event["type"] == "SystemMessage"
     ]
     return {name for name in first["data"]["data"]["tools"] if name.startswith("mcp__")}
 
@@ -99,7 +91,7 @@ def test_a_planner_spawns_workers(cli: Cli) -> None:
     shown = cli("logs", done["run"], "plan").stdout
     assert "# spawned plan.a: What is 2 * 3?" in shown
     assert "! you have added 3 tasks, which is the most that you may (spawn.count)" in shown
-    ends = [event["task"] for event in events(cli, "TaskFinished")]
+    ends = [event["task"] for event in cli.events("TaskFinished")]
     assert ends[-2:] == ["plan", "after"]
     assert tools_of(cli, "plan") == {"mcp__run__spawn_task", "mcp__run__await_tasks"}
     assert tools_of(cli, "plan.a") == set()
@@ -115,11 +107,11 @@ def test_killed_while_workers_are_at_work(cli: Cli) -> None:
     said = texts(json.loads(done.stdout))
     assert sorted(said) == ["after", "plan", "plan.a", "plan.b", "plan.c"]
     assert said["plan"].count('"status": "done"') == 3
-    started = events(cli, "AttemptStarted")
+    started = cli.events("AttemptStarted")
     counts = Counter(event["task"] for event in started)
     assert counts["plan"] == 2
     assert all(counts[task] == 1 for task in before), f"{before} had finished: {counts}"
-    assert [event["session_id"] for event in events(cli, "SessionStarted") if event["task"] == "plan"] == [
+    assert [event["session_id"] for event in cli.events("SessionStarted") if event["task"] == "plan"] == [
         started[0]["session_id"]
     ] * 2
     assert len(cli.json("runs")) == 1
@@ -132,9 +124,9 @@ def test_killed_after_the_planner_had_ended(cli: Cli) -> None:
     done = cli("resume", "--view", "none", "--json", "-")
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(texts(json.loads(done.stdout))) == ["after", "plan", "plan.a", "plan.b", "plan.c"]
-    counts = Counter(event["task"] for event in events(cli, "AttemptStarted"))
+    counts = Counter(event["task"] for event in cli.events("AttemptStarted"))
     assert all(counts[task] == 1 for task in before), f"{before} had finished: {counts}"
-    assert events(cli, "TaskFinished")[-1]["task"] == "after"
+    assert cli.events("TaskFinished")[-1]["task"] == "after"
 
 
 def kill_after(cli: Cli, plan: Path, task: str) -> set[str]:
@@ -147,8 +139,8 @@ def kill_after(cli: Cli, plan: Path, task: str) -> set[str]:
                 break
         process.kill()
         process.wait()
-    wait_until(lambda: not leased(cli.home), "the end of its processes", 5)
-    return {event["task"] for event in events(cli, "TaskFinished") if event["status"] == "done"}
+    wait_until(lambda: not leased(cli.home), "the end of its processes", at_most(5))
+    return {event["task"] for event in cli.events("TaskFinished") if event["status"] == "done"}
 
 
 def test_asking_and_being_refused(cli: Cli) -> None:
@@ -164,7 +156,7 @@ def test_asking_and_being_refused(cli: Cli) -> None:
     shown = cli("logs", done["run"], "asker").stdout
     assert "! to: found 'nobody': there is no such task" in shown
     assert "# waits for the end of author, to ask it" in shown
-    assert events(cli, "MessageSent") == []
+    assert cli.events("MessageSent") == []
     talk = ("ask", "lookup", "publish", "read_messages", "send_message")
     assert tools_of(cli, "asker") == {"mcp__own__hello", *(f"mcp__run__{name}" for name in talk)}
     assert tools_of(cli, "author") == set()

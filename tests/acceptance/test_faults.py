@@ -49,6 +49,7 @@ def test_what_does_not_pass_ends_the_task_with_its_cause(cli, tmp_path, rule, ou
         (["--replay", "a.rec"], "a.rec: found no such file, expected a recording: make one with"),
         (["--replay", "plan.yaml"], "plan.yaml:1: found"),
         (["--offline", "--record", "plan.yaml"], "found a file that is no recording"),
+        (["--offline", "--overwrite"], "as --record FILE --overwrite"),
         (["--offline", "--no-texts"], "as --record FILE --no-texts"),
     ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli, killed_at_last, leased, running, wait_until
+from load import at_most
 
 LONG = """
 name: long
@@ -35,7 +36,7 @@ def at_work(cli: Cli) -> Iterator[tuple[Cli, subprocess.Popen[str]]]:
     cli.repository()
     cli.plan(LONG)
     with killed_at_last(cli.start_anew("run", "plan.yaml", "--offline")) as process:
-        wait_until(lambda: files_of(cli) and sleepers(cli) == 2 and statuses(cli).get("quick") == "done", "both tasks")
+        wait_until(lambda: files_of(cli) and sleepers(cli) == 2 and "quick" in cli.done(), "both tasks")
         yield cli, process
     wait_until(lambda: not leased(cli.home), "the end of all agents", 10)
 
@@ -58,12 +59,6 @@ def is_sleep(path: Path) -> bool:
         return False
 
 
-def statuses(cli: Cli) -> dict[str, str]:
-    """The status of each task, from another process."""
-    done = cli("show", "--json")
-    return {task["id"]: task["status"] for task in json.loads(done.stdout)["tasks"]} if done.returncode == 0 else {}
-
-
 def guards(cli: Cli) -> list[str]:
     """Temporary folders of the orchestrator whose guard has not cleaned up yet."""
     return [path.name for path in Path(cli.variables["TMPDIR"]).glob("orchestrator-*")]
@@ -83,7 +78,7 @@ def test_one_signal_ends_in_good_order(at_work: tuple[Cli, subprocess.Popen[str]
     sent = time.monotonic()
     process.send_signal(number)
     done = cli.finish(process)
-    assert time.monotonic() - sent < 8
+    assert time.monotonic() - sent < at_most(8)
     assert done.returncode == 130
     assert leased(cli.home) == []
     assert guards(cli) == []
@@ -113,7 +108,7 @@ def test_nohup_is_heeded(cli: Cli) -> None:
         "run", "plan.yaml", "--offline", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
     )
     with killed_at_last(process):
-        wait_until(lambda: statuses(cli).get("a") == "running", "the task")
+        wait_until(lambda: "a" in cli.started(), "the task")
         process.send_signal(signal.SIGHUP)
         assert cli.finish(process).returncode == 0
 
@@ -123,7 +118,7 @@ def test_json_of_an_interrupted_run(cli: Cli) -> None:
     cli.repository()
     cli.plan(LONG)
     with running(cli, "run", "plan.yaml", "--offline", "--json", "-") as process:
-        wait_until(lambda: statuses(cli).get("quick") == "done", "the quick task")
+        wait_until(lambda: "quick" in cli.done(), "the quick task")
         process.send_signal(signal.SIGINT)
         done = cli.finish(process)
     assert done.returncode == 130
@@ -138,9 +133,9 @@ def test_a_second_signal_ends_at_once(at_work: tuple[Cli, subprocess.Popen[str]]
     wait_until(lambda: "stopping" in process.stderr.readline(), "the first answer")  # type: ignore[union-attr]
     sent = time.monotonic()
     process.send_signal(signal.SIGINT)
-    code = process.wait(10)
-    assert (code, time.monotonic() - sent < 1) == (130, True)
-    wait_until(lambda: not leased(cli.home) and not guards(cli), "the guard's work", 6)
+    code = process.wait(at_most(10))
+    assert (code, time.monotonic() - sent < at_most(1)) == (130, True)
+    wait_until(lambda: not leased(cli.home) and not guards(cli), "the guard's work", at_most(6))
 
 
 def test_a_killed_orchestrator_leaves_nobody(at_work: tuple[Cli, subprocess.Popen[str]]) -> None:
@@ -148,8 +143,8 @@ def test_a_killed_orchestrator_leaves_nobody(at_work: tuple[Cli, subprocess.Pope
     cli, process = at_work
     process.kill()
     process.wait()
-    wait_until(lambda: not leased(cli.home), "the end of all agents", 5)
-    wait_until(lambda: not guards(cli), "the guard's end", 5)
+    wait_until(lambda: not leased(cli.home), "the end of all agents", at_most(5))
+    wait_until(lambda: not guards(cli), "the guard's end", at_most(5))
     row = cli.json("runs")[0]
     assert (row["name"], row["status"]) == ("long", "interrupted")
     data = cli.json("show")

@@ -3,12 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from anyio import to_thread
+from command_line import PATIENCE
+from forks import forks
 
 from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call
@@ -40,6 +41,8 @@ tasks:
 """
 READING = PLAN[: PLAN.index("  c: ")]
 """The first two tasks of it."""
+WRITING = READING + PLAN[PLAN.index("  d: ") : PLAN.index("  e: ")]
+"""With one in a worktree."""
 
 
 class Recorder(OfflineModel):
@@ -71,12 +74,10 @@ async def run(
 ) -> "subprocess.CompletedProcess[str]":
     """`orchestrator run` on a plan, in the repository."""
     (repository / "plan.yaml").write_text(plan, "utf-8")
-    command = [sys.executable, "-m", "orchestrator", "run", "plan.yaml", "--view", "none", "--json", "-", *more]
-    return await to_thread.run_sync(
-        lambda: subprocess.run(
-            command, cwd=repository, env=env, capture_output=True, text=True, timeout=120, check=False
-        )
-    )
+    command = ["-m", "orchestrator", "run", "plan.yaml", "--view", "none", "--json", "-", *more]
+    process = forks().start(command, repository, env)
+    out, err = await to_thread.run_sync(lambda: process.communicate(timeout=PATIENCE))
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def set_traps() -> tuple[Path, Path]:
@@ -133,7 +134,8 @@ async def test_credentials_are_not_written_down(repository: Path) -> None:
     """Neither the journal nor anything else in ORCHESTRATOR_HOME holds the API key that the CLI was given."""
     key = "sk-ant-api03-" + "z" * 40
     async with open_gateway(OfflineModel()) as upstream:
-        await run(repository, dict(os.environ) | dict(upstream.env) | {"ANTHROPIC_API_KEY": key})
+        done = await run(repository, dict(os.environ) | upstream.env | {"ANTHROPIC_API_KEY": key}, plan=WRITING)
+    assert done.returncode == 0, done.stderr
     kept = [path for path in Path(os.environ["ORCHESTRATOR_HOME"]).rglob("*") if path.is_file()]
     assert kept
     assert [path for path in kept if key.encode() in path.read_bytes()] == []

@@ -49,7 +49,9 @@ def test_the_patterns_run(cli: Cli, tmp_path: Path) -> None:
     checked = cli("plan", "check", str(plan))
     assert checked.returncode == 0, checked.stderr
     script.write_text(block("python", 1), "utf-8")
-    done = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    cli.repository()  # in this one the model would have more to look at
+    done = cli.finish(cli.start_python(script))
+    assert done.returncode == 0, done.stderr
     pipeline, vote, split, asked = done.stdout.splitlines()
     assert pipeline.endswith(" 0")
     assert vote.startswith(("2 of 3 say", "all 3 say"))

@@ -14,6 +14,7 @@ from uuid import uuid4
 import anyio
 import psutil
 import pytest
+from load import at_most
 
 from orchestrator.agents.claude import ClaudeRunner, open_claude
 from orchestrator.events import AgentMessage, Event, SessionStarted
@@ -207,7 +208,7 @@ async def test_a_cut_off_attempt_has_its_price(model: Holder, place: Callable[[s
     costs = [event.cost_usd for event in events if isinstance(event, AgentMessage) and event.cost_usd is not None]
     assert len(costs) == 1
     assert costs[0] > 0
-    assert time.monotonic() - begun < 6  # with the guard's dismissal
+    assert time.monotonic() - begun < at_most(6)  # with the guard's dismissal
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -102,3 +102,23 @@ def test_offline_reads_nothing_of_the_user(trapped: tuple[Cli, Path], tmp_path: 
     assert done.returncode == 0, done.stderr
     assert list(marks.iterdir()) == []
     assert contents(cli.home / ".claude") == before
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("way", [[], ["--gateway"]])
+async def test_an_api_that_the_users_settings_name(cli: Cli, way: list[str]) -> None:
+    """An agent that reads the user's settings asks the API that these name; with the gateway through that."""
+    witness = Witness()
+    cli.plan(SMALL.replace("tools: []", "tools: [], settings: [user]"))
+    async with open_gateway(witness) as upstream:
+        variables = dict(upstream.env)
+        named = {"ANTHROPIC_BASE_URL": variables.pop("ANTHROPIC_BASE_URL")}
+        (cli.home / ".claude").mkdir()
+        (cli.home / ".claude" / "settings.json").write_text(json.dumps({"env": named}))
+        nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9"}  # whoever asks another API does not get there
+        there = cli.with_variables(**variables, **nowhere)
+        done = await to_thread.run_sync(there, "run", "plan.yaml", *way, "--view", "jsonl")
+    assert done.returncode == 0, done.stderr
+    assert any("What is 6 * 7?" in asked for asked in witness.asked)
+    assert ('"kind": "RequestAnswered"' in done.stderr) == bool(way)

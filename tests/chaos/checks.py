@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.state import TaskState
 from orchestrator.task import Outcome, Status
 from tests.chaos.journals import Story, find_damage
+from tests.chaos.keeping import check_bounds, check_recording
 from tests.chaos.kinds import KINDS, Expected
 from tests.chaos.server import Asked
 from workspaces.names import make_safe
@@ -22,7 +23,7 @@ def check(round: "Round", shared: Iterable[str]) -> None:
     for session in shared:
         round.violate(f"two CLI processes drove session {session} at once")
     try:
-        stories = round.stories
+        stories = round.told = round.stories
     except sqlite3.Error as error:
         round.violate(f"the journal cannot be read: {error!r}")
         return
@@ -30,6 +31,7 @@ def check(round: "Round", shared: Iterable[str]) -> None:
     for story, asked in zip(stories, share(round.model.asked, stories), strict=True):
         check_story(round, story, asked)
     check_repository(round, stories)
+    check_recording(round)
     check_leftovers(round)
 
 
@@ -64,6 +66,7 @@ def check_story(round: "Round", story: Story, asked: list[Asked]) -> None:
     state = story.state
     round.reused += state.reused
     check_sessions(round, story, asked)
+    check_bounds(round, story, asked)
     wanted = set(round.plan.tasks) | round.plan.others
     if odd := wanted ^ set(state.tasks):
         round.violate(f"run {story.run}: these tasks are in the plan or the run, and not in both: {sorted(odd)}")
@@ -143,7 +146,7 @@ def last_start(story: Story) -> int:
 
 def check_requests(round: "Round", story: Story, expected: Expected, asked: list[Asked]) -> None:
     """Nothing was asked for a task that had its result; and for one that no fault hit, no more than ever."""
-    normal = round.baseline.get(expected.kind)
+    normal = round.calm.requests.get(expected.kind)
     round.requests += len(asked)
     if story.state.tasks[expected.name].status is Status.DONE:
         round.undisturbed += normal or 0
@@ -192,8 +195,8 @@ def check_leftovers(round: "Round") -> None:
     workspaces = [path for path in (round.place.kept / "workspaces").rglob("*") if path.is_file()]
     if workspaces:
         round.violate(f"{len(workspaces)} files are left in worktrees: {short(workspaces)}")
-    if dens := list(round.place.temporary.glob("orchestrator-*")):
-        round.violate(f"{len(dens)} dens are left: {short(dens)}")
+    if temporary := list(round.place.temporary.iterdir()):
+        round.violate(f"{len(temporary)} temporary files are left: {short(temporary)}")
     if round.is_done:
         report = round.place.report.read_text("utf-8") if round.place.report.exists() else ""
         texts = [round.plan.tasks[name].text for name in round.plan.reported]

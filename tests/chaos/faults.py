@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.events import ApiPaused, RegimeChanged
+from tests.chaos.bounds import GATEWAY, WAYS
+from tests.chaos.journals import has_event
 from tests.chaos.processes import kill
 from tests.chaos.server import Trouble
 
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 DISK = "24m"
 """The size of a disk that is going to be full."""
+LET_BE = 0.3
+"""How often a usage limit is reset while the run waits for that."""
+ALWAYS = 1_000_000
 AGAIN = 0.3
 """How often a run that is gone on with is disturbed once more."""
 
@@ -50,6 +56,10 @@ class Fault:
     go_on: Callable[["Round"], None] = resume
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of every agent."""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """Of the run, beside its bounds."""
+    bounds: Sequence[str] = tuple(WAYS)
+    """The bounds with which it makes sense."""
 
 
 def wait_for_moment(round: "Round", process: "Process") -> bool:
@@ -146,6 +156,53 @@ def api(make: Callable[[Random], Trouble]) -> Callable[["Round"], AbstractContex
 
 def burst(status: int) -> Callable[[Random], Trouble]:
     return lambda random: Trouble(str(status), random.randint(0, 6), random.randint(1, 5), random.random() < 0.5)
+
+
+def too_many(random: Random) -> Trouble:
+    """A rate limit that a moment ends."""
+    return Trouble("429", random.randint(0, 6), random.randint(1, 5), retry_after=random.choice([None, 1, 3]))
+
+
+def pausing(random: Random) -> Trouble:
+    """A rate limit that pauses all requests for long enough to be hit in it."""
+    return Trouble("429", random.randint(0, 6), random.randint(1, 3), retry_after=random.randint(5, 10))
+
+
+@contextmanager
+def used_up(round: "Round") -> Iterator[None]:
+    """A usage limit that is reached at some time, and is there until it is mended; of some its reset is told."""
+    random = round.random
+    trouble = Trouble("429", random.randint(0, 6), ALWAYS, retry_after=random.choice([90, 3600]))
+    if round.bounds.has_gateway and random.random() < 0.6:
+        trouble = Trouble("429", trouble.first, ALWAYS, final=True, reset=random.uniform(4, 8))
+    round.model.trouble = trouble
+    yield
+
+
+def no_trouble(round: "Round") -> None:
+    """The API answers again."""
+    round.model.trouble = None
+
+
+ENDS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+
+
+def end_in_hold(round: "Round", process: "Process") -> None:
+    """Ends the orchestrator while it waits for a usage limit's reset, or has the limit reset under it."""
+    round.until(lambda: has_event(round.place.journal, RegimeChanged, regime="hold"), process)
+    time.sleep(round.random.uniform(0, 3))
+    if round.random.random() < LET_BE:
+        no_trouble(round)
+    elif process.poll() is None:
+        process.send_signal(round.random.choice(ENDS))
+
+
+def end_in_pause(round: "Round", process: "Process") -> None:
+    """Ends the orchestrator while its gateway lets no request go."""
+    round.until(lambda: has_event(round.place.journal, ApiPaused), process)
+    time.sleep(round.random.uniform(0, 4))
+    if process.poll() is None:
+        process.send_signal(round.random.choice(ENDS))
 
 
 SHIM = '''#!{python} -IS
@@ -259,6 +316,10 @@ FAULTS: Mapping[str, Fault] = {
     "cut": Fault(around=api(lambda random: Trouble("cut", random.randint(0, 6), random.randint(1, 3)))),
     "529": Fault(around=api(burst(529))),
     "500": Fault(around=api(burst(500))),
+    "429": Fault(around=api(too_many)),
+    "pause": Fault(end_in_pause, around=api(pausing), bounds=GATEWAY),
+    "hold": Fault(end_in_hold, around=used_up, mend=no_trouble),
+    "no-wait": Fault(around=used_up, mend=no_trouble, limits={"wait_for_reset": False}),
     "hang": Fault(
         around=api(lambda random: Trouble("hang", random.randint(0, 6), random.randint(1, 2))),
         options={"idle_timeout": 4},

@@ -2,17 +2,17 @@
 
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
+from tests.chaos.bounds import Calm
 from tests.chaos.checks import check
 from tests.chaos.journals import count_results
 from tests.chaos.kinds import KINDS
 from tests.chaos.places import make_place
 from tests.chaos.plans import assemble
 from tests.chaos.processes import Watch, processes_of
-from tests.chaos.rounds import Round
+from tests.chaos.rounds import Round, bind
 from tests.chaos.server import ScriptedModel, serving
 
 TASKS = 50
@@ -20,12 +20,13 @@ GOAL = 1.05
 """Requests in all, by those of an undisturbed run."""
 
 
-def measure(seed: str, folder: Path, baseline: Mapping[str, int]) -> Round:
+def measure(seed: str, folder: Path, calm: Calm) -> Round:
     """Plays it, and prints what was measured."""
     random = Random(f"{seed} fifty")
-    round = Round(seed, "kill", make_place(folder), random, baseline)
+    round = Round(seed, "kill", make_place(folder), random, calm)
     kinds = random.choices([name for name, kind in KINDS.items() if kind.often and name != "tool"], k=TASKS)
     round.plan = assemble(random, round.place, kinds, [], {})
+    round.bounds = bind(round, "few")
     round.plan.write(round.place)
     round.model = ScriptedModel(Random(seed), round.plan.tasks)
     with serving(round.model) as env, Watch(round.place.home) as watch:

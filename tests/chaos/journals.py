@@ -1,13 +1,18 @@
 """What a round's journal says, read from outside."""
 
+import json
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from orchestrator.events import AttemptStarted, Record, RunStarted, SessionStarted, TaskFinished
+from orchestrator.events import AttemptStarted, Event, Record, RequestAnswered, RunStarted, SessionStarted, TaskFinished
 from orchestrator.journal.codec import decode
 from orchestrator.state import RunState
+
+ADVICE = re.compile(r"resume it with more, as (--\w+) ([\d.]+)")
 
 
 @dataclass(slots=True)
@@ -20,9 +25,7 @@ class Story:
     @property
     def state(self) -> RunState:
         """What it all came to."""
-        state = RunState()
-        state.apply_all(self.records)
-        return state
+        return RunState.of(self.records)
 
     @property
     def starts(self) -> int:
@@ -56,6 +59,25 @@ class Story:
     def attempts(self, task: str) -> int:
         return sum(isinstance(each.event, AttemptStarted) and each.event.task == task for each in self.records)
 
+    @property
+    def queued(self) -> float:
+        """Seconds that its requests have waited at the gateway."""
+        return sum(each.event.queued_s for each in self.records if isinstance(each.event, RequestAnswered))
+
+    def count(self, kind: type[Event], **wanted: Any) -> int:
+        """How many events of this kind have these values."""
+        return sum(
+            isinstance(each.event, kind) and all(getattr(each.event, name) == value for name, value in wanted.items())
+            for each in self.records
+        )
+
+    @property
+    def advice(self) -> list[str]:
+        """What its tasks say of how to go on with more of a budget that was spent, as `--usd 2`."""
+        errors = [str(task.result.get("error")) for task in self.state.tasks.values() if task.result]
+        found = [match.groups() for error in errors if (match := ADVICE.search(error))]
+        return list(max(found, key=lambda each: float(each[1]), default=()))
+
     def finished(self, task: str) -> list[Record]:
         """Its good results, those that were there before left out."""
         return [
@@ -85,6 +107,12 @@ def count_results(journal: Path) -> int:
         "WHERE kind = 'TaskFinished' AND json_extract(data, '$.status') = 'done'",
     )
     return found[0][0] if found else 0
+
+
+def has_event(journal: Path, kind: type[Event], **wanted: str) -> bool:
+    """Whether an event of this kind, with these values, is on the disk."""
+    found = ask(journal, f"SELECT data FROM events WHERE kind = '{kind.__name__}'")
+    return any(wanted.items() <= json.loads(data).items() for (data,) in found)
 
 
 def find_damage(journal: Path) -> str | None:

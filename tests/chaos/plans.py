@@ -20,7 +20,7 @@ MOST_PATTERNS = 3
 class Plan:
     """A plan, and what it must come to."""
 
-    document: Mapping[str, Any]
+    document: dict[str, Any]
     tasks: dict[str, Expected] = field(default_factory=dict)
     """By id: all that agents do, the parts of groups too."""
     others: set[str] = field(default_factory=set)
@@ -52,6 +52,14 @@ class Plan:
     def add(self, kinds: Mapping[str, str]) -> None:
         """Expects these tasks, by id, of these kinds."""
         self.tasks |= {name: Expected(name, kind) for name, kind in kinds.items()}
+
+    def bind(self, limits: Mapping[str, Any]) -> None:
+        """Has the run keep to these limits."""
+        self.document["limits"] = {**self.document["limits"], **limits}
+
+    def count_requests(self, normal: Mapping[str, int]) -> int:
+        """Those that it takes undisturbed, by what a task of each kind takes."""
+        return sum(normal.get(task.kind, 1) for task in self.tasks.values())
 
     def take(self, pattern: Pattern) -> None:
         """Expects what comes of the pattern."""

@@ -3,23 +3,29 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from orchestrator.events import (
+    ApiPaused,
+    AttemptFinished,
+    BudgetReached,
+    Event,
+    MemoryAwaited,
+    RegimeChanged,
+    WidthChanged,
+)
 from tests.chaos.rounds import Round
-
-COLUMNS = (
-    "fault", "rounds", "resumes", "tasks", "results", "reused", "continued", "anew", "requests", "undisturbed", "lost",
-    "paid twice", "left", "violations",
-)  # fmt: skip
 
 
 def line(round: Round) -> str:
     """A round in a line, and its violations in a line each."""
     commands = ", ".join(map(str, round.commands))
     told = (
-        f"{round.seed:>8} {round.kind:<13} {round.seconds:5.1f} s  {len(round.plan.tasks):2} tasks, "
+        f"{round.seed:>8} {round.kind:<13} {round.bounds.name:<8} {round.seconds:5.1f} s  "
+        f"{len(round.plan.tasks):2} tasks, "
         f"{round.reused:2} reused, {round.continued} continued, {round.requests:3}/{round.undisturbed:<3} requests, "
         f"ends within {round.slowest_end:.1f} s; {commands}"
     )
-    again = f"      again: --rounds 1 --seed {round.seed} --only {round.kind}; kept in {round.place.path}"
+    words = f"--rounds 1 --seed {round.seed} --only {round.kind} --bounds {round.bounds.name}"
+    again = f"      again: {words}; kept in {round.place.path}"
     told_more = [f"    ~ {each[:400]}" for each in round.notes] + [f"    ! {each}" for each in round.violations]
     return "\n".join([told, *told_more, *([again] if round.violations or round.notes else [])])
 
@@ -28,8 +34,41 @@ def table(rounds: Sequence[Round]) -> str:
     """A row per fault, and their sums."""
     kinds = dict.fromkeys(round.kind for round in rounds)
     rows = [row(kind, [round for round in rounds if round.kind == kind]) for kind in kinds]
-    rows.append(row("all", rounds))
-    cells = [COLUMNS, *([str(each[column]) for column in COLUMNS] for each in rows)]
+    return laid_out([*rows, row("all", rounds)])
+
+
+def table_of_bounds(rounds: Sequence[Round]) -> str:
+    """A row per kind of bounds: whether these were felt."""
+    names = sorted({round.bounds.name for round in rounds})
+    return laid_out([felt(name, [round for round in rounds if round.bounds.name == name]) for name in names])
+
+
+def felt(name: str, rounds: Sequence[Round]) -> Mapping[str, Any]:
+    stories = [story for round in rounds for story in round.told]
+
+    def count(kind: type[Event], **wanted: Any) -> int:
+        return total(story.count(kind, **wanted) for story in stories)
+
+    return {
+        "bounds": name,
+        "rounds": len(rounds),
+        "resumes": total(round.resumes for round in rounds),
+        "widths": count(WidthChanged),
+        "waits for memory": count(MemoryAwaited, awaited=True),
+        "put off": count(AttemptFinished, outcome="put_off"),
+        "budgets spent": count(BudgetReached, line="hard"),
+        "cut at a grant": count(AttemptFinished, outcome="budget"),
+        "queued s": round(sum(story.queued for story in stories)),
+        "pauses": count(ApiPaused),
+        "holds": count(RegimeChanged, regime="hold"),
+        "stops": count(RegimeChanged, regime="stop"),
+        "violations": total(len(round.violations) for round in rounds),
+    }
+
+
+def laid_out(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows below their names."""
+    cells = [list(rows[0]), *([str(each) for each in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(aligned(cell, widths)) for cell in cells)
 

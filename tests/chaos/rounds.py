@@ -2,13 +2,15 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from orchestrator.task import Status
+from orchestrator.state import TaskState
+from orchestrator.task import Outcome, Status
+from tests.chaos.bounds import Bounds, Calm, choose_bounds
 from tests.chaos.checks import check, is_unneeded
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.journals import Story, count_results, read_stories
@@ -17,7 +19,7 @@ from tests.chaos.plans import Plan, assemble, choose_kinds, choose_patterns
 from tests.chaos.processes import Process, Watch, kill, processes_of, wait_gone
 from tests.chaos.server import ScriptedModel, serving
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds that a command may take."""
 GONE = 5.0
 """Seconds after an orchestrator's death in which all its processes must have ended."""
@@ -45,8 +47,9 @@ class Round:
     kind: str
     place: Place
     random: Random
-    baseline: Mapping[str, int]
-    """Requests of an undisturbed task, by its kind."""
+    calm: Calm
+    """What undisturbed tasks take."""
+    bounds: Bounds = field(init=False)
     plan: Plan = field(init=False)
     model: ScriptedModel = field(init=False)
     env: dict[str, str] = field(default_factory=dict)
@@ -54,6 +57,8 @@ class Round:
     violations: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What is worth a look, and breaks no promise."""
+    told: list[Story] = field(default_factory=list)
+    """What the journal says at the end."""
     left: int = 0
     """Processes alive 5 s after their orchestrator's death."""
     slowest_end: float = 0.0
@@ -72,6 +77,11 @@ class Round:
     """Requests of an undisturbed run of the same plan."""
     begun: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+
+    @property
+    def recording(self) -> Path:
+        """Where its requests are kept, if they are."""
+        return self.place.path / "recording.jsonl"
 
     @property
     def fault(self) -> Fault:
@@ -132,15 +142,17 @@ class Round:
         return False
 
     def words(self) -> Sequence[str]:
-        """How to go on, at random among what the rules allow."""
-        run = ("run", str(self.place.plan))
+        """How to go on, at random among what the rules allow; with more of a budget that was spent."""
+        run = ("run", str(self.place.plan), *self.bounds.words)
         stories = self.stories
         if not stories:
             return run
         ended = stories[-1].state.finished
         resume = ("resume", stories[-1].run)
         # A run that came to its end, even a bad one, is begun anew by `run`.
-        return resume if ended and ended.status == "failed" else self.random.choice([run, resume, ("resume",)])
+        is_over = ended and ended.status == "failed" and ended.complete
+        words = resume if is_over else self.random.choice([run, resume, ("resume",)])
+        return (*words, *stories[-1].advice)
 
     @property
     def is_done(self) -> bool:
@@ -159,16 +171,19 @@ Chosen = tuple[Sequence[str], Sequence[str]]
 """Kinds of tasks, and patterns."""
 
 
-def play(seed: str, kind: str, folder: Path, baseline: Mapping[str, int], chosen: Chosen | None = None) -> Round:
-    """Plays a round in a place of its own below the folder. Equal seeds and kinds, equal rounds.
+def play(
+    seed: str, kind: str, folder: Path, calm: Calm, bounds: str | None = None, chosen: Chosen | None = None
+) -> Round:
+    """Plays a round in a place of its own below the folder. Equal seeds, kinds and bounds, equal rounds.
 
-    `chosen`: what the plan has; without it that is random.
+    `chosen`: what the plan has; without it that is random, as are the `bounds`.
     """
     random = Random(f"{seed} {kind}")
-    round = Round(seed, kind, make_place(folder), random, baseline)
+    round = Round(seed, kind, make_place(folder), random, calm)
     options = round.fault.options
     kinds, patterns = chosen or (choose_kinds(random), choose_patterns(random))
     round.plan = assemble(random, round.place, kinds, patterns, options)
+    round.bounds = bind(round, bounds)
     round.plan.write(round.place)
     round.model = ScriptedModel(Random(random.random()), round.plan.tasks)
     with ExitStack() as stack:
@@ -187,9 +202,23 @@ def play(seed: str, kind: str, folder: Path, baseline: Mapping[str, int], chosen
     return round
 
 
+def bind(round: Round, name: str | None) -> Bounds:
+    """Has the plan keep to bounds of that name, or to some."""
+    random = Random(f"{round.seed} bounds")  # apart, so that the same rounds can be played with others
+    bounds = choose_bounds(
+        random,
+        name or random.choice(round.fault.bounds),
+        round.calm,
+        round.plan.count_requests(round.calm.requests),
+        str(round.recording),
+    )
+    round.plan.bind({**bounds.limits, **round.fault.limits})
+    return bounds
+
+
 def drive(round: Round) -> None:
     """The run, the fault, and going on until it is done."""
-    first = round.start("run", str(round.place.plan))
+    first = round.start("run", str(round.place.plan), *round.bounds.words)
     round.fault.disturb(round, first.process)
     round.finish(first)
     round.fault.mend(round)
@@ -201,5 +230,11 @@ def note_failures(round: Round) -> None:
     """Notes which tasks failed: the fault was more than their retries could mend."""
     for story in round.stories if any(each.code == 1 for each in round.commands[-1:]) else ():
         for task in story.state.tasks.values():
-            if task.status is Status.FAILED and task.result and not (task.is_group or task.id in round.plan.fails):
+            if task.status is Status.FAILED and task.result and not may_fail_at_first(round, task):
                 round.notes.append(f"task {task.id} failed at first: {task.result['outcome']}: {task.result['error']}")
+
+
+def may_fail_at_first(round: Round, task: TaskState) -> bool:
+    """Whether it is no wonder that the task failed: it always does, or the usage limit was not waited for."""
+    is_held = round.kind == "no-wait" and task.result is not None and task.result["outcome"] == Outcome.QUOTA
+    return task.is_group or task.id in round.plan.fails or is_held

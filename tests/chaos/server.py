@@ -33,6 +33,19 @@ class CutOff(BaseException):
     """Ends a reply in the middle of it. (An Exception would be told to the client.)"""
 
 
+@dataclass
+class UsageLimit(ApiError):
+    """A 429 as accounts with a subscription get it."""
+
+    resets_at: float = 0.0
+    """Unix time, s."""
+
+    def headers(self, request_id: str) -> dict[str, str]:
+        told = {"status": "rejected", "reset": f"{self.resets_at:.0f}"}
+        unified = {f"anthropic-ratelimit-unified-{name}": value for name, value in told.items()}
+        return super().headers(request_id) | unified
+
+
 @dataclass(slots=True)
 class Asked:
     """A request."""
@@ -56,6 +69,17 @@ class Trouble:
     times: int
     final: bool = False
     """Whether the client is told not to try again."""
+    retry_after: float | None = None
+    """Seconds after which it is."""
+    reset: float | None = None
+    """Seconds until a subscription's usage limit, which is the cause, is reset."""
+
+    @property
+    def error(self) -> ApiError:
+        """What the client is told."""
+        if self.reset is not None:
+            return UsageLimit(429, retry_after=self.retry_after, final=True, resets_at=time.time() + self.reset)
+        return ApiError(int(self.name), retry_after=self.retry_after, final=self.final)
 
     def befalls(self, number: int) -> bool:
         """Whether this request, counted from 0, is one of them."""
@@ -94,7 +118,7 @@ class ScriptedModel(OfflineModel):
                 await asyncio.sleep(HANG)
             case "cut":
                 return cut_off(await super().answer(call))
-        raise ApiError(int(trouble.name), final=trouble.final)
+        raise trouble.error
 
 
 def retold(value: Any) -> Any:

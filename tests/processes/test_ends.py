@@ -11,6 +11,7 @@ import anyio
 import psutil
 import pytest
 from anyio import to_thread
+from load import at_most
 from orchestrators import orchestrator
 from watching import UNFINISHED, alive
 
@@ -54,7 +55,7 @@ async def test_cancelling_ends_the_processes(
             emit = CancelsAt(scope, messages)
             await claude.run(asks(prompt), here, emit)
         assert scope.cancelled_caught
-        assert time.monotonic() - emit.at < seconds
+        assert time.monotonic() - emit.at < at_most(seconds)
         for pid in re.findall(r"grandchild (\d+)", " ".join(emit.said)):
             assert not alive(int(pid))
     assert leftovers() == []
@@ -77,7 +78,7 @@ async def test_cancelling_many(asks: Asks, here: Workspace, leftovers: Leftovers
             for number in range(10):
                 session = f"5a0c7f9e-0000-4000-8000-0000000000{number:02}"
                 group.start_soon(claude.run, asks("hang", session_id=session), here, emit)
-        assert time.monotonic() - at < 5
+        assert time.monotonic() - at < at_most(5)
     assert leftovers() == []
 
 
@@ -158,4 +159,4 @@ async def test_the_loop_is_not_held_up(asks: Asks, here: Workspace) -> None:
                     agents.start_soon(claude.run, asks("say x", session_id=session), here, lambda _: None)
             await to_thread.run_sync(time.sleep, 0)
         group.cancel_scope.cancel()
-    assert worst < 0.5
+    assert worst < at_most(0.5)

@@ -10,7 +10,7 @@ from watching import UNFINISHED
 
 from orchestrator.agents.claude import open_claude
 from orchestrator.agents.options import LINE_LIMIT
-from orchestrator.events import SessionStarted
+from orchestrator.events import ProcessesMeasured, SessionStarted
 from orchestrator.plan.model import Agent
 from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.testing.samples import Collected
@@ -96,7 +96,7 @@ async def test_all_messages_are_events(asks: Asks, here: Workspace) -> None:
     events = Collected()
     async with open_claude() as claude:
         await claude.run(asks("say hello"), here, events)
-    session, *messages = events
+    session, *messages = [event for event in events if not isinstance(event, ProcessesMeasured)]
     assert isinstance(session, SessionStarted)
     assert (session.session_id, session.directory, session.how) == (asks("x").session_id, str(here.path), "fresh")
     assert [(event.type, event.doing, event.cost_usd) for event in messages] == [  # type: ignore[attr-defined]

@@ -142,7 +142,6 @@ async def test_words_that_nobody_asked_for(asks: Asks, here: Workspace) -> None:
         assert (await claude.run(asks("stray unasked"), here, Collected())).ok
         (idle,) = claude._pool._idle
         with anyio.fail_after(10):
-            await idle.ready.wait()
             while not idle.process.messages.statistics().current_buffer_used:
                 await anyio.sleep(0.01)
         assert await which(claude, asks(WHICH), here) != first

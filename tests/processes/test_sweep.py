@@ -14,6 +14,7 @@ from threading import Thread
 import anyio
 import psutil
 import pytest
+from load import at_most
 from watching import PATIENCE, alive, wait_until
 
 from orchestrator.agents.claude import open_claude
@@ -150,7 +151,7 @@ async def test_a_start_that_sweeps_can_be_cancelled(killed: Killed) -> None:
         async with open_claude():
             pass
     assert scope.cancelled_caught
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < at_most(1.5)
     wait_until(lambda: not alive(tool), "its end, in the background")
 
 
@@ -200,7 +201,7 @@ async def test_a_start_with_nothing_to_sweep(temporary: Path) -> None:
             begun = time.monotonic()
             await sweeping.sweep_beside(temporary / "orchestrator-0")
             spans.append(time.monotonic() - begun)
-        assert min(spans) < 0.05
+        assert min(spans) < at_most(0.05)
 
 
 @pytest.mark.anyio

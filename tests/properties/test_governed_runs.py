@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator import Agent, Limits, Run, Task, open_run
-from orchestrator.events import AgentMessage, ApiSignal, AttemptFinished, AttemptStarted, RegimeChanged, RunStarted
+from orchestrator.events import (
+    AgentMessage,
+    ApiSignal,
+    AttemptFinished,
+    AttemptStarted,
+    RegimeChanged,
+    RunStarted,
+    TaskAdded,
+)
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.machine import MachineMemory
 from orchestrator.protocols import CallTool, Emit, no_tools
@@ -172,24 +180,27 @@ def check_nothing_is_left(run: Run) -> None:
     assert [(ledger.held, ledger._claims, ledger._live) for ledger in budget._ledgers.values()] == [
         (0.0, {}, {}) for _ in budget._ledgers
     ]
-    assert governor.regime._canary is None
+    assert {regime._canary for regime in governor.regime._regimes.values()} <= {None}
 
 
 def check_starts(story: Story) -> None:
-    """Nothing starts in a hold or after a stop, and in a canary one at a time of those that tell something."""
-    regime, tries = "go", set[str]()
+    """Of an account nothing starts in a hold or after a stop, and in a canary one at a time."""
+    regimes, accounts, tries = dict[str, str](), dict[str, str](), dict[str, set[str]]()
     for event in (record.event for record in story.journal.records):
         match event:
             case RunStarted():
-                regime, tries = "go", set()
-            case RegimeChanged(regime=regime):
-                tries = set()
-            case AttemptStarted(task=task, own_account=own):
+                regimes, tries = {}, {}
+            case TaskAdded(task=task, account=account):
+                accounts[task] = account
+            case RegimeChanged(regime=regime, lane=lane):
+                regimes[lane.removeprefix("account ")], tries[lane.removeprefix("account ")] = regime, set()
+            case AttemptStarted(task=task):
+                regime, beside = regimes.get(accounts[task], "go"), tries.setdefault(accounts[task], set())
                 assert regime in ("go", "canary"), f"{task} starts in {regime}"
-                tries |= set() if own else {task}
-                assert regime == "go" or len(tries) <= 1, f"{tries} try at once"
+                beside.add(task)
+                assert regime == "go" or len(beside) <= 1, f"{beside} try at once"
             case AttemptFinished(task=task):
-                tries.discard(task)
+                tries[accounts[task]].discard(task)
 
 
 def check_payment(story: Story) -> None:

@@ -28,9 +28,7 @@ async def run_with(limits: Limits, agents: Spenders, journal: MemoryJournal, run
 
 
 def folded(journal: MemoryJournal) -> RunState:
-    state = RunState()
-    state.apply_all(journal.records)
-    return state
+    return RunState.of(journal.records)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -18,9 +18,7 @@ from orchestrator.testing.samples import BEGUN, finished, run_started, sample_ev
 
 
 def sample() -> RunState:
-    state = RunState()
-    state.apply_all(sample_records())
-    return state
+    return RunState.of(sample_records())
 
 
 def test_every_kind_of_event_can_be_folded() -> None:

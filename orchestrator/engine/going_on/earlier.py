@@ -44,10 +44,34 @@ class Begun:
     """What the last one has cost, as far as it has told, while its end is not written."""
     told_models: Models = field(default_factory=dict)
     """The same by model."""
-    told_tokens: int = 0
+    told_usage: Usage = field(default_factory=Usage)
     told_turns: int = 0
     outcome: Outcome | None = None
     """Of the last attempt; None when nobody was left to see its end."""
+
+    @property
+    def told_tokens(self) -> int:
+        """Input, cached or not, and output."""
+        return self.told_usage.all_input_tokens + self.told_usage.output_tokens
+
+    @property
+    def whole(self) -> Result:
+        """What is known of all that its attempts have come to, with what the last one has told."""
+        spent = self.spent
+        return replace(
+            spent,
+            cost_usd=spent.cost_usd + self.told_usd,
+            models=together(spent.models, self.told_models),
+            usage=spent.usage + self.told_usage,
+            turns=spent.turns + self.told_turns,
+            attempts=self.attempts,
+            session_id=self.session_id if self.in_session else None,
+        )
+
+    def settle(self) -> None:
+        """Counts what the last attempt has told as spent."""
+        self.spent = self.whole
+        self.told_usd, self.told_models, self.told_usage, self.told_turns = 0.0, {}, Usage(), 0
 
 
 @dataclass(slots=True)
@@ -149,11 +173,8 @@ class Earlier:
             self.spent_usd += begun.told_usd
             self.spent_tokens += begun.told_tokens
             self.spent_turns += begun.told_turns
-            begun.told_tokens = begun.told_turns = 0
             self._count_models(task, begun.told_models)
-            cost, models = begun.spent.cost_usd + begun.told_usd, together(begun.spent.models, begun.told_models)
-            begun.spent = replace(begun.spent, cost_usd=cost, models=models)
-            begun.told_usd, begun.told_models = 0.0, {}
+            begun.settle()
         self._due.update(event.rerun)
         self._spawned = {
             asked: added for asked, added in self._spawned.items() if names(asked[0]).isdisjoint(event.rerun)
@@ -181,7 +202,7 @@ class Earlier:
     def _agent_message(self, event: AgentMessage) -> None:
         begun = self.begun.get(event.task)
         if begun:
-            begun.told_tokens += event.input_tokens + event.output_tokens
+            begun.told_usage += told_usage(event)
             begun.told_turns += event.turns
         if begun and event.cost_usd:
             begun.told_usd, begun.told_models = event.cost_usd, to_models(event.models)
@@ -198,11 +219,10 @@ class Earlier:
         models = to_models(event.models) or ({"": Spent(usd=event.cost_usd)} if event.cost_usd else {})
         self._count_models(event.task, models)
         if begun := self.begun.get(event.task):
-            begun.told_usd, begun.told_models, begun.outcome = 0.0, {}, Outcome(event.outcome)
-            begun.told_tokens = begun.told_turns = 0
-            cost, duration = begun.spent.cost_usd + event.cost_usd, begun.spent.duration + event.duration
-            models = together(begun.spent.models, to_models(event.models))
-            begun.spent = replace(begun.spent, cost_usd=cost, duration=duration, models=models)
+            begun.told_usd, begun.told_models = event.cost_usd, to_models(event.models)
+            begun.told_turns, begun.outcome = event.turns, Outcome(event.outcome)
+            begun.settle()
+            begun.spent = replace(begun.spent, duration=begun.spent.duration + event.duration)
 
     def _count_models(self, task: str, models: Models) -> None:
         agent = self._agents.get(task, "")
@@ -225,7 +245,7 @@ class Earlier:
     def _ended_badly(self, event: TaskFinished) -> None:
         if begun := self.begun.get(event.task):
             usage, turns = Usage(**event.result["usage"]), event.result["turns"]
-            if usage.all_input_tokens > begun.spent.usage.all_input_tokens:  # and not cut off before its turn
+            if usage.all_input_tokens >= begun.spent.usage.all_input_tokens:  # and not cut off before its turn
                 begun.spent = replace(begun.spent, usage=usage, turns=max(turns, begun.spent.turns))
 
     def _ended_well(self, task: str, key: str, event: TaskFinished) -> None:
@@ -233,6 +253,16 @@ class Earlier:
         if event.result.get("reused") is None:
             self._redone.add(task)
         self.finished.add_own(task, key, event)
+
+
+def told_usage(event: AgentMessage) -> Usage:
+    """The tokens that a message tells of."""
+    return Usage(
+        input_tokens=event.input_tokens - event.cache_read_tokens - event.cache_write_tokens,
+        output_tokens=event.output_tokens,
+        cache_read_tokens=event.cache_read_tokens,
+        cache_write_tokens=event.cache_write_tokens,
+    )
 
 
 def names(task: str) -> Set[str]:

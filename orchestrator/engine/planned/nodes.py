@@ -74,6 +74,7 @@ class PlanNodes:
         return [self.node(self.plan.task(name)) for name in order(self.plan.loaded.plan)]
 
     def node(self, piece: Piece) -> Node:
+        runs = agent_of(self.plan, piece.spec) if piece.kind == "agent" else None
         return Node(
             id=piece.id,
             title=heading(piece.spec),
@@ -83,10 +84,11 @@ class PlanNodes:
             allows=piece.allows,
             parent=piece.parent,
             allow_failure=piece.spec.allow_failure,
-            agent=agent_name(self.plan, piece.spec) if piece.kind == "agent" else None,
+            agent=agent_name(self.plan, piece.spec) if runs else None,
+            runs=runs,
             named=piece.named,
             refers=piece.refers,
-            talk=piece.kind == "agent" and agent_of(self.plan, piece.spec).talk,
+            talk=runs is not None and runs.talk,
         )
 
     def prepare(self, piece: Piece) -> Step:

@@ -82,6 +82,7 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
         allows=allows,
         named=needs,
         agent=step.agent.model,
+        runs=step.agent,
         talk=step.agent.talk,
     )
 

@@ -1,6 +1,7 @@
 """How agents at work speak with each other: messages, and a blackboard."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,8 @@ class Post:
     """By task: what has been given to an agent, as long as nothing shows that it is in its session's transcript."""
     _talking: set[str] = field(default_factory=set)
     """Agents that have been at work and can read messages: of those that have yet to begin their nodes tell."""
+    listening: Counter[str] = field(default_factory=Counter)
+    """Tasks whose agents wait for others' words, and in how many calls."""
     _news: anyio.Event = field(default_factory=anyio.Event)
 
     async def send_message(self, caller: Caller, given: Mapping[str, Any]) -> Any:
@@ -120,10 +123,15 @@ class Post:
         seconds = given.get("wait_s", 0)
         if is_there() or not seconds:
             return
-        async with self.floor.waiting(caller, what):
-            with anyio.move_on_after(seconds):
-                while not is_there():
-                    await self._news.wait()
+        self.listening[caller.task] += 1
+        try:
+            async with self.floor.waiting(caller, what):
+                with anyio.move_on_after(seconds):
+                    while not is_there():
+                        await self._news.wait()
+        finally:
+            self.listening[caller.task] -= 1
+            self.listening = +self.listening
 
     def _others(self, task: str) -> list[str]:
         """The agents that may read messages, and have not ended."""

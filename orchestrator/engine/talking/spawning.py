@@ -46,6 +46,7 @@ def to_spawned_node(step: Ask, task: str, asked: Mapping[str, Any], needs: tuple
         needs=needs,
         parent=task,
         agent=asked.get("agent"),
+        runs=child.agent,
         named=needs,
         talk=child.agent.talk,
     )

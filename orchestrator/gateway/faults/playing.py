@@ -11,14 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.events import RequestNoted
 from orchestrator.gateway.bodies import given_again, read_body
-from orchestrator.gateway.callers import Callers, session_of
+from orchestrator.gateway.callers import session_of
 from orchestrator.gateway.errors import ApiError
 from orchestrator.gateway.faults.deciding import Faults
 from orchestrator.gateway.faults.rules import Rule
 from orchestrator.gateway.model.conversation import is_small
+from orchestrator.gateway.outer import Outer
 from orchestrator.gateway.seam import Service
-from orchestrator.protocols import Emit, ignore
-from orchestrator.task import Attempt
 
 FIRST_PART = 0.5
 """Share of a reply that comes before it is cut."""
@@ -26,7 +25,7 @@ LONG = 3600.0
 """Seconds until a usage limit is reset, where the rule does not say."""
 
 
-class Faulty:
+class Faulty(Outer):
     """A service, some of whose requests fail. Fulfils `Service`.
 
     Counted are requests for messages that agents make, each time that they are sent; those that the CLI makes for
@@ -34,27 +33,13 @@ class Faulty:
     """
 
     def __init__(self, service: Service, rules: Sequence[Rule]) -> None:
-        self._service = service
-        self._callers = Callers()
+        super().__init__(service)
         self._faults = Faults(rules)
-
-    @property
-    def account(self) -> bool:
-        return self._service.account
-
-    @property
-    def env(self) -> Mapping[str, str]:
-        return self._service.env
 
     @property
     def played(self) -> int:
         """How many faults there were."""
         return self._faults.played
-
-    def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
-        """Notes whose requests the attempt's are."""
-        self._callers.note(attempt, emit)
-        self._service.announce(attempt, emit)
 
     def build_app(self, prefix: str) -> ASGIApp:
         """The service's app, with faults in its place."""

@@ -20,8 +20,13 @@ _INSERTED = re.compile(
     r"|\[Request interrupted by user[^\]]*\]|\A\s*\[structured-output-enforce\].*\Z",
     re.DOTALL,
 )
-_CUT_OFF = ("[Tool call interrupted", "stopped while running, not refused")
-"""What the CLI says in place of the result of a call that a kill, or an interruption, has cut off."""
+_CUT_OFF = (
+    "[Tool call interrupted",
+    "stopped while running, not refused",
+    "The tool call was interrupted before a result",
+)
+"""What the CLI says in place of the result of a call that a kill, or an interruption, has cut off; the last
+of a call to an MCP server."""
 _TITLE = re.compile(r"\b(session |concise |short )title\b|\btopic title\b", re.IGNORECASE)
 # Of a session that goes on elsewhere the CLI says: `Working directory: /new (was /old)`.
 _DIRECTORY = re.compile(r"(?:[Pp]rimary )?[Ww]orking directory:? +`?(/[^\n`]*?)(?: \(was /[^\n]*\))?(?=[\n`]|\Z)")

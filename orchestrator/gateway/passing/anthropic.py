@@ -5,21 +5,20 @@ It changes nothing of what is asked and answered, and stores nothing of it. Cred
 
 import os
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.errors import UsageError
-from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.meter import Exchange, exchange_of
-from orchestrator.gateway.passing.client import Address, Client, proxy_for, to_proxy, trusted
-from orchestrator.gateway.passing.forwarding import Asked, Left, read, refuse, while_there
+from orchestrator.gateway.passing.between import build_between
+from orchestrator.gateway.passing.client import PATIENCE, Address, Client, proxy_for, to_proxy, trusted
 from orchestrator.gateway.passing.guessing import Guess
 from orchestrator.gateway.passing.pacing import Pacing
 from orchestrator.gateway.passing.passage import Passage
 from orchestrator.gateway.passing.queue import Queue
 from orchestrator.gateway.server import NOTHING_SPECIAL, open_gateway
 from orchestrator.protocols import Emit, Traffic, Upstream, ignore
+from orchestrator.settings import user_address
 from orchestrator.task import Attempt
 
 DEFAULT = "https://api.anthropic.com"
@@ -29,9 +28,6 @@ OTHERS = (
     *("CLAUDE_CODE_USE_ANTHROPIC_AWS", "ANTHROPIC_UNIX_SOCKET"),
 )
 """Variables that have the CLI ask another API, past the gateway."""
-PATIENCE = {"API_TIMEOUT_MS": "3600000", "BUN_CONFIG_HTTP_IDLE_TIMEOUT": "3600"}
-"""How long the CLI waits for an answer's first word: an hour. Without these CLI 2.1.329 hung up after 360 s (whatever
-API_TIMEOUT_MS said, and also when it was sent interim answers), and asked again ten times."""
 OFF = ("", "0", "false", "no", "off")
 
 
@@ -60,7 +56,10 @@ class Anthropic:
     account = True
 
     def __init__(self, environ: Mapping[str, str], traffic: Traffic) -> None:
-        self._address = Address.of(environ.get("ANTHROPIC_BASE_URL") or DEFAULT)
+        named = environ.get("ANTHROPIC_BASE_URL")
+        self._address = Address.of(named or DEFAULT)
+        # The settings that we give the CLI, with the gateway's address, win over the user's, where another may be.
+        self._user_address = None if named else user_address()
         if proxy := proxy_for(self._address):
             to_proxy(proxy)  # what is wrong with it is said before anything is started
         self._context = trusted(environ)
@@ -73,32 +72,16 @@ class Anthropic:
     def build_app(self, prefix: str) -> ASGIApp:
         """What passes requests on that come below the prefix."""
         client = Client(self._context)
-        passage = Passage(client, self._address, Queue(Pacing(self._limits)), Guess())
+        passage = Passage(client, self._address, Queue(Pacing(self._limits)), Guess(), self._user_address)
+        between = build_between(passage, prefix)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "lifespan":
                 await live(client, receive, send)
-            elif is_below(prefix, scope["raw_path"].decode("latin-1")):
-                with suppress(Left):
-                    asked = await read(scope, receive, prefix)
-                    exchange = exchange_of(scope)
-                    way = passage.converse if is_paced(asked, exchange) else passage.forward
-                    await while_there(receive, lambda: way(asked, exchange, send))
             else:
-                await refuse(ApiError(404), send)
+                await between(scope, receive, send)
 
         return app
-
-
-def is_paced(asked: Asked, exchange: Exchange) -> bool:
-    """Whether a request counts against the limits of the account that all agents share."""
-    counts = asked.method == "POST" and asked.path == b"/v1/messages"
-    return counts and not (exchange.known and exchange.known.own_account)
-
-
-def is_below(prefix: str, path: str) -> bool:
-    """Whether a path is the prefix, or begins with it."""
-    return path == prefix or path.startswith(f"{prefix}/")
 
 
 async def live(client: Client, receive: Receive, send: Send) -> None:

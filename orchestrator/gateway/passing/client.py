@@ -26,6 +26,10 @@ LONGEST_CONNECT = 30.0
 KEEP = 90.0
 """Seconds that a connection is kept for the next request."""
 
+PATIENCE = {"API_TIMEOUT_MS": "3600000", "BUN_CONFIG_HTTP_IDLE_TIMEOUT": "3600"}
+"""How long the CLI waits for an answer's first word: an hour. Without these CLI 2.1.329 hung up after 360 s (whatever
+API_TIMEOUT_MS said, and also when it was sent interim answers), and asked again ten times."""
+
 HOP_BY_HOP = frozenset(
     (
         *(b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te"),

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Protocol
 
 import anyio
 import httpcore2
@@ -12,8 +13,8 @@ from starlette.types import Send
 from orchestrator.errors import UsageError
 from orchestrator.events import ApiPaused
 from orchestrator.gateway.errors import ApiError
-from orchestrator.gateway.meter import TOO_MANY, Exchange
-from orchestrator.gateway.passing.client import FAILURES, Address, Client
+from orchestrator.gateway.meter import TOO_MANY, Exchange, Known
+from orchestrator.gateway.passing.client import FAILURES, Address, Headers
 from orchestrator.gateway.passing.forwarding import Asked, give, plain, refuse, unreachable
 from orchestrator.gateway.passing.guessing import Guess
 from orchestrator.gateway.passing.pacing import Sent
@@ -31,12 +32,26 @@ STALE = (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolErro
 """What happens on a kept connection that the API has closed just now."""
 
 
+class Sender(Protocol):
+    """What brings requests to the API, or to what stands for it."""
+
+    async def send(
+        self, address: Address, method: str, target: tuple[bytes, bytes], headers: Headers, body: bytes
+    ) -> httpcore2.Response:
+        """The answer, its body not yet read. `target`: path and query. Raises one of `FAILURES`."""
+        ...
+
+
 class Passage:
     """Of all requests of a gateway."""
 
-    def __init__(self, client: Client, address: Address, queue: Queue, guess: Guess) -> None:
+    def __init__(
+        self, client: Sender, address: Address, queue: Queue, guess: Guess, user_address: str | None = None
+    ) -> None:
+        """`user_address`: the API of agents that read the user's settings, where that is another."""
         self._client = client
         self._address = address
+        self._user_address = user_address
         self._queue = queue
         self._guess = guess
         self._denied: set[str | None] = set()
@@ -95,8 +110,8 @@ class Passage:
 
     @asynccontextmanager
     async def _send(self, asked: Asked, exchange: Exchange) -> AsyncIterator[httpcore2.Response]:
-        known = exchange.known
-        address = Address.of(known.address) if known and known.address else self._address
+        named = self._named(exchange.known)
+        address = Address.of(named) if named else self._address
         headers = [
             (name, readable(value.decode("latin-1")).encode("latin-1") if name == b"accept-encoding" else value)
             for name, value in asked.headers
@@ -111,6 +126,12 @@ class Passage:
         finally:
             with anyio.CancelScope(shield=True):
                 await response.aclose()
+
+    def _named(self, known: Known | None) -> str | None:
+        """The API that the agent's own environment names, or else the settings that it reads."""
+        if known is None:
+            return None
+        return known.address or (self._user_address if known.reads_user else None)
 
     def _heed(self, sent: Sent, exchange: Exchange, status: int, headers: dict[str, str]) -> Verdict:
         """Learns from an answer's status and headers, and tells of them."""
@@ -173,7 +194,7 @@ def may_try(status: int, exchange: Exchange) -> bool:
 
 
 async def answer(
-    client: Client, address: Address, asked: Asked, target: tuple[bytes, bytes], headers: list[tuple[bytes, bytes]]
+    client: Sender, address: Address, asked: Asked, target: tuple[bytes, bytes], headers: Headers
 ) -> httpcore2.Response:
     """The beginning of the API's answer. Raises one of `FAILURES`, also for a silence that is too long."""
     with anyio.move_on_after(LONGEST_SILENCE):

@@ -32,6 +32,8 @@ class Verdict:
     """Unix time, s."""
     final: bool = False
     """Whether the CLI is to be told not to try again."""
+    limit: str | None = None
+    """Which of a subscription's limits is reached, as `seven_day_opus`."""
 
 
 def judge(status: int, headers: Mapping[str, str], clock: float) -> Verdict:
@@ -52,14 +54,16 @@ def judge(status: int, headers: Mapping[str, str], clock: float) -> Verdict:
 
 
 def _too_many(headers: Mapping[str, str], clock: float) -> Verdict:
-    retry_after, resets_at = number(headers.get("retry-after")), None
+    retry_after, resets_at, limit = number(headers.get("retry-after")), None, None
     if headers.get("anthropic-ratelimit-unified-status") == "rejected":  # a subscription's limit
         resets_at = number(headers.get("anthropic-ratelimit-unified-reset"))
+        limit = headers.get("anthropic-ratelimit-unified-representative-claim")
     if retry_after is None and resets_at is not None:
         retry_after = max(resets_at - clock, 0.0)
     final = resets_at is not None and headers.get("x-should-retry") == "false"
     if retry_after is not None and (retry_after > LONGEST_RETRY or final):
-        return Verdict("quota", retry_after=retry_after, resets_at=resets_at or clock + retry_after, final=True)
+        reset = resets_at or clock + retry_after
+        return Verdict("quota", retry_after=retry_after, resets_at=reset, final=True, limit=limit)
     # One that says "not again", and no time, is about the request itself, as one with too long a context.
     again = retry_after is not None or headers.get("x-should-retry") != "false"
     return Verdict("rate_limit", again=again, retry_after=retry_after)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.gateway.recording.canon import sharp
-from orchestrator.gateway.recording.matching import around
+from orchestrator.gateway.recording.matching import AROUND, around
 
 REMINDER = "<system-reminder>"
 """How a text begins that is the CLI's."""
@@ -15,7 +15,7 @@ READER = "Read"
 def unlike(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, str] | None:
     """The first prompt, or file that was read, that is not the same to the letter, around where it begins to differ."""
     pairs = zip(_said(sharp(recorded)), _said(sharp(found)), strict=False)
-    return next((around(one, other) for one, other in pairs if one != other), None)
+    return next((around(one, other, AROUND) for one, other in pairs if one != other), None)
 
 
 def _said(request: Mapping[str, Any]) -> Iterator[str]:

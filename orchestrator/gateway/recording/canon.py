@@ -20,9 +20,21 @@ SECTIONS = re.compile(
 )
 """The state of the repository, the day, and who has logged in."""
 EMPTY_REMINDER = re.compile(
-    r"<system-reminder>\s*As you answer the user's questions, you can use the following context:\s*"
+    r"<system-reminder>\s*(?:As you answer the user's questions, you can use the following context:"
+    r"|Codebase and user instructions are shown below\.[^<\n]*)\s*"
     r"(Claude Code attached this context automatically[^<]*)?</system-reminder>\s*"
 )
+OWN_INSTRUCTIONS = re.compile(
+    r"Contents of [^\n]*\(user's private global instructions for all projects\):\n"
+    r".*?(?=\n\nContents of [^\n]*\):\n|\n*</system-reminder>|\Z)\n*",
+    re.DOTALL,
+)
+"""The CLAUDE.md of whoever recorded it, beside that of the repository, which counts."""
+STATE_REMINDER = re.compile(
+    r"(?:\n\n)?<system-reminder>\n(?:<total_tokens>[^<]*</total_tokens>|You are powered by the model [^<]*)\n"
+    r"</system-reminder>\n?"
+)
+"""What is left of the context, also behind a tool's result, and the model's name, which is compared by itself."""
 CUT_OFF = "No response requested."
 """What the CLI puts in the place of a reply that never came."""
 PLACEHOLDER = "DeferredToolPlaceholder"
@@ -137,17 +149,24 @@ def _results(
             name = str(block["tool_use_id"])
             block["tool_use_id"] = calls.setdefault(name, f"call {len(calls) + 1}")
             if "content" in block:
-                block["content"] = _listed(block["content"])
+                block["content"] = [_stateless(each) for each in _listed(block["content"])]
                 if tools.get(block["tool_use_id"]) in FINDERS:
                     block["content"] = [_in_order(each) for each in block["content"]]
             yield block
+
+
+def _stateless(block: dict[str, Any]) -> dict[str, Any]:
+    """The piece of a result without what the CLI has put behind it, in place of the spaces at its end."""
+    text = block.get("text")
+    return {**block, "text": STATE_REMINDER.sub("", text).rstrip()} if isinstance(text, str) else block
 
 
 def _in_order(block: dict[str, Any]) -> dict[str, Any]:
     """The lines in the order of the alphabet, blurred before."""
     if block.get("type") != "text":
         return block
-    return {**block, "text": "\n".join(sorted(blur(block["text"]).split("\n")))}
+    lines = (line.rstrip() for line in blur(block["text"]).split("\n"))
+    return {**block, "text": "\n".join(sorted(lines)).rstrip()}
 
 
 def _number(block: Mapping[str, Any]) -> int:
@@ -178,5 +197,6 @@ def _cleaned(text: str) -> str:
     """The text without what the CLI tells of the machine, the day and the repository."""
     if "# " not in text and "<system-reminder>" not in text:
         return text
-    shorter = EMPTY_REMINDER.sub("", SECTIONS.sub("", ENVIRONMENT.sub("", text)).strip("\n"))
+    shorter = STATE_REMINDER.sub("", OWN_INSTRUCTIONS.sub("", SECTIONS.sub("", ENVIRONMENT.sub("", text))))
+    shorter = EMPTY_REMINDER.sub("", shorter.strip("\n"))
     return shorter if shorter == text else _cleaned(shorter)

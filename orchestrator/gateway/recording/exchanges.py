@@ -47,6 +47,8 @@ class Exchange:
     """`messages`, `count_tokens` or `models`."""
     small: bool = False
     """Whether the CLI asks for itself (a title, a probe) and not for the agent."""
+    by_default: bool = False
+    """Whether the agent's plan names no model, so that the CLI has chosen one by the account and its settings."""
     key: str | None = None
     """The same for requests that ask the same."""
     request: Mapping[str, Any] | None = None

@@ -11,8 +11,18 @@ from orchestrator.gateway.recording.reading import Recording
 from orchestrator.gateway.recording.trees import differences
 from orchestrator.plan.words import did_you_mean, listed
 
-AROUND = 40
-"""Characters that are shown on either side of where two texts begin to differ."""
+AROUND, NEAR = 40, 20
+"""Characters that are shown on either side of where two texts begin to differ: in full, and in a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Why there is no answer."""
+
+    short: str
+    """In a line: what was asked, what the recording has, what to do."""
+    details: str
+    """The same with the file, the task, the reply and the place in the request."""
 
 
 @dataclass(slots=True)
@@ -34,6 +44,7 @@ class Tapes:
     def __init__(self, recording: Recording) -> None:
         self._path = recording.path
         self._tapes: dict[str | None, Tape] = {}
+        self._defaults: Counter[str] = Counter()
         for exchange in recording.exchanges:
             if exchange.what == "messages" and exchange.request is not None:
                 self._add(exchange)
@@ -41,12 +52,19 @@ class Tapes:
     def _add(self, exchange: Exchange) -> None:
         tape = self._tapes.setdefault(exchange.task, Tape())
         canon = canonical(exchange.request or {})
+        if exchange.by_default:
+            self._defaults[str(canon.get("model"))] += 1
         key = key_of(canon)
         tape.canons[key] = canon
         if is_playable(exchange):
             tape.answers.setdefault(key, []).append(exchange)
         else:
             tape.cut.add(key)
+
+    @property
+    def default_model(self) -> str | None:
+        """The model of agents whose plan names none, in most of their requests; None where none was recorded."""
+        return self._defaults.most_common(1)[0][0] if self._defaults else None
 
     def find(self, task: str | None, canon: Mapping[str, Any]) -> Exchange | None:
         """The answer; each time that the same is asked the next one, and in the end the last one again."""
@@ -65,23 +83,36 @@ class Tapes:
         group, bracket, _ = (task or "").rpartition("[")
         return bool(bracket) and any(name and name.startswith(f"{group}[") for name in self._tapes)
 
-    def explain(self, task: str | None, canon: Mapping[str, Any]) -> str:
+    def explain(self, task: str | None, canon: Mapping[str, Any]) -> Mismatch:
         """Why there is no answer: what is different, and what to do."""
-        what_to_do = f"record again with --record {self._path}, or run it as it was recorded"
         if not (tape := self._tapes.get(task)):
             known = [name for name in self._tapes if name]
             guess = did_you_mean(task or "", known)
-            return f"{self._path} has no task {task!r}{guess}; it has {listed(known, 5)}: {what_to_do}"
+            return self._mismatch(
+                f"the recording has no task {task!r}{guess}",
+                f"{self._path} has no task {task!r}{guess}; it has {listed(known, 5)}",
+            )
         if key_of(canon) in tape.cut:
-            return f"in {self._path} the agent of task {task!r} was ended before it had this answer: {what_to_do}"
-        nearest = max(tape.canons.values(), key=lambda known: likeness(known, canon))
-        number = replies(canon) + 1
+            return self._mismatch(
+                "in the recording the agent was ended before it had this answer",
+                f"in {self._path} the agent of task {task!r} was ended before it had this answer",
+            )
+        return self._compare(task, canon, max(tape.canons.values(), key=lambda known: likeness(known, canon)))
+
+    def _compare(self, task: str | None, canon: Mapping[str, Any], nearest: Mapping[str, Any]) -> Mismatch:
         path, recorded, found = next(differences(nearest, canon), ("", None, None))
-        told, given = around(recorded, found)
-        return (
-            f"{self._path} has no such request of task {task!r} (the agent's reply {number}): "
-            f"{path} differs: recorded {told}, found {given}: {what_to_do}"
+        there, here = around(recorded, found, NEAR)
+        told, given = around(recorded, found, AROUND)
+        where = "" if path.startswith("messages") else f"{path}: "
+        return self._mismatch(
+            f"{where}asked {here}, recorded {there}",
+            f"{self._path} has no such request of task {task!r} (the agent's reply {replies(canon) + 1}): "
+            f"{path} differs: recorded {told}, found {given}",
         )
+
+    def _mismatch(self, short: str, details: str) -> Mismatch:
+        what_to_do = f"record again with --record {self._path} --overwrite, or run it as it was recorded"
+        return Mismatch(f"{short}: record again with --record", f"{details}: {what_to_do}")
 
     def unasked(self) -> dict[str | None, int]:
         """How many answers were never asked for, by task; those left out that the CLI asked for itself."""
@@ -117,25 +148,25 @@ def replies(canon: Mapping[str, Any]) -> int:
     return sum(1 for message in canon.get("messages", ()) if message.get("role") == "assistant")
 
 
-def around(recorded: Any, found: Any) -> tuple[str, str]:
-    """Both, shortened to what is around the first difference."""
+def around(recorded: Any, found: Any, far: int) -> tuple[str, str]:
+    """Both, shortened to what is around the first difference, so many characters on either side."""
     if not isinstance(recorded, str) or not isinstance(found, str):
-        return brief(recorded), brief(found)
+        return brief(recorded, far), brief(found, far)
     pairs = zip(recorded, found, strict=False)
     at = next((index for index, (one, other) in enumerate(pairs) if one != other), min(len(recorded), len(found)))
-    return excerpt(recorded, at), excerpt(found, at)
+    return excerpt(recorded, at, far), excerpt(found, at, far)
 
 
-def excerpt(text: str, at: int) -> str:
-    start, end = max(at - AROUND, 0), at + AROUND
+def excerpt(text: str, at: int, far: int) -> str:
+    start, end = max(at - far, 0), at + far
     return repr(("…" if start else "") + text[start:end] + ("…" if end < len(text) else ""))
 
 
-def brief(value: Any) -> str:
+def brief(value: Any, far: int) -> str:
     if value is None:
         return "nothing"
     text = repr(value)
-    return text if len(text) <= 2 * AROUND else f"{text[: 2 * AROUND]}…"
+    return text if len(text) <= 2 * far else f"{text[: 2 * far]}…"
 
 
 def told_left(left: Mapping[str | None, int], most: int = 5) -> str:

@@ -74,7 +74,8 @@ def check_header(path: Path, number: int, data: Mapping[str, Any]) -> None:
     if (found := data.get("version")) != VERSION:
         raise wrong(path, number, f"found the version {describe(found)}, expected {VERSION}")
     if not data.get("texts", True):
-        what = "it was recorded with --no-texts, so that it holds no replies to be played: record again without it"
+        what = "it was recorded with --no-texts, so that it holds no replies to be played"
+        what += ": record again without it, with --overwrite"
         raise UsageError(f"{path}:{number}: {what}")
 
 
@@ -114,4 +115,4 @@ def read_exchange(path: Path, number: int, data: Mapping[str, Any], parts: Mappi
 
 
 def wrong(path: Path, number: int, what: str) -> UsageError:
-    return UsageError(f"{path}:{number}: {what}: record again with --record {path}")
+    return UsageError(f"{path}:{number}: {what}: record again with --record {path} --overwrite")

@@ -17,13 +17,14 @@ import anyio
 from anyio.to_thread import run_sync
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.gateway.callers import Caller, Callers, session_of
+from orchestrator.gateway.callers import Caller, session_of
 from orchestrator.gateway.model.conversation import is_small
+from orchestrator.gateway.outer import Outer
 from orchestrator.gateway.recording.canon import asked, canonical, key_of
 from orchestrator.gateway.recording.exchanges import Exchange
 from orchestrator.gateway.recording.places import Places, places_of
 from orchestrator.gateway.recording.replies import UnreadableError, decode, put_together, read_events, read_message
-from orchestrator.gateway.recording.writing import Writer, check_writable
+from orchestrator.gateway.recording.writing import Writer, check_free, check_writable
 from orchestrator.gateway.seam import Service
 from orchestrator.protocols import Emit, Traffic, ignore
 from orchestrator.task import Attempt
@@ -38,6 +39,12 @@ IN_SIGHT = (
     "it lies where the agents work: they find it when they search or list files, and will not match where it is not "
     "the same: record to a file elsewhere"
 )
+AS_REPLAYED = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
+"""The CLI writes another system prompt without it, and asks for titles; in a replay it is set."""
+OWN_SETTINGS = (
+    "its agents have `settings: [user]`: where these are more than a CLAUDE.md, no replay will match, for there they "
+    "are left out"
+)
 READABLE = b"gzip"
 """The compression that a copy can be unpacked from, and that is asked for in place of others."""
 
@@ -47,6 +54,8 @@ async def recorded(service: Service, traffic: Traffic) -> AsyncIterator[Service]
     """The service, whose traffic is kept in a file; at the end it is told where. Raises UsageError."""
     assert traffic.record is not None
     check_writable(traffic.record)
+    if not traffic.overwrite:
+        check_free(traffic.record, traffic.run)
     recorder = Recorder(service, Writer(traffic.record, texts=traffic.texts))
     try:
         yield recorder
@@ -86,35 +95,32 @@ class Passage:
                 self.first = time.monotonic() - self.begun
 
 
-class Recorder:
+class Recorder(Outer):
     """A service that keeps what passes it. Fulfils `Service`."""
 
     def __init__(self, service: Service, writer: Writer) -> None:
-        self._service = service
+        super().__init__(service)
         self._writer = writer
-        self._callers = Callers()
         self._places: dict[tuple[str, frozenset[str]], Places] = {}
         """By session and what is secret in it: a login may be refreshed meanwhile."""
         self._numbers: Counter[str | None] = Counter()
         self._error: str | None = None
         self._in_sight = False
         """Whether agents work in a directory that holds the file."""
+        self._own_settings = False
+        """Whether agents have the user's own settings."""
         # One thread: lines are written in the order in which replies ended, and no stream waits for a disk.
         self._thread = ThreadPoolExecutor(1, "recorder")
 
     @property
-    def account(self) -> bool:
-        return self._service.account
-
-    @property
     def env(self) -> Mapping[str, str]:
-        return self._service.env
+        return {**super().env, **AS_REPLAYED}
 
     def announce(self, attempt: Attempt, emit: Emit = ignore) -> None:
-        """Notes whose requests the attempt's are."""
-        self._callers.note(attempt, emit)
+        """Notes whose requests the attempt's are, and whether it could read the recording."""
+        super().announce(attempt, emit)
         self._in_sight = self._in_sight or holds(attempt.workspace.path, self._writer.path)
-        self._service.announce(attempt, emit)
+        self._own_settings = self._own_settings or (self.account and "user" in attempt.agent.settings)
 
     def build_app(self, prefix: str) -> ASGIApp:
         """The service's app, with a listener."""
@@ -155,8 +161,8 @@ class Recorder:
             return f"nothing was recorded in {path}: no agent has asked anything"
         held = "prompts, replies and what agents read of files" if self._writer.texts else "no texts"
         many = f"{counted(requests, 'request')} of {counted(tasks, 'task')}"
-        seen = f"\n{IN_SIGHT}" if self._in_sight else ""
-        return f"recorded: {path}: {many}; it holds {held}{seen}"
+        notes = [text for text, told in ((IN_SIGHT, self._in_sight), (OWN_SETTINGS, self._own_settings)) if told]
+        return "\n".join([f"recorded: {path}: {many}; it holds {held}", *notes])
 
     def _keep(self, passage: Passage, prefix: str) -> None:
         """In the recorder's own thread."""
@@ -179,7 +185,8 @@ class Recorder:
             attempt=caller.attempt.number if caller else 0,
             number=self._numbers[task],
             what=what,
-            small=what == "messages" and is_small(body, headers),
+            small=(small := what == "messages" and is_small(body, headers)),
+            by_default=what == "messages" and not small and chose_itself(caller, headers),
             key=key_of(canonical(request)) if body else None,
             request=request if body else None,
             status=passage.status,
@@ -207,6 +214,11 @@ class Recorder:
 
 def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def chose_itself(caller: Caller | None, headers: Mapping[str, str]) -> bool:
+    """Whether the CLI has chosen the model by itself. An agent that the agent started may have one of its own."""
+    return caller is not None and caller.attempt.agent.model is None and "x-claude-code-agent-id" not in headers
 
 
 def holds(directory: str | None, path: Path) -> bool:

@@ -21,7 +21,7 @@ from orchestrator.gateway.model.conversation import is_small
 from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.passing.forwarding import while_there
 from orchestrator.gateway.recording.blurring import unlike
-from orchestrator.gateway.recording.canon import asked, canonical, key_of
+from orchestrator.gateway.recording.canon import asked, canonical
 from orchestrator.gateway.recording.exchanges import Exchange
 from orchestrator.gateway.recording.matching import Tapes, told_left
 from orchestrator.gateway.recording.places import Places, places_of
@@ -36,6 +36,12 @@ from orchestrator.task import Attempt
 HELD = 15.0
 """Seconds that an agent waits for an answer that never came in the recording: there it was ended, as one whose vote was
 not needed any more, and so it should be here."""
+
+USER = "user"
+OWN_SETTINGS = (
+    "its agent has `settings: [user]`, of which there are none in a replay, but for the user's CLAUDE.md, which makes "
+    "no difference: leave it out of plans that are recorded"
+)
 
 
 @asynccontextmanager
@@ -58,14 +64,18 @@ class Replay:
     """Answers each request as it was answered before. Fulfils `Service` and `Source`."""
 
     account = False
-    env: Mapping[str, str] = OfflineModel.env
 
     def __init__(self, tapes: Tapes) -> None:
         self._tapes = tapes
+        # The CLI says other things to other models, so that the requests of those that name none would differ.
+        default = {"ANTHROPIC_MODEL": tapes.default_model} if tapes.default_model else {}
+        self.env: Mapping[str, str] = {**OfflineModel.env, **default}
         self._callers = Callers()
         self._places: dict[str, Places] = {}
         self._given: set[str] = set()
         self._told: set[tuple[str | None, str]] = set()
+        self._unmatched: set[str] = set()
+        """Tasks of which it was told that they asked what the recording has not."""
 
     @property
     def left(self) -> Mapping[str | None, int]:
@@ -121,13 +131,21 @@ class Replay:
             seed, model = uuid.uuid4().hex[:20], str(call.body["model"])
             return as_events(list(stream([text_block("replay")], model=model, seed=seed, input_tokens=1)))
         why = self._tapes.explain(caller.task if caller else None, canon)
-        # The CLI sends a request that is refused a few times more, in other words; it is told once.
-        known = (call.session_id, key_of(canon))
-        if caller and known not in self._told:
-            self._told.add(known)
+        also = hint(caller)
+        # The CLI sends a request that is refused a few times more, in other words, and so do further attempts.
+        if caller and caller.attempt.task not in self._unmatched:
             attempt = caller.attempt
-            caller.emit(RequestNoted(task=attempt.task, attempt=attempt.number, note="unmatched", text=why))
-        raise ApiError(400, f"replay: {why}", final=True)
+            self._unmatched.add(attempt.task)
+            caller.emit(
+                RequestNoted(
+                    task=attempt.task,
+                    attempt=attempt.number,
+                    note="unmatched",
+                    text=why.short + also,
+                    details=why.details,
+                )
+            )
+        raise ApiError(400, f"replay: {why.short}{also}", final=True)
 
     def _tell(self, caller: Caller, recorded: str, found: str) -> None:
         """Says, once for each such text, that it was taken as the same."""
@@ -153,6 +171,11 @@ class Replay:
         if known not in self._places:
             self._places[known] = places_of(caller.attempt, session_id)
         return self._places[known]
+
+
+def hint(caller: Caller | None) -> str:
+    """What else may be the reason that a request of the caller's was not recorded."""
+    return f" ({OWN_SETTINGS})" if caller and USER in caller.attempt.agent.settings else ""
 
 
 async def nothing() -> Message:

@@ -38,6 +38,15 @@ def check_writable(path: Path) -> None:
         )
 
 
+def check_free(path: Path, run: str | None) -> None:
+    """Raises UsageError for a file that holds the recording of another run: it would be lost."""
+    if (found := recorded_run(path)) not in (None, run):
+        raise UsageError(
+            f"--record {path}: found the recording of the run {found}, expected a file that is not there yet: "
+            "name another, or replace it with --overwrite"
+        )
+
+
 def read_header(line: bytes) -> Mapping[str, Any] | None:
     """The first line of a recording; None when it is something else."""
     try:
@@ -92,17 +101,27 @@ class Writer:
             cli=cli,
             texts=self.texts,
         )
-        if goes_on and not ends_with_newline(self.path):
-            os.write(self._file, b"\n")  # the last line was cut off by a crash
-        self._write([header.to_json()])
+        was_cut_off = goes_on and not ends_with_newline(self.path)  # by a crash
+        try:
+            self._write([header.to_json()], before="\n" if was_cut_off else "")
+        except OSError:
+            self.close()  # the next exchange tries again
+            raise
         return self._file
 
-    def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        text = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in lines)
+    def _write(self, lines: Iterable[Mapping[str, Any]], before: str = "") -> None:
+        text = before + "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in lines)
         data = memoryview(text.encode("utf-8", "replace"))
         assert self._file is not None
-        while data:
-            data = data[os.write(self._file, data) :]
+        size = os.fstat(self._file).st_size
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError:
+            # The disk is full: behind half a line nothing could be read, nor what names parts that are not there.
+            os.ftruncate(self._file, size)
+            self._parts = Parts()
+            raise
 
 
 def recorded_run(path: Path) -> str | None:

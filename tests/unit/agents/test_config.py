@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.agents.config import furnish, open_config, secure_storage, user_config, user_state
+from orchestrator.agents.config import furnish, open_config, secure_storage, user_state
 from orchestrator.plan.model import Agent
 from orchestrator.processes.den import Den
 from orchestrator.protocols import Emit, ignore
+from orchestrator.settings import user_address, user_config
 from orchestrator.task import Attempt
 from workspaces import WorkspaceSpec
 
@@ -111,3 +112,22 @@ def test_nobody_has_used_claude_yet(den: Den, tmp_path: Path) -> None:
     path = furnish(den.config, tmp_path / "none", True)
     assert path.joinpath("projects").is_dir()
     assert "hasCompletedOnboarding" in path.joinpath(".claude.json").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('{"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:1"}}', "http://127.0.0.1:1"),
+        ('{"env": {"ANTHROPIC_BASE_URL": ""}}', None),
+        ('{"env": {"ANTHROPIC_BASE_URL": 7}}', None),
+        ('{"env": ["ANTHROPIC_BASE_URL"]}', None),
+        ("[]", None),
+        ("{", None),
+    ],
+)
+def test_which_api_the_users_settings_name(user: Path, content: str, expected: str | None) -> None:
+    """What is no address, or no settings file at all, names none."""
+    (user / "settings.json").unlink(missing_ok=True)
+    assert user_address() is None
+    (user / "settings.json").write_text(content)
+    assert user_address() == expected

@@ -296,3 +296,14 @@ def test_a_result_is_made_of_the_message() -> None:
     assert (lost.outcome, lost.session_id) == (Outcome.NO_RESULT, "s")
     going_on = to_result(attempt, Ending(message=told, cost_before=0.375))
     assert going_on.cost_usd == 0.125
+
+
+def test_tokens_that_a_result_leaves_out() -> None:
+    """At its limit of cost the CLI's `usage` lacks the last replies; what it tells by model has all of them."""
+    attempt = Attempt(run="r", task="t", number=1, prompt="p", agent=Agent(), workspace=WorkspaceSpec(), session_id="s")
+    models = {"m": {"inputTokens": 22392, "outputTokens": 227, "costUSD": 0.094}}
+    for usage in ({"input_tokens": 7440, "output_tokens": 56}, {"input_tokens": 0, "output_tokens": 0}):
+        told = bad(subtype="error_max_budget_usd", usage=usage, model_usage=models, total_cost_usd=0.094)
+        assert to_result(attempt, Ending(message=told)).usage == Usage(input_tokens=22392, output_tokens=227)
+    good = message(usage={"input_tokens": 7440}, model_usage=models, total_cost_usd=0.094)
+    assert to_result(attempt, Ending(message=good)).usage.input_tokens == 7440

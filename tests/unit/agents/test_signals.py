@@ -30,19 +30,26 @@ def limit(status: Any, **other: Any) -> RateLimitEvent:
 
 @pytest.mark.parametrize(
     ("status", "signal"),
-    [(429, "rate_limit"), (529, "overloaded"), (500, "server_error"), (503, "server_error"), (401, "auth")],
+    [
+        (429, "rate_limit"),
+        (529, "overloaded"),
+        (500, "server_error"),
+        (503, "server_error"),
+        (401, "auth"),
+        (None, "cut"),
+    ],
 )
-def test_what_the_cli_retries(status: int, signal: str) -> None:
-    """Each status that the CLI tries again has its signal, with the wait that the CLI makes."""
+def test_what_the_cli_retries(status: int | None, signal: str) -> None:
+    """Each status that the CLI tries again has its signal, with the wait that the CLI makes; so has a lost answer."""
     assert heard(attempt(), retry(status, retry_delay_ms=1500)) == ApiSignal(
         task="t", attempt=2, signal=signal, source="cli", status=status, retry_after=1.5, reason="e"
     )
 
 
 def test_what_says_nothing() -> None:
-    """A lost connection, a limit that is far, and all other messages are no signals."""
-    others = [retry(None), retry(404), limit("allowed"), SystemMessage(subtype="init", data={})]
-    assert [heard(attempt(), message) for message in others] == [None] * 4
+    """A status that nobody tries again, a limit that is far, and all other messages are no signals."""
+    others = [retry(404), limit("allowed"), SystemMessage(subtype="init", data={})]
+    assert [heard(attempt(), message) for message in others] == [None] * 3
 
 
 def test_usage_limits() -> None:
@@ -85,10 +92,18 @@ def test_what_an_end_says(outcome: Outcome, status: int | None, signal: str | No
 
 def test_a_reset_is_told_with_the_end() -> None:
     """The end of an attempt knows of the reset that the CLI told along the way."""
-    ending = Ending(limit=RateLimitInfo(status="rejected", resets_at=9))
+    ending = Ending(limit=RateLimitInfo(status="rejected", resets_at=9, rate_limit_type="seven_day_opus"))
     told = concluded(attempt(), Outcome.QUOTA, None, ending)
     assert told
-    assert told.resets_at == 9
+    assert (told.resets_at, told.limit) == (9, "seven_day_opus")
+
+
+def test_which_limit_it_is_is_told() -> None:
+    """The CLI names the limit: one of a model is not the account's."""
+    info = RateLimitInfo(status="rejected", resets_at=9, rate_limit_type="seven_day_opus")
+    told = heard(attempt(), RateLimitEvent(rate_limit_info=info, uuid="u", session_id="s"))
+    assert told
+    assert (told.signal, told.limit) == ("quota", "seven_day_opus")
 
 
 @pytest.mark.parametrize(

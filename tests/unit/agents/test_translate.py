@@ -37,6 +37,7 @@ def says(*blocks: Any, **other: Any) -> AssistantMessage:
         (SystemMessage(subtype="init", data={}), "thinking"),
         (SystemMessage(subtype="api_retry", data={"error_status": 529}), "waits for the API (529)"),
         (SystemMessage(subtype="api_retry", data={"error": "overloaded"}), "waits for the API (overloaded)"),
+        (SystemMessage(subtype="api_retry", data={"error": "unknown"}), "waits for the API (its answer broke off)"),
         (SystemMessage(subtype="other", data={}), None),
         (says(TextBlock(text="One.\nTwo.")), "One."),
         (says(TextBlock(text=" ")), None),

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli.details import details
-from orchestrator.cli.inspecting import find_run, is_alive, with_status
+from orchestrator.cli.inspecting import find_run, is_alive, status_words, with_status
 from orchestrator.errors import UsageError
 from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.report import RunReport
@@ -117,6 +117,12 @@ def zombie() -> Any:
         os.sched_yield()
     yield row(process.pid, began)
     process.communicate()
+
+
+def test_a_pilot_is_no_run_that_is_done() -> None:
+    """The list of runs says of a pilot that it was one, and of how many items."""
+    assert status_words({"status": "done", "pilot": 2}) == "done (pilot 2)"
+    assert status_words({"status": "done", "pilot": None}) == "done"
 
 
 def test_a_living_process() -> None:

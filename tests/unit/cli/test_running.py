@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
+import typer
 
+from orchestrator.cli.app import app
 from orchestrator.cli.running import choose_views, quoted, to_overrides
 from orchestrator.errors import UsageError
 from orchestrator.events import Record
@@ -12,6 +15,14 @@ from orchestrator.plan.overrides import read_value
 from orchestrator.views.jsonl import JsonlView
 from orchestrator.views.lines import LinesView
 from orchestrator.views.live import LiveView
+
+
+def test_resume_has_the_options_of_run() -> None:
+    """But those that say which results are taken: it goes on with one run, asking what that run asked."""
+    commands: Any = typer.main.get_command(app)
+    run, resume = ({each.name for each in commands.commands[name].params} for name in ("run", "resume"))
+    assert run - resume == {"plan", "offline", "reuse", "fresh"}
+    assert resume - run == {"run"}
 
 
 class TestOverrides:

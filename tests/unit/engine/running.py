@@ -52,9 +52,7 @@ class Stage:
     @property
     def state(self) -> RunState:
         """What the journal's records add up to."""
-        state = RunState()
-        state.apply_all(self.journal.records)
-        return state
+        return RunState.of(self.journal.records)
 
     @property
     def statuses(self) -> dict[str, Status]:

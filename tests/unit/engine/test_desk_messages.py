@@ -336,3 +336,48 @@ async def test_agents_of_patterns() -> None:
         add(run, "boss")
         await run.vote("Which?", times=2, agent=TALKS, key="v")
     assert len(json.loads(told(story, "boss"))["sent"]) == 2
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_nobody_waits_for_words_that_nobody_can_say(late: bool) -> None:
+    """An agent that waits for a message does not keep a run from ending whose others were refused; it goes on later."""
+
+    async def b(call: CallTool) -> str:
+        await anyio.sleep(300 if late else 0)
+        return await read(call, 600)
+
+    no_key = Reply("no key", outcome=Outcome.AUTH, seconds=60, turns=0, signals=[{"signal": "auth"}])
+    story = stage(2, a=no_key, b=b)
+    begun = anyio.current_time()
+    async with story.open() as run:
+        add(run, "a")
+        add(run, "b")
+        add(run, "c", needs=["b"])
+        await anyio.sleep(100)
+        add(run, "d")
+    assert anyio.current_time() - begun < 400
+    assert [(task, story.state.tasks[task].result["outcome"]) for task in "abcd"] == [
+        ("a", Outcome.AUTH),
+        ("b", Outcome.STOPPED),
+        ("c", Outcome.SKIPPED),
+        ("d", Outcome.STOPPED),
+    ]
+
+
+async def test_who_may_still_be_told_something_goes_on_waiting() -> None:
+    """As long as another is at work an agent waits for its words, whoever was refused."""
+
+    async def b(call: CallTool) -> str:
+        return await read(call, 600)
+
+    async def c(call: CallTool) -> str:
+        await anyio.sleep(500)
+        await call("send_message", {"to": "b", "text": "hi"})
+        return "sent"
+
+    no_key = Reply("no key", outcome=Outcome.AUTH, seconds=60, turns=0, signals=[{"signal": "auth"}])
+    story = stage(3, a=no_key, b=b, c=c)
+    async with story.open() as run:
+        for name in "abc":
+            add(run, name)
+    assert told(story, "b") == "1 c: hi"

@@ -13,6 +13,7 @@ from orchestrator.journal.memory import MemoryJournal
 from orchestrator.plan.model import Spawn
 from orchestrator.task import Attempt, Outcome
 from orchestrator.testing.growing import MB, Growing
+from orchestrator.views.words import awaited
 
 pytestmark = pytest.mark.anyio
 GB = 1000 * MB
@@ -44,6 +45,19 @@ async def test_careful_first_and_near_full_soon() -> None:
     assert agents.most_at_once == 9
 
 
+async def test_as_many_begin_as_a_first_guess_allows() -> None:
+    """Of agents of which nothing is known eight begin on 4 GB; more do once they show that they need less."""
+    agents = Growing(lambda _: [(20.0, 250 * MB), (60.0, 300 * MB)])
+    async with opened(agents, MemoryJournal()) as run:
+        for number in range(20):
+            run.submit(Task(f"{number}"))
+        await anyio.sleep(1)
+        assert len(agents.used) == 8
+        await anyio.sleep(50)
+        assert len(agents.used) == 12
+    assert len(agents.attempts) == 20, "none was put off"
+
+
 async def test_a_share_of_the_machine_is_kept_free() -> None:
     """With 80 % of 8 GB, of which others use 2 GB, the agents use no more than 4.4 GB."""
     agents, journal = Growing(like_those_of_the_benchmark, total=8 * GB, others=2 * GB), MemoryJournal()
@@ -72,6 +86,9 @@ async def test_what_others_free_is_used_within_a_second() -> None:
         agents.others = 0
         await anyio.sleep(1.1)
         assert len(agents.used) == 2
+    told = of(journal, MemoryAwaited)[0]
+    assert (told.limit, told.own) == (round(6.4 * GB), False)
+    assert awaited(told).endswith(" are free of the 6.4 GB of this machine's memory that may be in use")
 
 
 async def test_who_waits_for_memory_is_told() -> None:
@@ -83,6 +100,8 @@ async def test_who_waits_for_memory_is_told() -> None:
     told = of(journal, MemoryAwaited)
     assert [each.awaited for each in told] == [True, False]
     assert told[0].expected > told[0].free
+    assert (told[0].limit, told[0].own) == (GB, True)
+    assert awaited(told[0]).endswith(" are free of the 1.0 GB that the run may use (--memory)")
     assert report.memory_awaited_s >= 0.0
     assert report.peak_memory == agents.most
 

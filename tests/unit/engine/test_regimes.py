@@ -1,15 +1,25 @@
 """A run whose account is at its limits: what is started, and when."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
 from running import Stage
 
-from orchestrator import Limits, Task
+from orchestrator import Agent, Limits, Task
 from orchestrator.engine.going_on import keys
-from orchestrator.events import AttemptFinished, AttemptStarted, RegimeChanged, RunFinished, WidthChanged
+from orchestrator.engine.governing import tells_spent
+from orchestrator.events import (
+    AgentMessage,
+    AttemptFinished,
+    AttemptStarted,
+    RegimeChanged,
+    RunFinished,
+    TaskAdded,
+    WidthChanged,
+)
 from orchestrator.schedule.retry import MOST_WAITS
 from orchestrator.task import Attempt, Outcome, Status
 from orchestrator.testing import Reply
@@ -208,3 +218,79 @@ async def test_what_is_refused_is_not_kept_waiting() -> None:
         results = await run.map("Do {}.", range(3))
         assert anyio.current_time() - begun < RESET
     assert [result.outcome for result in results] == [Outcome.OK, Outcome.BUDGET, Outcome.BUDGET]
+
+
+def limited(attempt: Attempt) -> Reply:
+    """Whose prompt says so meets that usage limit in its first attempt; agents take 10 s."""
+    if not attempt.prompt.startswith("limit") or attempt.number > 1:
+        return Reply(seconds=10.0)
+    own = attempt.agent.own_account
+    return quota(resets_at=time.time() + RESET, limit=attempt.prompt.partition(" ")[2] or None, own_account=own)
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        (Task("limit"), Agent(env={"ANTHROPIC_API_KEY": "sk-none"})),
+        (Task("limit", agent=Agent(env={"ANTHROPIC_API_KEY": "sk-none"})), Agent()),
+        (
+            Task("limit", agent=Agent(env={"ANTHROPIC_API_KEY": "sk-none"})),
+            Agent(env={"ANTHROPIC_API_KEY": "sk-another"}),
+        ),
+        (Task("limit seven_day_opus", agent=Agent(model="opus")), Agent(model="sonnet")),
+    ],
+)
+async def test_others_pass_those_that_are_held(first: Task, other: Agent) -> None:
+    """While one account, or model, waits for its limit, others start, although their tasks were added last."""
+    stage = Stage(limited, concurrent=2)
+    async with stage.open() as run:
+        begun = anyio.current_time()
+        held = [run.submit(replace(first, key="first")), run.submit(replace(first, prompt="wait", key="held"))]
+        await anyio.sleep(5)
+        held.append(run.submit(replace(first, prompt="wait", key="later")))
+        free = [run.submit(Task(f"{number}", agent=other, key=f"free-{number}")) for number in range(4)]
+        assert [(await handle.result()).ok for handle in free] == [True] * 4
+        assert anyio.current_time() - begun < 60
+        assert "later" not in stage.asked
+        assert [(await handle.result()).ok for handle in held] == [True] * 3
+        assert anyio.current_time() - begun > RESET
+
+
+async def test_agents_of_one_account_are_held_together() -> None:
+    """Two agents with the same key have one account, whatever else is in their environment."""
+    one, same = Agent(env={"ANTHROPIC_API_KEY": "sk-none"}), Agent(env={"ANTHROPIC_API_KEY": "sk-none", "LANG": "C"})
+    stage = Stage(limited)
+    async with stage.open() as run:
+        first = run.submit(Task("limit", agent=one))
+        await anyio.sleep(5)
+        second = run.submit(Task("wait", agent=same, key="second"))
+        await anyio.sleep(60)
+        assert "second" not in stage.asked
+        assert [(await handle.result()).ok for handle in (first, second)] == [True, True]
+
+
+async def test_no_credential_is_written_down() -> None:
+    """The journal names accounts by number."""
+    stage = Stage(limited)
+    async with stage.open() as run:
+        for number in range(3):
+            run.submit(Task("limit", agent=Agent(env={"ANTHROPIC_API_KEY": f"sk-secret-{number % 2}"})))
+    assert [event.account for event in stage.of(TaskAdded)] == ["own-1", "own-2", "own-1"]
+    assert {event.lane for event in stage.of(RegimeChanged)} == {"account own-1", "account own-2"}
+    assert "sk-secret" not in repr(stage.events)
+
+
+@pytest.mark.parametrize(
+    ("said", "tells"),
+    [
+        ({}, False),
+        ({"doing": "reading"}, False),
+        ({"turns": 1}, True),
+        ({"input_tokens": 5}, True),
+        ({"output_tokens": 5}, True),
+        ({"cost_usd": 0.0}, True),
+    ],
+)
+def test_messages_that_tell_of_nothing_spent(said: dict[str, Any], tells: bool) -> None:
+    """Of an agent's messages the governor hears those that tell of tokens, turns or money: most tell of none."""
+    assert tells_spent(AgentMessage(task="a", attempt=1, type="AssistantMessage", **said)) is tells

@@ -1,5 +1,6 @@
 """What a run's budgets let start, what they end, and how it goes on with more."""
 
+import re
 from typing import Any
 
 import anyio
@@ -57,7 +58,7 @@ async def test_time_is_over() -> None:
     async with stage.open() as run:
         results = [await each.result() for each in [run.submit(Task("x", key=key)) for key in "abc"]]
     assert [each.outcome for each in results] == [Outcome.OK, Outcome.OK, Outcome.BUDGET]
-    assert "the run's time of 10 s" in (results[2].error or "")
+    assert re.match(r"the run's time of 10 s: 5 s are over, and from 5 s on \(soft\) no", results[2].error or "")
     late = stage_of(Limits(time=10), replies={"a": 30})
     async with late.open() as run:
         result = await run.agent("x", key="a")
@@ -76,7 +77,7 @@ async def test_nothing_starts_after_the_soft_line() -> None:
     assert 0.5 <= stage.state.cost_usd <= 1.0
     lines = [event for event in stage.events if isinstance(event, BudgetReached | AttemptStarted)]
     assert isinstance(lines[-1], BudgetReached)
-    assert "soft line of 50%" in (results[-1].error or "")
+    assert "from 0.5 USD on (soft) nothing new is started: resume it with more" in (results[-1].error or "")
 
 
 async def test_no_two_agents_may_spend_the_same_money() -> None:
@@ -178,6 +179,23 @@ async def test_the_turns_of_a_cancelled_agent_count_later() -> None:
     assert stage.state.turns == 10
 
 
+async def test_who_may_not_go_on_keeps_what_it_had_spent() -> None:
+    """A run that is gone on with while its budget is spent still tells what its agents had come to."""
+    stage = stage_of(Limits(turns=4), replies={"long": 10})
+    for _ in range(3):
+        async with stage.open() as run:
+            handle = run.submit(Task("x", key="long"))
+        result = await handle.result()
+        assert (result.outcome, result.turns, result.attempts) == (Outcome.BUDGET, 4, 1)
+        assert result.usage.all_input_tokens == 4000
+        assert result.cost_usd == pytest.approx(0.04)
+    assert len(stage.executor.attempts) == 1
+    stage.limits = Limits(turns=7)
+    async with stage.open() as run:
+        result = await run.agent("x", key="long")
+    assert (result.outcome, result.turns, result.usage.all_input_tokens) == (Outcome.BUDGET, 7, 7000)
+
+
 async def test_what_an_attempt_told_counts_though_its_end_was_never_written() -> None:
     """Tokens and replies of an attempt whose process died are known to the run that goes on, once."""
     stage = stage_of(Limits(turns=100), replies={"long": 10})
@@ -188,5 +206,8 @@ async def test_what_an_attempt_told_counts_though_its_end_was_never_written() ->
     records = [record for record in stage.journal.records if not isinstance(record.event, ended)]
     earlier = Earlier.of(records[0].run, records)
     assert (earlier.all_turns, earlier.all_tokens) == (4, 4000)
+    begun = earlier.begun["long"]
+    assert (begun.whole.turns, begun.whole.usage.all_input_tokens) == (4, 4000)
     earlier.apply(stage.of(RunStarted)[0])
     assert (earlier.all_turns, earlier.all_tokens) == (4, 4000)
+    assert (begun.whole.turns, begun.whole.usage.all_input_tokens) == (4, 4000)

@@ -112,7 +112,7 @@ class Talk:
 def make_attempt(prompt: str, rehearsal: Sequence[Mapping[str, Any]] = (), **given: Any) -> Attempt:
     """An attempt at a task with this rehearsal."""
     known: dict[str, Any] = {"run": "r", "task": "t", "number": 1, "session_id": "s1"} | given
-    agent = Agent(env=known.pop("env", {}))
+    agent = known.pop("agent", None) or Agent(env=known.pop("env", {}))
     return Attempt(
         prompt=prompt, agent=agent, workspace=WorkspaceSpec(kind="here"), rehearsal=tuple(rehearsal), **known
     )

@@ -66,6 +66,7 @@ async def test_an_interrupted_rehearsal_goes_on_behind_its_last_step(tmp_path: P
         "[Tool call interrupted: the session ended before this call's result was recorded]",
         "The user doesn't want to proceed with this tool use. […] Correction to the text above: this call was stopped "
         "while running, not refused before it ran. It may have run in part or in full.",
+        "The tool call was interrupted before a result was received. It may or may not have completed on the server.",
     ],
 )
 @pytest.mark.parametrize(("tool", "times"), [("write", 2), ("bash", 1)])

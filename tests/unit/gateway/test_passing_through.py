@@ -310,6 +310,24 @@ async def test_an_agents_own_address_that_cannot_be_used_is_said_once(through: T
     assert api.received == []
 
 
+@pytest.mark.parametrize("in_environment", [True, False])
+async def test_the_environment_comes_before_the_users_settings(
+    in_environment: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Who reads the user's settings asks the API that is named there, unless the environment names one."""
+    monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path))
+    attempt = make_attempt("x", session_id="s1")
+    with raw_api(fixed(b"{}")) as first, raw_api(fixed(b"{}")) as second:
+        (tmp_path / "settings.json").write_text(json.dumps({"env": {"ANTHROPIC_BASE_URL": second.url}}))
+        if in_environment:
+            monkeypatch.setenv("ANTHROPIC_BASE_URL", first.url)
+        async with open_anthropic() as upstream:
+            upstream.announce(replace(attempt, agent=attempt.agent.model_copy(update={"settings": ("user",)})))
+            await run_sync(exchange, upstream, "POST", "/v1/messages", {"X-Claude-Code-Session-Id": "s1"}, b"{}")
+    assert [len(api.received) for api in (first, second)] == ([1, 0] if in_environment else [0, 1])
+
+
 async def test_a_limit_that_lasts_is_not_tried_again(through: Through) -> None:
     """What the API says of another try gives way to the gateway's word: two of them would be none."""
     answer = fixed(b"{}", b"429 Too Many Requests", b"Retry-After: 600", b"X-Should-Retry: true")

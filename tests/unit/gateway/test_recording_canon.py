@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from talking import make_attempt
 
@@ -148,10 +148,30 @@ def test_numbers_and_names_stay_what_they_are():
     assert canonical({"messages": [{"role": "user", "content": text}]})["messages"][0]["content"][0]["text"] == text
 
 
+def reminder(text: str) -> str:
+    return f"<system-reminder>\n{text}\n</system-reminder>"
+
+
+INSTRUCTIONS = (
+    "Codebase and user instructions are shown below. Be sure to adhere to these instructions. IMPORTANT: These "
+    "instructions OVERRIDE any default behavior and you MUST follow them exactly as written.\n\n"
+)
+OWN = "Contents of ~/.claude/CLAUDE.md (user's private global instructions for all projects):\n\nBe brief.\n\nAlways."
+PROJECT = "Contents of /place/a/CLAUDE.md (project instructions, checked into the codebase):\n\nUse tabs."
+
+LEFT = "<total_tokens>149945 tokens left</total_tokens>"
 WORDS = st.sampled_from(
     [
         *("/place/a", "/place/a/b", "/place/ab", " ", "x", "2026-11-21", "1a2b3c4", "audit-x1", "⟦cwd⟧", "/tmp/x", "."),
         *("# Environment\n", "You have been invoked", STATUS, TAIL, "# gitStatus\n", "\n", "0.5 s", LINE, "-work-a"),
+        *(
+            "\n\n",
+            reminder(LEFT),
+            reminder("You are powered by the model m."),
+            "<system-reminder>\n",
+            INSTRUCTIONS,
+            OWN,
+        ),
     ]
 )
 TEXTS = st.lists(WORDS, max_size=8).map("".join)
@@ -166,6 +186,7 @@ MESSAGES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(MESSAGES)
 def test_a_canon_is_its_own_canon(messages):
     """What has been brought into the form in which requests are compared stays as it is."""
@@ -224,3 +245,29 @@ def test_the_account_is_neither_kept_nor_compared():
 def test_half_a_letter_is_no_hindrance():
     """A text that a tool has cut inside a letter has a key, and it is the one of what the file holds of it."""
     assert key_of({"text": "cut \ud83d"}) == key_of({"text": "cut ?"})
+
+
+def test_what_is_left_of_the_context_and_the_models_name_make_no_difference():
+    """The CLI tells both to some models, among the first words and behind a tool's result, whose end it trims."""
+    bare, told = request(), request()
+    block(bare, 3, 0)["content"] = "one\n2\t"
+    block(told, 3, 0)["content"] = "one\n2\n\n" + reminder("<total_tokens>149945 tokens left</total_tokens>")
+    said = ("<total_tokens>15000 tokens left</total_tokens>", "You are powered by the model named S. It is s-1.")
+    told["messages"][0]["content"][:0] = [{"type": "text", "text": reminder(text)} for text in said]
+    assert key_of(canonical(told)) == key_of(canonical(bare))
+    assert canonical(told)["messages"][3]["content"][0]["content"] == [{"type": "text", "text": "one\n2"}]
+
+
+def told_first(text: str) -> str:
+    """The key of the request in which the CLI has told something more."""
+    asked = request()
+    asked["messages"][0]["content"].insert(0, {"type": "text", "text": reminder(text)})
+    return key_of(canonical(asked))
+
+
+def test_the_users_own_instructions_make_no_difference_and_the_projects_do():
+    """A CLAUDE.md of the one who recorded it is nowhere else; that of the repository is part of what is asked."""
+    assert told_first(INSTRUCTIONS + OWN) == key_of(canonical(request()))
+    assert told_first(f"{INSTRUCTIONS}{OWN}\n\n{PROJECT}") == told_first(INSTRUCTIONS + PROJECT)
+    assert told_first(INSTRUCTIONS + PROJECT) != key_of(canonical(request()))
+    assert told_first(INSTRUCTIONS + PROJECT) != told_first(INSTRUCTIONS + PROJECT.replace("tabs", "spaces"))

@@ -1,5 +1,7 @@
 import json
 import os
+import resource
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from orchestrator.gateway.recording.canon import canonical
 from orchestrator.gateway.recording.exchanges import Exchange
 from orchestrator.gateway.recording.matching import Tapes, told_left
 from orchestrator.gateway.recording.reading import read_recording
-from orchestrator.gateway.recording.writing import Writer, check_writable
+from orchestrator.gateway.recording.writing import Writer, check_free, check_writable
 
 HEADER = '{"kind":"recording","version":1,"run":"r-1","name":"r","date":"d","orchestrator":"1","texts":true}'
 
@@ -64,6 +66,30 @@ def test_a_line_that_a_crash_has_cut_is_passed_over(tmp_path):
     assert read_recording(path).cut
     written(path, exchange("3", "three"))
     assert [each.request for each in read_recording(path).exchanges] == [asked("1"), asked("3")]
+
+
+@contextmanager
+def full_disk(more: int):
+    """No file of this process may grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path):
+    """What did not fit is lost, and what is written later can be read, long parts that were lost before included."""
+    writer, long = Writer(tmp_path / "a.rec"), "a long prompt " * 100
+    with full_disk(20), pytest.raises(OSError, match="large"):
+        writer.keep("r-1", "2.1", exchange("0", "none"))
+    writer.keep("r-1", "2.1", exchange("1", "one"))
+    with full_disk(writer.path.stat().st_size + 100), pytest.raises(OSError, match="large"):
+        writer.keep("r-1", "2.1", exchange(long, "two"))
+    writer.keep("r-1", "2.1", exchange(long, "three"))
+    writer.close()
+    assert [said(each) for each in read_recording(writer.path).exchanges] == ["one", "three"]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +147,17 @@ def test_a_file_that_may_not_be_written_is_told_before_the_run(tmp_path, monkeyp
         check_writable(tmp_path / "a.rec")
 
 
+def test_the_recording_of_another_run_is_not_lost_unasked(tmp_path):
+    """A file is free for the run that it is of, when it is empty, and when there is none."""
+    path = written(tmp_path / "a.rec", exchange("1", "one"))
+    with pytest.raises(UsageError, match=r"found the recording of the run r-1, expected .*replace it with --overwrite"):
+        check_free(path, "r-2")
+    check_free(path, "r-1")
+    check_free(tmp_path / "new.rec", "r-2")
+    (tmp_path / "empty.rec").touch()
+    check_free(tmp_path / "empty.rec", "r-2")
+
+
 def tapes(tmp_path: Path, *exchanges: Exchange) -> Tapes:
     return Tapes(read_recording(written(tmp_path / "a.rec", *exchanges)))
 
@@ -145,13 +182,18 @@ def test_each_task_has_its_own_answers_in_any_order(tmp_path):
 def test_a_request_that_does_not_match_is_compared_with_the_nearest(tmp_path):
     """What is said: the task, the reply, the place in the request, both texts around the difference, what to do."""
     known = tapes(tmp_path, exchange("x" * 90 + " 12 tests pass " + "y" * 90, "fine"), exchange("other", "no"))
-    why = known.explain("a", canonical(asked("x" * 90 + " 11 tests pass " + "y" * 90)))
+    mismatch = known.explain("a", canonical(asked("x" * 90 + " 11 tests pass " + "y" * 90)))
+    assert mismatch.short == (
+        "asked '…xxxxxxxxxxxxxxxxxx 11 tests pass yyyyyyy…', recorded '…xxxxxxxxxxxxxxxxxx 12 tests pass yyyyyyy…': "
+        "record again with --record"
+    )
+    why = mismatch.details
     assert "has no such request of task 'a' (the agent's reply 1): messages[0].content[0].text differs" in why
     assert "12 tests pass" in why
     assert "11 tests pass" in why
     assert len(why) < 600
     assert "record again with --record" in why
-    assert "has no task 'aa' (did you mean a?); it has a" in known.explain("aa", canonical(asked("x")))
+    assert "has no task 'aa' (did you mean a?); it has a" in known.explain("aa", canonical(asked("x"))).details
 
 
 def test_an_answer_that_never_came_is_told_as_such(tmp_path):
@@ -160,7 +202,9 @@ def test_an_answer_that_never_came_is_told_as_such(tmp_path):
     assert known.was_ended("a", canonical(asked("q")))
     assert not known.was_ended("a", canonical(asked("p")))
     assert known.find("a", canonical(asked("q"))) is None
-    assert "was ended before it had this answer" in known.explain("a", canonical(asked("q")))
+    mismatch = known.explain("a", canonical(asked("q")))
+    assert "was ended before it had this answer" in mismatch.short
+    assert "was ended before it had this answer" in mismatch.details
 
 
 def test_a_part_that_never_asked_was_ended(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from anyio.to_thread import run_sync
 from raw_api import Received, Wire, raw_api
 from talking import make_attempt
 
@@ -18,6 +19,7 @@ from orchestrator.gateway.model.offline import open_offline
 from orchestrator.gateway.passing.anthropic import open_anthropic
 from orchestrator.gateway.recording.reading import read_recording
 from orchestrator.gateway.recording.replay import open_replay
+from orchestrator.plan.model import Agent
 from orchestrator.protocols import Traffic, Upstream
 from workspaces import WorkspaceSpec
 
@@ -163,8 +165,10 @@ async def test_a_request_that_was_not_recorded_is_refused_and_told_once(tmp_path
     assert [each.status_code for each in refused] == [400, 400]
     assert refused[0].headers["x-should-retry"] == "false"
     said = refused[0].json()["error"]["message"]
-    assert "messages[0].content[0].text differs: recorded 'What is 6 * 7?', found 'What is 6 * 8?'" in said
-    assert [(event.note, event.task) for event in events if isinstance(event, RequestNoted)] == [("unmatched", "t")]
+    assert said == "replay: asked 'What is 6 * 8?', recorded 'What is 6 * 7?': record again with --record"
+    (noted,) = [event for event in events if isinstance(event, RequestNoted)]
+    assert (noted.note, noted.task) == ("unmatched", "t")
+    assert "messages[0].content[0].text differs: recorded 'What is 6 * 7?', found" in noted.details
     assert small.status_code == 200
 
 
@@ -287,3 +291,48 @@ async def test_faults_are_not_for_the_api(monkeypatch):
     with pytest.raises(UsageError, match="expected the offline model"):
         async with open_anthropic(Traffic(faults=("429",))):
             pass
+
+
+async def test_the_cli_chooses_no_model_in_a_replay(tmp_path: Path) -> None:
+    """For agents whose plan names none it is the one that was recorded of such agents; there is none where each named
+    its own, or an agent's agent did."""
+    for named, expected in ((None, "of-the-account"), ("of-the-plan", None)):
+        path, events = tmp_path / f"{named}.rec", list[Event]()
+        async with open_offline(Traffic(record=path)) as upstream:
+            assert upstream.env["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] == "1"
+            announce(upstream, events, agent=Agent(model=named))
+            await run_sync(lambda: ask(upstream, body("one", model="of-the-account")))
+            url = f"{upstream.env['ANTHROPIC_BASE_URL']}/v1/messages"  # and two of an agent that it started
+            theirs = {**headers(), "x-claude-code-agent-id": "a1"}
+            for text in "xy":
+                asked = body(text, model="of-another")
+                await run_sync(lambda: httpx2.post(url, json=asked, headers=theirs, trust_env=False))  # noqa: B023
+        async with open_replay(Traffic(replay=path)) as upstream:
+            assert upstream.env.get("ANTHROPIC_MODEL") == expected
+
+
+async def test_a_recorder_of_the_api_says_what_a_replay_will_leave_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Agents with the user's settings: it is told where the recording is, and again where a request does not match."""
+    path, events = tmp_path / "a.rec", list[Event]()
+
+    async def answer(request: Received, wire: Wire) -> None:
+        said = json.dumps({"type": "message", "role": "assistant", "content": [], "id": "1"}).encode()
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(said)
+        await wire.say(head + said)
+
+    with raw_api(answer) as api:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", api.url)
+        async with open_anthropic(Traffic(record=path)) as upstream:
+            assert upstream.env["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] == "1"
+            announce(upstream, events, agent=Agent(settings=["user"]))
+            await run_sync(ask, upstream, body("one"))
+    assert "`settings: [user]`" in capsys.readouterr().err
+    async with open_replay(Traffic(replay=path)) as upstream:
+        announce(upstream, events, agent=Agent(settings=["user"]))
+        refused = await run_sync(ask, upstream, body("two"))
+        announce(upstream, events)
+        other = await run_sync(ask, upstream, body("three"))
+    assert "`settings: [user]`" in refused.json()["error"]["message"]
+    assert "settings" not in other.json()["error"]["message"]

@@ -27,3 +27,12 @@ def test_who_tries_again(status: int, headers: dict[str, str], signal: str | Non
     """The gateway does where it helps soon; what takes long, or is said to be in vain, is not sent again by it."""
     verdict = judge(status, headers, 1000.0)
     assert (verdict.signal, verdict.again, verdict.final) == (signal, again, final)
+
+
+def test_which_limit_is_reached() -> None:
+    """A subscription's limit has a name."""
+    unified = "anthropic-ratelimit-unified"
+    headers = {f"{unified}-status": "rejected", f"{unified}-reset": "9000"}
+    verdict = judge(429, headers | {f"{unified}-representative-claim": "seven_day_opus"}, 1000.0)
+    assert (verdict.signal, verdict.limit) == ("quota", "seven_day_opus")
+    assert judge(429, headers, 1000.0).limit is None

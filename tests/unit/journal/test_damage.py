@@ -273,7 +273,7 @@ def test_the_command_line_says_it(
     output(python(WRITE, path))
     harm(path)
     before = path.read_bytes() if path.exists() else None
-    for command in (lambda: inspecting.runs(20, False), lambda: inspecting.show(None, None, False)):
+    for command in (lambda: inspecting.runs("20", False), lambda: inspecting.show(None, None, False)):
         assert guarded(command) == WRONG_INPUT
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)

@@ -197,6 +197,14 @@ def pipeline(*stages: str) -> str:
             "tasks: {a: {plan: iner.yaml}}",
             "plan.yaml:1: tasks.a.plan: 'iner.yaml': there is no such file (did you mean",
         ),
+        (
+            "tasks: {p: {plan: inner.yaml}, b: {prompt: '{{ tasks.p.tasks.aa.texts }}'}}",
+            "tasks.b.prompt: found tasks.p.tasks.aa, which inner.yaml does not have (did you mean a?), expected one of",
+        ),
+        (
+            "tasks: {p: {plan: inner.yaml}, b: {prompt: \"{{ tasks['p'].tasks['a'].text }}\"}}",
+            "found tasks.p.tasks.a.text, which is not there (did you mean texts?), expected one of",
+        ),
         ("tasks: {a: {plan: '{{ vars.x }}'}}", "expected the path of a plan as it stands: it is read before the run"),
         (
             "tasks: {a: {plan: plan.yaml}}",
@@ -232,6 +240,9 @@ def test_what_patterns_may_not_say(write: Any, text: str, said: str) -> None:
         "tasks: {a: {foreach: [{}], prompt: '{{ item.q | default(1) }}'}}",
         "tasks: {a: {vote: {on: b.c}, prompt: x, returns: {properties: {b: {type: object}}}}}",
         "tasks: {a: {vote: {by: 'json:loads'}, prompt: x}}",
+        "tasks: {p: {plan: inner.yaml}, b: {prompt: \"{{ tasks.p.tasks.a.texts }} {{ tasks.p.tasks['a'].results }}\"}}",
+        "tasks: {p: {plan: inner.yaml}, b: {prompt: '{{ tasks.p.tasks.items() }} {{ tasks.p.tasks[vars] }}'}}",
+        "tasks: {p: {plan: inner.yaml, foreach: [1]}, b: {prompt: '{{ tasks.p.results[0].tasks.a.texts }}'}}",
     ],
 )
 def test_what_may_be_right_is_not_refused(write: Any, text: str) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from orchestrator.events import AgentMessage, ApiSignal, AttemptFinished, AttemptStarted, Event, RegimeChanged
 from orchestrator.plan.model import Limits
-from orchestrator.schedule.regime import LONGEST_PROBE, LOOK, MARGIN, PROBE, REACHED, Regime
+from orchestrator.schedule.regime import LONGEST_PROBE, LOOK, MARGIN, PROBE, REACHED
+from orchestrator.schedule.regimes import Regimes
 from orchestrator.schedule.ruling import GO, Refuse, Wait
 from orchestrator.state import RunState
 from orchestrator.task import Outcome
@@ -32,7 +33,7 @@ class Story:
     """A regime and the time."""
 
     def __init__(self, **limits: Any) -> None:
-        self.regime = Regime(Limits(**limits), RunState())
+        self.regime = Regimes(Limits(**limits), RunState())
         self.now = 0.0
         self.told: list[RegimeChanged] = []
 
@@ -50,7 +51,7 @@ class Story:
 
     @property
     def rules(self) -> str:
-        return type(self.regime.rule()).__name__
+        return type(self.regime.rule("")).__name__
 
 
 def test_it_holds_until_the_reset() -> None:
@@ -59,7 +60,7 @@ def test_it_holds_until_the_reset() -> None:
     story.hear(said("quota", resets_at=CLOCK + 3600))
     assert story.told == [RegimeChanged(regime="hold", reason=REACHED, until=CLOCK + 3600 + MARGIN)]
     story.at(3600.0)
-    assert story.regime.rule() == Wait(REACHED)
+    assert story.regime.rule("") == Wait(REACHED, others_may=True)
     story.at(3600 + MARGIN)
     assert (story.names, story.rules) == (["hold", "canary"], "Go")
     story.regime.reserve("a")
@@ -67,7 +68,7 @@ def test_it_holds_until_the_reset() -> None:
     story.hear(reply("b"))
     assert story.rules == "Wait"
     story.hear(reply("a"))
-    assert (story.names, story.regime.rule()) == (["hold", "canary", "go"], GO)
+    assert (story.names, story.regime.rule("")) == (["hold", "canary", "go"], GO)
 
 
 def test_it_looks_at_the_clock_on_the_wall() -> None:
@@ -161,7 +162,7 @@ def test_a_run_that_does_not_wait_stops(wait: bool | float) -> None:
     """Where waiting is off, or would be too long, nothing more starts, and what was ended is not tried again."""
     story = Story(wait_for_reset=wait)
     story.hear(said("quota", resets_at=CLOCK + 3600))
-    ruling = story.regime.rule()
+    ruling = story.regime.rule("")
     assert isinstance(ruling, Refuse)
     assert (story.names, ruling.outcome) == (["stop"], Outcome.STOPPED)
     assert "wait_for_reset" in ruling.reason
@@ -185,7 +186,7 @@ def test_what_a_person_has_to_mend_stops_the_run(signal: str, words: str) -> Non
     """Refused credentials or an empty account start nothing more, and say what to do; nothing later changes that."""
     story = Story()
     story.hear(said(signal), said("quota"), said(signal), reply("a"))
-    ruling = story.regime.rule()
+    ruling = story.regime.rule("")
     assert isinstance(ruling, Refuse)
     assert words in ruling.reason
     assert story.names == ["stop"]
@@ -196,7 +197,7 @@ def test_another_account_s_trouble_is_its_own(signal: str) -> None:
     """What an agent with credentials of its own meets neither holds nor stops the others."""
     story = Story()
     story.hear(said(signal, own_account=True, retry_after=30.0))
-    assert (story.told, story.regime.rule(), story.regime.due) == ([], GO, math.inf)
+    assert (story.told, story.regime.rule(""), story.regime.due) == ([], GO, math.inf)
 
 
 def test_retry_after_is_honoured() -> None:

@@ -8,6 +8,7 @@ from orchestrator.events import AttemptFinished, AttemptStarted, Event, TaskAdde
 from orchestrator.plan.model import Limits
 from orchestrator.schedule.budget import Budget
 from orchestrator.schedule.order import Order
+from orchestrator.schedule.ruling import GO, Ruling
 from orchestrator.schedule.scheduler import Close, Decision, Skip, Start, next_decision
 from orchestrator.state import RunState, TaskState
 from orchestrator.task import Outcome, Result
@@ -203,3 +204,18 @@ def test_a_budget_with_something_left_starts() -> None:
     """A cent that is left lets the next agent start."""
     state = state_of(added("a"), paid("a", 0.99))
     assert starts(decisions(state, usd=1.0)) == ["a"]
+
+
+@pytest.mark.parametrize("may_refuse", [False, True])
+def test_who_is_asked_while_there_is_no_place(may_refuse: bool) -> None:
+    """Without a place tasks that are ready are looked at only where one may be refused: a wide run has thousands."""
+    state = state_of(added("a"), added("b"))
+    order, asked = order_of(state), list[str]()
+
+    def rule(task: TaskState) -> Ruling:
+        asked.append(task.id)
+        return GO
+
+    assert next_decision(state, order, 0, rule, may_refuse=may_refuse) is None
+    assert asked == (["a"] if may_refuse else [])
+    assert next_decision(state, order, 1, rule, may_refuse=may_refuse) == Start(state.tasks["a"])

@@ -82,7 +82,7 @@ def test_one_cut_per_episode() -> None:
     """All 429 within the cooldown are one episode, which is told once; the next one cuts again."""
     story = Story(places=10)
     assert story.hear(*[said("rate_limit")] * 5) == [
-        WidthChanged(width=8, reason="the API answers 429", episode=True),
+        WidthChanged(width=8, reason="the API answers 429", episode=True, before=10),
     ]
     story.now = COOLDOWN - 0.1
     assert story.hear(said("rate_limit")) == []
@@ -147,7 +147,7 @@ def test_a_fixed_number_stays() -> None:
     story = Story(concurrent=5, places=5)
     assert story.rounds(3) == [5, 5, 5]
     assert story.hear(said("rate_limit"), said("rate_limit")) == [
-        WidthChanged(width=5, reason="the API answers 429", episode=True)
+        WidthChanged(width=5, reason="the API answers 429", episode=True, before=5)
     ]
     grown = Story()
     grown.width.resize(6)

@@ -1,13 +1,14 @@
 """What views say of costs and budgets."""
 
+import re
 from dataclasses import replace
 
 import pytest
 from drawing import BEGUN, Story, begun, drawn, plain, widest
 
-from orchestrator.events import AttemptFinished, BudgetReached, TaskAdded
-from orchestrator.task import Outcome, Spent
-from orchestrator.views.costs import budget_words, reached_words
+from orchestrator.events import AttemptFinished, BudgetReached, TaskAdded, TaskFinished
+from orchestrator.task import Outcome, Result, Spent, Usage
+from orchestrator.views.costs import budget_words, is_untold, reached_words, spent_words
 from orchestrator.views.lines import line
 from orchestrator.views.summary import summary
 
@@ -66,14 +67,45 @@ def test_spent_of_a_budget() -> None:
     """The live header tells each limit with what is spent of it; without limits nothing."""
     limits = {"usd": 1.0, "tokens": 2_000_000, "turns": 40, "time": 7200}
     story = told(Story(replace(begun(), limits=limits, spent_tokens=4000)), "a", None, opus=OPUS)
-    expected = "0.30 of 1.00 USD, 4.0k of 2.00M tokens, 0 of 40 turns, 1:05 of 2:00:00"
-    assert budget_words(story.state, BEGUN + 65) == expected
-    assert budget_words(Story().state, BEGUN) == ""
+    expected = ["0.30 of 1.00 USD", "4.0k of 2.00M tokens", "0 of 40 turns", "1:05 of 2:00:00"]
+    assert list(budget_words(story.state, BEGUN + 65)) == expected
+    assert list(budget_words(Story().state, BEGUN)) == []
 
 
 def test_a_line_that_is_reached() -> None:
     """The lines view tells it, with what follows from it."""
-    soft = BudgetReached(budget="usd", line="soft", spent=0.81, limit=1.0)
+    soft = BudgetReached(budget="usd", line="soft", spent=0.81, limit=1.0, soft=0.8)
     hard = BudgetReached(budget="tokens", line="hard", spent=2_000_100, limit=2_000_000)
-    assert reached_words(soft) == "budget of 1 USD: its soft line is reached (0.81): nothing new is started"
-    assert "run r: budget of 2000000 tokens is reached (2000100)" in (line(hard, Story().state, "r") or "")
+    assert reached_words(soft) == (
+        "0.81 of 1 USD are spent: from 0.8 USD on (soft) nothing new is started, no second attempt either; "
+        "agents at work may finish"
+    )
+    assert "run r: the budget of 2000000 tokens is spent (2000100)" in (line(hard, Story().state, "r") or "")
+
+
+def test_what_was_never_told_is_not_0() -> None:
+    """An agent that was ended before its first reply, or before the CLI told its cost, has no figures of 0."""
+    cut = Result(task="a", outcome=Outcome.CANCELLED, attempts=1, session_id="s", duration=3.0)
+    assert is_untold(cut)
+    assert spent_words(cut) == "cut off before its first reply: what it has spent is not known"
+    began = replace(cut, turns=2, usage=Usage(input_tokens=500))
+    assert not is_untold(began)
+    assert spent_words(began) == "2 turns, its cost was not told"
+    assert spent_words(replace(began, cost_usd=0.5)) == "2 turns, $0.50"
+    for known in (replace(cut, outcome=Outcome.NOT_STARTED), replace(cut, attempts=0), replace(cut, session_id=None)):
+        assert not is_untold(known)
+        assert spent_words(known) == "0 turns, $0.0000"
+
+
+def test_the_summary_says_what_it_does_not_know() -> None:
+    """A mark in the place of each such figure, and a line that names the tasks."""
+    story = Story().tasks(["a", "b"]).start("a").start("b")
+    for task, usage, turns in (("a", Usage(), 0), ("b", Usage(input_tokens=700), 1)):
+        cut = Result(task=task, outcome=Outcome.CANCELLED, attempts=1, session_id="s", duration=3.0, usage=usage)
+        result = replace(cut, turns=turns).to_json()
+        story.add(TaskFinished(task=task, status="cancelled", result=result), at=5)
+    lines = plain(drawn(summary(story.close("cancelled").report, 100), 100))
+    assert re.match(r"■ a +cancelled +3\.0 s +\? +\? +\?", lines[1])
+    assert re.match(r"■ b +cancelled +3\.0 s +1 +700 +\?", lines[2])
+    assert "?: a, b: cut off before the CLI had told it; what the API did is paid for" in lines
+    assert not any("parallel" in line for line in lines), "nothing was done"

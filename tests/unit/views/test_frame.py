@@ -1,6 +1,7 @@
 """The live view's picture: it says what goes on, in the room that there is."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from drawing import BEGUN, RUN, STEERING, Story, begun, controls, drawn, plain, widest
@@ -65,6 +66,22 @@ def test_the_header() -> None:
     assert re.fullmatch(rf"{RUN} · offline model · 7 at once +1:15", first)
     assert len(first) == 100
     assert "model" not in lines_of(Story(begun(upstream=None)))[0]
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 100, 120])
+def test_the_header_with_budgets(width: int) -> None:
+    """What has no room beside the run goes below it; each thing is there whole, and the time stays in sight."""
+    limits = {"usd": 1.0, "tokens": 2_000_000, "turns": 40, "time": 7200}
+    story = Story(replace(begun(), limits=limits)).tasks(["a"]).start("a", doing="x")
+    first, second, *_ = lines_of(story.add(MemoryAwaited(awaited=True)), width)
+    assert first.endswith("0:20")
+    said = first.removesuffix("0:20").split(" · ") + ([] if second.startswith("▶") else second.split(" · "))
+    there = [each.strip() for each in said]
+    whole = [RUN, "offline model", "4 at once", "waiting for memory", "0.00 of 1.00 USD", "1.0k of 2.00M tokens"]
+    whole += ["0 of 40 turns", "0:20 of 2:00:00"]
+    assert there == whole[: len(there)]
+    assert len(there) >= (8 if width >= 80 else 4)
+    assert "…" not in first + second
 
 
 def test_a_running_task() -> None:

@@ -1,11 +1,12 @@
 """Width and regime in the views."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from drawing import BEGUN, RUN, Story, begun, drawn, plain
 
-from orchestrator.events import ApiSignal, AttemptFinished, Event, RegimeChanged, WidthChanged
+from orchestrator.events import AgentMessage, ApiSignal, AttemptFinished, Event, RegimeChanged, WidthChanged
 from orchestrator.views.frame import Room, picture
 from orchestrator.views.lines import line
 from orchestrator.views.regimes import moment, patience
@@ -49,6 +50,14 @@ def test_the_regimes_in_the_live_view() -> None:
     assert len(live(told(HELD), 1, height=5)) <= 5
 
 
+def test_a_hold_of_some_in_the_live_view() -> None:
+    """It says whom it is about; a hold of all comes before it, and once it is over there is no line."""
+    some = replace(HELD, lane="account own-1")
+    assert live(told(some), 1)[1].startswith("account own-1: held until")
+    assert live(told(some, STOPPED), 1)[1] == "stopped: no credit"
+    assert len(live(told(some, replace(GONE, lane="account own-1")), 1)) == len(live(told(), 1))
+
+
 def test_the_width_in_the_live_view() -> None:
     """The header has the width of now."""
     assert "8 at once" in live(told(GROWN), 1)[0]
@@ -58,11 +67,14 @@ def test_the_width_in_the_live_view() -> None:
     ("event", "words"),
     [
         (CUT, "3 at once now: the API answers 429"),
+        (replace(CUT, before=4), "3 at once now: the API answers 429"),
+        (replace(CUT, before=3), "the API answers 429; it stays at 3 at once"),
         (GROWN, "8 at once now: all is calm"),
         (HELD, f"held until {local(BEGUN + 2520)} (in 42 min): the usage limit is reached"),
         (CANARY, "canary: one agent tries whether the limit is gone"),
         (GONE, "goes on: the usage limit is gone"),
         (STOPPED, "stopped: no credit"),
+        (replace(GONE, lane="model opus"), "model opus: goes on: the usage limit is gone"),
     ],
 )
 def test_a_line_per_change(event: Event, words: str) -> None:
@@ -75,7 +87,7 @@ def test_an_attempt_that_waits_for_the_reset() -> None:
     ended = AttemptFinished(task="a", attempt=1, outcome="quota", error="no", retry_in=0.0)
     story = Story().tasks(["a"]).start("a", doing="x").add(ended, at=2)
     assert line(ended, story.state, RUN) == "a: quota: no; again when the limit is reset"
-    assert "again when the usage limit is reset (quota)" in "\n".join(live(story, 3))
+    assert "again at the reset (quota)" in "\n".join(live(story, 3))
 
 
 def test_the_summary() -> None:
@@ -83,7 +95,7 @@ def test_the_summary() -> None:
     story = told(CUT, HELD).add(CANARY, at=600).add(GONE, at=605).add(GROWN, at=700)
     story.start("a", at=701).end("a", at=702).close(wall=703)
     lines = plain(drawn(summary(story.report, 100), 100))
-    assert "held for 10:05 by the usage limit · 429: 1 time · at most 8 at once, 8 in the end" in lines
+    assert "held for 10:05 by the usage limit · 1 episode of 429 · at most 8 at once, 8 in the end" in lines
     calm = plain(drawn(summary(told().start("a").end("a").close().report, 100), 100))
     assert not [each for each in calm if "at most" in each or "held for" in each]
 
@@ -92,6 +104,44 @@ def test_the_summary_of_a_stop() -> None:
     """Why nothing more was started."""
     lines = plain(drawn(summary(told(STOPPED).close("failed").report, 100), 100))
     assert "stopped: no credit" in lines
+
+
+def said(signal: str, status: int | None = None, source: str = "cli", wait: float | None = 4.0) -> ApiSignal:
+    return ApiSignal(task="a", attempt=1, signal=signal, source=source, status=status, retry_after=wait)
+
+
+def test_a_cli_that_waits_for_the_api() -> None:
+    """The live view counts down until it asks again, and no longer once it has; the lines view tells the first."""
+    retry = AgentMessage(task="a", attempt=1, type="SystemMessage", doing="waits for the API (529)")
+    story = told().start("a", doing="thinking", at=1).add(retry, said("overloaded", 529), at=10)
+    assert "waits for the API (529) · again in 3 s" in live(story, 11)[1]
+    assert "again" not in live(story, 15)[1]
+    assert line(said("overloaded", 529), story.state, RUN) == "a: the API answers 529: the CLI tries again in 4.0 s"
+    story.add(said("overloaded", 529), at=15)
+    assert line(said("overloaded", 529), story.state, RUN) is None, "short ones are told once in a row"
+    assert line(said("overloaded", 529, wait=12.0), story.state, RUN)
+    refused = told().start("a").add(said("auth", 401), at=2)
+    assert line(said("auth", 401), refused.state, RUN) is None, "nobody lets it try again"
+    cut = told().start("a").add(said("cut"), at=2)
+    assert line(said("cut"), cut.state, RUN) == "a: an answer of the API broke off: the CLI tries again in 4.0 s"
+
+
+def test_an_agent_that_hears_nothing() -> None:
+    """While an agent thinks for long the live view says since when nothing has come."""
+    story = told().start("a", doing="thinking", at=1)
+    assert "no word" not in live(story, 30)[1]
+    assert "thinking · no word for 0:44" in live(story, 45)[1]
+
+
+def test_answers_are_counted_once() -> None:
+    """By status, and those that broke off; of what the gateway and the CLI both hear only the gateway's count."""
+    heard = [said("rate_limit", 429), said("overloaded", 529), said("overloaded", 529), said("cut")]
+    ended = [said("overloaded", None, "result", None), said("warning", wait=None), said("quota", 429, "gateway")]
+    report = told(*heard, *ended).close().report
+    assert report.answers == {"429": 1, "529": 3, "cut": 1}
+    assert "API answers other than 200: 429 1 time, 529 3 times, 1 broke off" in plain(drawn(summary(report, 100), 100))
+    story = Story(replace(begun(4), gateway=True)).tasks(["a"]).add(*heard, *ended, said("overloaded", 529, "gateway"))
+    assert story.close().report.answers == {"429": 1, "529": 1, "cut": 1}
 
 
 def test_the_totals() -> None:

@@ -90,6 +90,8 @@ def test_the_offline_model_is_named() -> None:
 
 def test_what_the_gateway_did_to_requests_is_told() -> None:
     """Faults by their number, requests without a recorded answer by what is different about the first."""
-    assert noted_words({}, {}) == []
-    assert noted_words({"fault": 3}, {"fault": "429"}) == ["faults played: 3"]
-    assert noted_words({"unmatched": 1}, {"unmatched": "why"}) == ["replay: 1 request did not match: why"]
+    assert noted_words({}, {}, "r-1") == []
+    assert noted_words({"fault": 3}, {"fault": "429"}, "r-1") == ["faults played: 3"]
+    assert noted_words({"unmatched": 2}, {}, "r-1") == [
+        "replay: 2 tasks asked what was not recorded; all of it: orchestrator logs r-1"
+    ]
