@@ -76,15 +76,15 @@ class ClaudeRunner:
     async def _exchange(
         self, attempt: Attempt, opening: Opening, workspace: Workspace, emit: Emit, config: Config, call: CallTool
     ) -> Result:
-        if self._upstream:
-            announced = replace(attempt, session_id=opening.session_id, prompt=opening.prompt)
-            announced = replace(announced, workspace=replace(attempt.workspace, path=str(workspace.path)))
-            self._upstream.announce(announced, emit)
         lock = self._lock(opening.session_id)
         env = {**config.env, **({"ORCHESTRATOR_SESSION_LOCK": str(lock)} if lock else {})}
         exchange = Exchange(attempt, opening, workspace.path, emit)
-        heard = exchange.hearing(call)
-        options = to_options(attempt, opening, workspace.path, self._den, env, self._upstream, heard)
+        if self._upstream:
+            announced = replace(attempt, session_id=opening.session_id, prompt=opening.prompt)
+            announced = replace(announced, workspace=replace(attempt.workspace, path=str(workspace.path)))
+            self._upstream.announce(announced, exchange.pauses.heeding(emit))
+        call = exchange.pauses.calling(call)
+        options = to_options(attempt, opening, workspace.path, self._den, env, self._upstream, call)
         if self._sessions:
             options.session_store, options.session_store_flush = mirror(self._sessions), "eager"
         lease = self._den.lease(attempt.session_id)

@@ -1,10 +1,9 @@
 """An attempt's CLI at work: started, read to its end, and stopped when its time is up or nobody wants it any more."""
 
 from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import anyio
 from anyio.abc import TaskStatus
@@ -24,8 +23,9 @@ from orchestrator.agents.outcome import Ending
 from orchestrator.agents.signals import heard
 from orchestrator.agents.translate import Message, to_event
 from orchestrator.events import SessionStarted
+from orchestrator.pauses import Pauses
 from orchestrator.processes.den import OwnedProcess, owned_process
-from orchestrator.protocols import CallTool, Emit
+from orchestrator.protocols import Emit
 from orchestrator.task import Attempt
 
 STDERR_LINES = 20
@@ -51,14 +51,10 @@ class Exchange:
         self._shield = anyio.CancelScope(shield=True)
         self._clock = Clock(attempt.agent, attempt.timeout)
 
-    def hearing(self, call: CallTool) -> CallTool:
-        """A `CallTool` whose calls stop the attempt's clocks: what the agent waits for there has clocks of its own."""
-
-        async def heard(tool: str, given: Mapping[str, Any]) -> Any:
-            with self._clock.stopped():
-                return await call(tool, given)
-
-        return heard
+    @property
+    def pauses(self) -> Pauses:
+        """When its clocks stand still."""
+        return self._clock.pauses
 
     async def run(self, options: ClaudeAgentOptions, lease: Path) -> Ending:
         """What came of it, when the process and all that it started are gone. Only cancellation gets out."""
