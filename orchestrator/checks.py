@@ -1,19 +1,19 @@
 """Whether what an agent did holds: commands run in its workspace; what they say against it goes back to the agent."""
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
-from typing import Any
 from uuid import uuid4
 
 import anyio
 
 from orchestrator.events import AgentMessage, CheckFinished, Event
+from orchestrator.pauses import Pauses
 from orchestrator.processes.command import Command, run_command
 from orchestrator.prompts import MOST_OUTPUT, failed_check
-from orchestrator.protocols import CallTool, Emit
+from orchestrator.protocols import Emit
 from orchestrator.task import Attempt, Outcome, Result, to_models, together
 
 LONGEST = 600.0
@@ -61,13 +61,15 @@ class NoTimeError(Exception):
 class Time:
     """What an attempt may take with all its rounds and checks.
 
-    Waiting until its agent is started is no part of it, nor is what the agent waits for with the run's own tools.
+    Waiting until its agent is started is no part of it, nor is what the agent waits for with the run's own tools, nor
+    the time of its requests in the gateway's queue.
     """
 
     def __init__(self, timeout: float | None) -> None:
         self._timeout = math.inf if timeout is None else timeout
         self._begun: float | None = None
-        self._waits, self._waits_since = 0, 0.0
+        self.pauses = Pauses(self._add)
+        """They take none of it."""
 
     def begin(self) -> None:
         """Only the first time counts."""
@@ -83,20 +85,8 @@ class Time:
 
         return emit_on
 
-    def not_for(self, call: CallTool) -> CallTool:
-        """A `CallTool` whose calls take none of it."""
-
-        async def call_on(tool: str, given: Mapping[str, Any]) -> Any:
-            self.begin()
-            self._waits_since = self._waits_since if self._waits else anyio.current_time()
-            self._waits += 1
-            try:
-                return await call(tool, given)
-            finally:
-                self._waits -= 1
-                self._timeout += 0.0 if self._waits else anyio.current_time() - self._waits_since
-
-        return call_on
+    def _add(self, seconds: float) -> None:
+        self._timeout += seconds
 
     def left(self) -> float:
         """Seconds, infinitely many without a timeout. Raises NoTimeError when there are none."""
@@ -119,6 +109,7 @@ async def ask_until_checked(
     and else TIMEOUT.
     """
     time, fixes, failure = time or Time(attempt.timeout), attempt.fixes, None
+    emit = time.pauses.heeding(emit)
     result = await ask(attempt, time.begun_by(emit))
     try:
         while result.ok and (failure := await find_failure(attempt, directory, emit, run, time)):

@@ -29,7 +29,7 @@ async def work(
             emit(opened(attempt, workspace))
             # Still open between the rounds: what git ignores, as node_modules, is gone once a worktree is put away.
             time = Time(attempt.timeout)
-            ask = asking(workspace, runner, time.not_for(call))
+            ask = asking(workspace, runner, time.pauses.calling(call))
             result = await ask_until_checked(attempt, workspace.path, emit, ask, check, time)
     except (WorkspaceError, OSError, ValueError) as error:
         # What the agent gave is kept, but work that could not be put away is no success.

@@ -3,9 +3,12 @@
 import os
 from pathlib import Path
 
+STRANGERS = 2.0
+"""Even a machine that shows no load may share its cores with machines that it does not see."""
+
 
 def at_most(seconds: float) -> float:
-    """So many seconds; more where more processes want to run than there are cores."""
+    """So many seconds, as on a machine of one's own; twice as many here, more where processes wait for a core."""
     minute, _, _, running, _ = Path("/proc/loadavg").read_text().split()
     wanting = max(float(minute), int(running.partition("/")[0]))
-    return seconds * max(1.0, wanting / len(os.sched_getaffinity(0)))
+    return seconds * max(STRANGERS, wanting / len(os.sched_getaffinity(0)))

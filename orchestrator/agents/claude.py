@@ -77,7 +77,7 @@ class ClaudeRunner:
         self, attempt: Attempt, opening: Opening, workspace: Workspace, emit: Emit, call: CallTool
     ) -> Result:
         def options(config: Mapping[str, str] | None = None) -> ClaudeAgentOptions:
-            return to_options(attempt, opening, workspace.path, self._den, config or {}, self._upstream, heard)
+            return to_options(attempt, opening, workspace.path, self._den, config or {}, self._upstream, calls)
 
         async def start() -> Process:
             async with AsyncExitStack() as stack:
@@ -91,10 +91,10 @@ class ClaudeRunner:
                 return Process(made, lease, opening.session_id, stack.pop_all())
 
         exchange = Exchange(attempt, opening, workspace.path, emit)
-        heard = exchange.hearing(call)
+        calls = exchange.pauses.calling(call)
         kind = kind_of(attempt, workspace.path, options)
         async with self._pool.process(kind, workspace.path, start) as process:
-            self._announce(attempt, opening, workspace, process.session_id, emit)
+            self._announce(attempt, opening, workspace, process.session_id, exchange.pauses.heeding(emit))
             # One that serves many tasks cannot hold the locks of their sessions itself.
             lock, tell = self._lock(process.session_id) if kind else None, telling(attempt, emit)
             with borrow(lock), self._measuring.measured(process.lease, tell):

@@ -1,8 +1,6 @@
 """The clocks of an attempt: how long its CLI may take to start, be silent, keep a tool at work, and go."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import anyio
 from claude_agent_sdk import (
@@ -16,6 +14,7 @@ from claude_agent_sdk import (
 
 from orchestrator.agents.outcome import Verdict
 from orchestrator.agents.translate import Message
+from orchestrator.pauses import Pauses
 from orchestrator.plan.model import Agent
 from orchestrator.task import Outcome
 
@@ -30,7 +29,8 @@ class Clock:
         """`timeout`: seconds for all of it, from the start of the process."""
         self._agent, self._timeout = agent, timeout
         self._started = self._last = anyio.current_time()
-        self._stops, self._stopped_at = 0, 0.0
+        self.pauses = Pauses(self._go_on)
+        """While the agent waits for its run no time passes."""
         self._tools: dict[str, tuple[float, str]] = {}
         self.background = ""
         """What is at work in the background."""
@@ -40,20 +40,6 @@ class Clock:
     def start(self) -> None:
         """The process is being started now."""
         self._started = self._last = anyio.current_time()
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """A block in which the agent waits for its run: no time passes."""
-        if not self._stops:
-            self._stopped_at = anyio.current_time()
-        self._stops += 1
-        self._wake()
-        try:
-            yield
-        finally:
-            self._stops -= 1
-            if not self._stops:
-                self._go_on(anyio.current_time() - self._stopped_at)
 
     def _go_on(self, waited: float) -> None:
         now = anyio.current_time()
@@ -95,7 +81,7 @@ class Clock:
 
     def due(self) -> tuple[float, Verdict | None]:
         """When time is up (by the event loop's clock) if nothing more is heard, and what that makes of the attempt."""
-        if self._stops:
+        if self.pauses.on:
             return math.inf, None
         at, verdict = self._next()
         if self._timeout is None or self._started + self._timeout > at:

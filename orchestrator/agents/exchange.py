@@ -1,9 +1,8 @@
 """An attempt's CLI at work: asked, read to the end, and stopped when its time is up or nobody wants it any more."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import anyio
 from anyio.abc import TaskStatus
@@ -23,7 +22,8 @@ from orchestrator.agents.process import Process
 from orchestrator.agents.signals import heard
 from orchestrator.agents.translate import Message, to_event
 from orchestrator.events import SessionStarted
-from orchestrator.protocols import CallTool, Emit
+from orchestrator.pauses import Pauses
+from orchestrator.protocols import Emit
 from orchestrator.task import Attempt
 
 LAST_WORDS = 1.5
@@ -44,14 +44,10 @@ class Exchange:
         self._told, self._over = anyio.Event(), anyio.Event()
         self._clock = Clock(attempt.agent, attempt.timeout)
 
-    def hearing(self, call: CallTool) -> CallTool:
-        """A `CallTool` whose calls stop the attempt's clocks: what the agent waits for there has clocks of its own."""
-
-        async def heard(tool: str, given: Mapping[str, Any]) -> Any:
-            with self._clock.stopped():
-                return await call(tool, given)
-
-        return heard
+    @property
+    def pauses(self) -> Pauses:
+        """When its clocks stand still."""
+        return self._clock.pauses
 
     async def run(self, process: Process, clear: bool = False) -> Ending:
         """What came of it, when the process and all that it started are gone. Only cancellation gets out.

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from claude_agent_sdk import ClaudeAgentOptions
 
-from orchestrator.agents.config import user_config
 from orchestrator.agents.options import QUIET
+from orchestrator.settings import user_config
 from orchestrator.task import Attempt
 from orchestrator.tools import tools_of
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 
-from orchestrator.events.api import ApiPaused, ApiSignal, RequestAnswered, RequestNoted
+from orchestrator.events.api import ApiPaused, ApiSignal, RequestAnswered, RequestDequeued, RequestNoted, RequestQueued
 from orchestrator.events.attempts import (
     AgentMessage,
     AttemptFinished,
@@ -39,7 +39,9 @@ __all__ = [
     "Record",
     "RegimeChanged",
     "RequestAnswered",
+    "RequestDequeued",
     "RequestNoted",
+    "RequestQueued",
     "RunFinished",
     "RunForecast",
     "RunStarted",
@@ -71,6 +73,8 @@ KINDS: Mapping[str, type[Event]] = {
         BudgetReached,
         ApiSignal,
         RequestAnswered,
+        RequestQueued,
+        RequestDequeued,
         RequestNoted,
         ApiPaused,
         ProcessesMeasured,

@@ -56,6 +56,24 @@ class RequestAnswered(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestQueued(Event):
+    """A request of an agent waits in the gateway's queue for its turn at the API, and has done so for a while."""
+
+    task: str
+    attempt: int
+    queued_s: float
+    """Seconds that it has waited so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestDequeued(Event):
+    """One of these has had its turn, or was given up."""
+
+    task: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestNoted(Event):
     """The gateway answered a request of an agent in a way that is worth knowing."""
 

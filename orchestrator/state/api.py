@@ -1,6 +1,6 @@
 """Folds what the API said, and what its gateway made of requests."""
 
-from orchestrator.events import ApiPaused, ApiSignal, RequestAnswered, RequestNoted
+from orchestrator.events import ApiPaused, ApiSignal, RequestAnswered, RequestDequeued, RequestNoted, RequestQueued
 from orchestrator.state.calls import Calls
 from orchestrator.state.figures import Figures, Folds
 
@@ -39,6 +39,18 @@ def request_answered(run: Figures, event: RequestAnswered, at: float) -> None:
         task.calls.add(event)
 
 
+def request_queued(run: Figures, event: RequestQueued, at: float) -> None:
+    if (task := run.tasks.get(event.task)) is not None:
+        task.queued_at = task.queued_at if task.queued else at - event.queued_s
+        task.queued += 1
+
+
+def request_dequeued(run: Figures, event: RequestDequeued, at: float) -> None:
+    if (task := run.tasks.get(event.task)) is not None:
+        task.queued = max(task.queued - 1, 0)
+        task.heard_at = at  # from now on it can be silent
+
+
 def request_noted(run: Figures, event: RequestNoted, at: float) -> None:
     run.noted[event.note] += 1
     run.first_noted.setdefault(event.note, event.text)
@@ -51,6 +63,8 @@ def api_paused(run: Figures, event: ApiPaused, at: float) -> None:
 FOLDS: Folds = {
     ApiSignal: api_signal,
     RequestAnswered: request_answered,
+    RequestQueued: request_queued,
+    RequestDequeued: request_dequeued,
     RequestNoted: request_noted,
     ApiPaused: api_paused,
 }

@@ -19,7 +19,7 @@ from orchestrator.task import Outcome, Status, WorkspaceInfo
 def attempt_started(run: Figures, event: AttemptStarted, at: float) -> None:
     task = run.tasks[event.task]
     task.attempts, task.doing = event.attempt, "starting"
-    task.heard_at, task.api, task.api_tries = at, None, 0
+    task.heard_at, task.api, task.api_tries, task.queued = at, None, 0, 0
     task.session_id = event.session_id if event.fork else event.resume or event.session_id
     task.told_usd, task.told_models, task.in_session = 0.0, {}, False
     task.live_tokens = task.live_turns = 0

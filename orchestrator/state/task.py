@@ -56,6 +56,10 @@ class TaskState:
     """When it began to."""
     api_tries: int = 0
     """How often it has had to, since the last reply."""
+    queued: int = 0
+    """How many of its requests wait for their turn at the API."""
+    queued_at: float = 0.0
+    """Since when the first of them does (Unix time, s)."""
     turns: int = 0
     input_tokens: int = 0
     output_tokens: int = 0

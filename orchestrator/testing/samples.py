@@ -20,7 +20,9 @@ from orchestrator.events import (
     Record,
     RegimeChanged,
     RequestAnswered,
+    RequestDequeued,
     RequestNoted,
+    RequestQueued,
     RunFinished,
     RunForecast,
     RunStarted,
@@ -148,6 +150,8 @@ def _governed(task: str) -> Iterator[Event]:
     yield ApiSignal(task=task, attempt=2, signal="rate_limit", source="cli", status=429, retry_after=2.0, reason=HARD)
     yield WidthChanged(width=3, reason="the API answers 429")
     yield ApiPaused(until=BEGUN + 60, reason=HARD)
+    yield RequestQueued(task=task, attempt=2, queued_s=1.0)
+    yield RequestDequeued(task=task, attempt=2)
     yield RequestAnswered(task=task, attempt=2, model="sonnet", status=200, input_tokens=7, queued_s=0.5, retries=1)
     yield RequestNoted(task=task, attempt=2, note="fault", text=HARD)
     yield ProcessesMeasured(task=task, attempt=2, memory=200_000_000, peak=300_000_000, cpu_s=1.5)

@@ -137,7 +137,7 @@ class ScriptedExecutor:
         begun = anyio.current_time()
         place = Workspace(path=Path.cwd())
         time = Time(attempt.timeout)
-        ask = asking(place, self.agent, time.not_for(call))
+        ask = asking(place, self.agent, time.pauses.calling(call))
         result = await ask_until_checked(attempt, place.path, emit, ask, self.checks, time)
         return replace(result, duration=anyio.current_time() - begun)
 

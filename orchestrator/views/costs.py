@@ -128,4 +128,5 @@ def reached_words(event: BudgetReached) -> str:
     if event.line == "soft":
         rest = f"from {at} {unit} on (soft) nothing new is started, no second attempt either; agents at work may finish"
         return f"{spent} of {limit} {unit} are {what}: {rest}"
-    return f"the budget of {limit} {unit} is {what} ({spent}): nothing new is started, agents at work are interrupted"
+    whose = "time" if event.budget == "time" else "budget"
+    return f"the {whose} of {limit} {unit} is {what} ({spent}): nothing new is started, agents at work are interrupted"

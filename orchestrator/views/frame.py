@@ -153,7 +153,7 @@ def said(line: Line, below: Mapping[str, Tally], now: float) -> Text:
         return Text(f"at work in {clean(line.label)}", style="dim")
     words = [f"{line.folded} at work" + (" below it" if line.task.runs_agent else "")] if line.folded else []
     if line.task.status is Status.RUNNING and not line.task.is_group:
-        style = "yellow" if line.task.api else "dim"
+        style = "yellow" if line.task.api or line.task.queued else "dim"
         return Text(" · ".join([*words, *doing(line.task, now)]), style=style)
     tally = below.get(line.task.id, NONE)
     failed = [f"{tally.failed} failed"] if tally.failed else []
@@ -161,10 +161,13 @@ def said(line: Line, below: Mapping[str, Tally], now: float) -> Text:
 
 
 def doing(task: TaskState, now: float) -> Iterator[str]:
-    """What an agent does, with how long it will wait for the API, or has been silent while it thinks."""
+    """What an agent does, with how long it waits: in the queue, until its CLI asks again, or for a word in thought."""
     if not task.doing:
         return
     yield clean(task.doing)
+    if task.queued:
+        yield f"in the queue for {clock(now - task.queued_at)}"
+        return
     left = task.api_at + (task.api.retry_after or 0.0) - now if task.api else 0.0
     silent = now - task.heard_at if task.doing == "thinking" else 0.0
     if left > 0:

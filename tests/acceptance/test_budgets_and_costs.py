@@ -111,8 +111,8 @@ def test_costs_by_agent_and_model(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--tokens", "many", "--tokens many: found the text 'many', expected a number of 1 or more, as 50, 400k or 2M"),
-        ("--turns", "0", "--turns 0: found the number 0, expected a number of 1 or more"),
+        ("--tokens", "many", "--tokens many: found the text 'many', expected a whole number of 1 or more, as 50, 400k"),
+        ("--turns", "0", "--turns 0: found the number 0, expected a whole number of 1 or more"),
         ("--time", "soon", "--time soon: found the text 'soon', expected seconds or a time as 90s"),
     ],
 )

@@ -63,14 +63,19 @@ def recorded(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("patience", [{}, {"API_TIMEOUT_MS": "2000", "BUN_CONFIG_HTTP_IDLE_TIMEOUT": "2"}])
 async def test_a_request_may_wait_for_longer_than_the_cli_would(patience: dict[str, str], cli: Cli) -> None:
-    """One of two agents waits for ten seconds in the queue: its CLI asks once, and hangs up only with limits that the
-    user has set himself; then it asks again, and has its answer all the same."""
-    path = cli.plan(PLAN.format(limits="requests_per_minute: 6", items=[1, 2]))
+    """One of two agents waits for 15 seconds in the queue: its CLI asks once, and hangs up only with limits that the
+    user has set himself; then it asks again, and has its answer all the same. To its timeouts that time is none."""
+    patient = PLAN.replace("tools: []", "tools: [], idle_timeout: 8").replace("agent: q", "agent: q, timeout: 14")
+    path = cli.plan(patient.format(limits="requests_per_minute: 4", items=[1, 2]))
     async with open_gateway(api := Api()) as upstream:
         user = user_of(cli, upstream, **patience)
         done = await at(user, "run", path, "--record", cli.home / "a.rec", "--view", "none")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(api.calls) == 2
+    waited = user.events("RequestQueued")
+    assert len(waited) > 1 if patience else len(waited) == 1
+    assert all(event["queued_s"] >= 1.0 for event in waited)
+    assert len(user.events("RequestDequeued")) == len(waited)
     left = [each for each in recorded(cli.home / "a.rec") if not each["status"]]
     assert bool(left) == bool(patience)
 

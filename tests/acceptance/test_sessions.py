@@ -89,10 +89,19 @@ def asks(prompt: str, **other: Any) -> Attempt:
     return Attempt(prompt=prompt, **({"session_id": str(uuid4())} | named | other))
 
 
+def uuids_in(transcript: Path) -> set[str | None]:
+    """Of the entries that are written whole."""
+    lines = transcript.read_text("utf-8").splitlines(keepends=True)
+    return {json.loads(line).get("uuid") for line in lines if line.endswith("\n")} - {None}
+
+
 async def run_until_killed(
     claude: ClaudeRunner, attempt: Attempt, workspace: Workspace, model: Holder, sessions: Sessions
 ) -> Result:
-    """Kills the CLI while it waits for the API, once its prompt has been mirrored: it writes that a moment later."""
+    """Kills the CLI while it waits for the API, once its prompt has been mirrored: it writes that a moment later.
+
+    What it writes behind that is mirrored a moment later too, so that is waited for where the file is the user's.
+    """
     results: list[Result] = []
 
     async def run() -> None:
@@ -102,7 +111,10 @@ async def run_until_killed(
         """As a message; before that it is one of a queue."""
         key = await sessions.find_session(attempt.resume or attempt.session_id)
         entries = (await sessions.load(key) if key else None) or []
-        return any(entry.get("type") == "user" and attempt.prompt in json.dumps(entry) for entry in entries)
+        there = {entry.get("uuid") for entry in entries}
+        written = Path(os.environ["HOME"]).glob(f".claude/projects/*/{attempt.session_id}.jsonl")
+        told = any(entry.get("type") == "user" and attempt.prompt in json.dumps(entry) for entry in entries)
+        return told and all(uuids_in(file) <= there for file in written)
 
     asked = len(model.calls)
     async with anyio.create_task_group() as group:
@@ -224,7 +236,7 @@ async def test_all_is_mirrored(
         async with open_claude(None, sessions) as claude:
             await run_until_killed(claude, attempt, place("one"), model, sessions)
     (file,) = home.glob(f".claude/projects/*/{attempt.session_id}.jsonl")
-    on_disk = {entry.get("uuid") for entry in map(json.loads, file.read_text("utf-8").splitlines())} - {None}
+    on_disk = uuids_in(file)
     mirrored = await sessions.load({"project_key": file.parent.name, "session_id": attempt.session_id})
     assert on_disk
     assert on_disk == {entry.get("uuid") for entry in mirrored or []} - {None}

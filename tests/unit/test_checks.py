@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from orchestrator.checks import LEAST_USD, LONGEST, ask_until_checked
-from orchestrator.events import AgentMessage, CheckFinished, Event
+from orchestrator.events import AgentMessage, CheckFinished, Event, RequestDequeued, RequestQueued
 from orchestrator.executors.local import LocalExecutor
 from orchestrator.plan.model import Agent
 from orchestrator.processes.command import Command
@@ -221,6 +221,22 @@ async def test_waiting_to_be_started_takes_none_of_the_time() -> None:
     agent, checks = Waits(lambda _: Reply(seconds=60.0)), ScriptedChecks()
     ask = asking(Workspace(path=Path()), agent)
     assert (await ask_until_checked(replace(ATTEMPT, timeout=100.0), Path(), Collected(), ask, checks)).ok
+
+
+async def test_waiting_in_the_queue_takes_none_of_the_time() -> None:
+    """What the agent's requests wait for in the gateway's queue, its checks and mends still have."""
+
+    class Queues(ScriptedAgent):
+        async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
+            emit(RequestQueued(task="t", attempt=1, queued_s=0.0))
+            await anyio.sleep(500.0)
+            emit(RequestDequeued(task="t", attempt=1))
+            return await super().run(attempt, workspace, emit)
+
+    agent, checks = Queues(lambda _: Reply(seconds=20.0)), ScriptedChecks({"lint": [1, 0]})
+    ask = asking(Workspace(path=Path()), agent)
+    assert (await ask_until_checked(replace(ATTEMPT, timeout=100.0), Path(), Collected(), ask, checks)).ok
+    assert [attempt.timeout for attempt in agent.attempts] == near(100.0, 80.0)
 
 
 async def test_a_fix_may_spend_what_is_left() -> None:

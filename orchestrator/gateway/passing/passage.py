@@ -1,8 +1,9 @@
 """How a request gets to the API: in its turn, and once more where that helps (`verdict` has who tries what again)."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Protocol
 
@@ -11,7 +12,7 @@ import httpcore2
 from starlette.types import Send
 
 from orchestrator.errors import UsageError
-from orchestrator.events import ApiPaused
+from orchestrator.events import ApiPaused, RequestDequeued, RequestQueued
 from orchestrator.gateway.errors import ApiError
 from orchestrator.gateway.meter import TOO_MANY, Exchange, Known
 from orchestrator.gateway.passing.client import FAILURES, Address, Headers
@@ -26,6 +27,8 @@ LONGEST_SILENCE = 600.0
 """Seconds until the first word of an answer. The CLI itself would wait for 360; in the queue it waits for an hour."""
 MOST_REFUSALS = 20
 """How often a request is sent again that is answered by 429."""
+BRIEF = 1.0
+"""Seconds in the queue that are not worth telling of."""
 BACK_OFFS = (1.0, 2.0, 4.0)
 """Seconds before a request that met an overloaded API is sent again."""
 STALE = (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError)
@@ -101,11 +104,11 @@ class Passage:
         return False
 
     async def _turn(self, asked: Asked, exchange: Exchange) -> Sent:
-        session, began = exchange.session or "", time.monotonic()
+        session = exchange.session or ""
         need = self._guess.need(session, exchange.model, len(asked.body))
-        sent = await self._queue.turn(session, need, again=exchange.retries > 0)
+        with queued(exchange):
+            sent = await self._queue.turn(session, need, again=exchange.retries > 0)
         exchange.sent = time.monotonic()
-        exchange.queued_s += exchange.sent - began
         return sent
 
     @asynccontextmanager
@@ -181,9 +184,30 @@ class Passage:
             exchange.refused += 1
             return
         overloaded = exchange.retries - exchange.refused
-        began = time.monotonic()
-        await anyio.sleep(max(verdict.retry_after or 0.0, BACK_OFFS[overloaded]))
+        with queued(exchange):
+            await anyio.sleep(max(verdict.retry_after or 0.0, BACK_OFFS[overloaded]))
+
+
+@contextmanager
+def queued(exchange: Exchange) -> Iterator[None]:
+    """A block in which a request waits: what that takes is counted, and told when it is not brief."""
+    began, known, told = time.monotonic(), exchange.known, False
+
+    def tell(known: Known) -> None:
+        nonlocal told
+        told = True
+        waited = round(time.monotonic() - began, 3)
+        known.emit(RequestQueued(task=known.task, attempt=known.attempt, queued_s=waited))
+
+    timer = asyncio.get_running_loop().call_later(BRIEF, tell, known) if known else None
+    try:
+        yield
+    finally:
         exchange.queued_s += time.monotonic() - began
+        if timer:
+            timer.cancel()
+        if known and told:
+            known.emit(RequestDequeued(task=known.task, attempt=known.attempt))
 
 
 def may_try(status: int, exchange: Exchange) -> bool:

@@ -18,6 +18,7 @@ from claude_agent_sdk import (
 
 from orchestrator.agents.clock import LONGEST_EXIT, Clock
 from orchestrator.agents.outcome import Verdict
+from orchestrator.events import Event, RequestDequeued, RequestQueued
 from orchestrator.plan.model import Agent
 from orchestrator.task import Outcome
 
@@ -122,9 +123,9 @@ async def test_time_that_an_agent_waits_for_its_run_does_not_count() -> None:
     async with anyio.create_task_group() as group:
 
         async def wait() -> None:
-            with clock.stopped():
+            with clock.pauses.during():
                 await anyio.sleep(10)
-                with clock.stopped():
+                with clock.pauses.during():
                     await anyio.sleep(86_400)
 
         group.start_soon(wait)
@@ -134,12 +135,36 @@ async def test_time_that_an_agent_waits_for_its_run_does_not_count() -> None:
     assert round(anyio.current_time() - begun) == 86_410 + 3600
 
 
+async def test_time_in_the_gateways_queue_does_not_count() -> None:
+    """Neither silence nor the timeout count while a request waits for its turn, nor what it had waited when it was told
+    of; two at once are counted once, and what is told of them is told on."""
+    told: list[Event] = []
+    clock, begun = Clock(AGENT, 1000), anyio.current_time()
+    emit = clock.pauses.heeding(told.append)
+    clock.heed(INIT)
+    await anyio.sleep(101)
+    for queued in (1.0, 0.5):
+        emit(RequestQueued(task="a", attempt=1, queued_s=queued))
+    assert clock.due() == (math.inf, None)
+    await anyio.sleep(2000)
+    emit(RequestDequeued(task="a", attempt=1))
+    assert clock.due() == (math.inf, None)
+    await anyio.sleep(500)
+    emit(RequestDequeued(task="a", attempt=1))
+    assert len(told) == 4
+    assert await clock.strikes() == (Outcome.STALLED, "it was silent for 600 s (idle_timeout)")
+    assert anyio.current_time() - begun == pytest.approx(101 + 2500 + 600)
+    clock.heed(SAYS)
+    assert await clock.strikes() == (Outcome.TIMEOUT, "it took longer than its timeout of 1000 s")
+    assert anyio.current_time() - begun == pytest.approx(1000 + 2501)
+
+
 async def test_a_timeout_counts_on_after_waiting() -> None:
     """What was left of the timeout before the agent waited is left after it."""
     clock, begun = Clock(AGENT, 100), anyio.current_time()
     clock.heed(INIT)
     await anyio.sleep(40)
-    with clock.stopped():
+    with clock.pauses.during():
         assert clock.due() == (math.inf, None)
         await anyio.sleep(1000)
     assert await clock.strikes() == (Outcome.TIMEOUT, "it took longer than its timeout of 100 s")

@@ -249,7 +249,7 @@ async def test_whatever_a_function_returns_is_kept(value: Any, journal: str, tmp
 async def test_two_thousand_tasks() -> None:
     """Two thousand tasks, each after the one ten before it, complete, each after its need, and in little time."""
     stage = Stage(lambda _: Reply(seconds=1), concurrent=10)
-    begun = time.process_time()
+    begun = time.process_time()  # not the clock on the wall: others may be at work here
     async with stage.open() as run:
         for number in range(2000):
             run.submit(Task(prompt="x", key=str(number), needs=(str(number - 10),) if number >= 10 else ()))

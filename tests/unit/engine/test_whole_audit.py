@@ -13,7 +13,6 @@ from orchestrator.plan.loading import load_plan
 from orchestrator.task import Attempt
 from orchestrator.testing import Reply
 
-pytestmark = pytest.mark.filterwarnings(r"ignore:invalid escape sequence '\\\|'")  # in a text of the plan's template
 AUDIT = Path(__file__).parents[3] / "examples" / "doc_audit"
 
 

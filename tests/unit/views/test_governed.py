@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 import pytest
 from drawing import BEGUN, RUN, Story, begun, drawn, plain
 
-from orchestrator.events import AgentMessage, ApiSignal, AttemptFinished, Event, RegimeChanged, WidthChanged
+from orchestrator.events import (
+    AgentMessage,
+    ApiSignal,
+    AttemptFinished,
+    Event,
+    RegimeChanged,
+    RequestDequeued,
+    RequestQueued,
+    WidthChanged,
+)
 from orchestrator.views.frame import Room, picture
 from orchestrator.views.lines import line
 from orchestrator.views.regimes import moment, patience
@@ -124,6 +133,19 @@ def test_a_cli_that_waits_for_the_api() -> None:
     assert line(said("auth", 401), refused.state, RUN) is None, "nobody lets it try again"
     cut = told().start("a").add(said("cut"), at=2)
     assert line(said("cut"), cut.state, RUN) == "a: an answer of the API broke off: the CLI tries again in 4.0 s"
+
+
+def test_an_agent_in_the_queue() -> None:
+    """The live view says for how long a request of it has waited for its turn; from then on it may be silent."""
+    queued, dequeued = RequestQueued(task="a", attempt=1, queued_s=1.0), RequestDequeued(task="a", attempt=1)
+    story = told().start("a", doing="thinking", at=1).add(queued, at=3).add(queued, at=5)
+    assert "thinking · in the queue for 1:58" in live(story, 120)[1]
+    story.add(dequeued, at=130)
+    assert "in the queue for 2:08" in live(story, 130)[1], "one of them still is"
+    story.add(dequeued, at=140)
+    assert "thinking · no word for 0:31" in live(story, 171)[1]
+    story.add(queued, at=172).start("a", doing="thinking", at=173)
+    assert "queue" not in live(story, 174)[1], "a new attempt has no old requests"
 
 
 def test_an_agent_that_hears_nothing() -> None:
