@@ -19,7 +19,7 @@ from orchestrator.agents.outcome import Ending, judge
 from orchestrator.agents.pool import Pool, open_pool
 from orchestrator.agents.process import Process
 from orchestrator.agents.signals import concluded
-from orchestrator.agents.transcripts import is_session_id, mirror
+from orchestrator.agents.transcripts import forget, is_session_id, mirror
 from orchestrator.agents.translate import cost_of, describe_denial, models_of, usage_of
 from orchestrator.events import ProcessesMeasured
 from orchestrator.processes.den import Den, open_den
@@ -88,7 +88,10 @@ class ClaudeRunner:
                 made = options({**config.env, **locked, "ORCHESTRATOR_LEASE": str(lease)})
                 if self._sessions:
                     made.session_store, made.session_store_flush = mirror(self._sessions), "eager"
-                return Process(made, lease, opening.session_id, stack.pop_all())
+                process = Process(made, lease, opening.session_id, kept := stack.pop_all())
+                projects = find_projects(attempt, self._den, self._upstream)
+                kept.push_async_callback(forget, process.unused, projects, self._sessions)
+                return process
 
         exchange = Exchange(attempt, opening, workspace.path, emit)
         calls = exchange.pauses.calling(call)

@@ -107,7 +107,7 @@ class Exchange:
             process.finish()
         elif not self._clearing:
             self._clearing = True
-            process.ask("/clear")
+            process.clear()
 
     def _session_started(self, message: SystemMessage) -> SessionStarted:
         return SessionStarted(

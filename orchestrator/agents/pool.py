@@ -26,7 +26,6 @@ LAST_WORDS = 0.5
 """Seconds that an idle process has to go by its own accord: it takes 0.05 s."""
 LONGEST_START = 10.0
 """Seconds that a process may keep others from starting."""
-CLEAR = "/clear"
 
 Start = Callable[[], Awaitable[Process]]
 """Makes a process, which is not started yet."""
@@ -197,7 +196,7 @@ async def take_to(process: Process, directory: Path) -> bool:
     try:
         with anyio.move_on_after(LONGEST_CLEAR):
             if await move(process.client, directory) and await process.settle():
-                process.ask(CLEAR)
+                process.clear()
                 return await process.settle()
     except Exception:  # whatever the SDK raises
         return False

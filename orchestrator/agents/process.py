@@ -19,6 +19,10 @@ LONGEST_CLEAR = 5.0
 """Seconds for a new conversation, or for a move: they take 0.02 to 0.1 s."""
 
 
+Unused = tuple[str, str]
+"""A session and the directory that it was in."""
+
+
 class Process:
     """A CLI with all that it starts. `live` is run in the background as long as there is one."""
 
@@ -27,6 +31,8 @@ class Process:
         self.lease = lease
         self.session_id = session_id
         """The session that it is in, or is to be in once it is asked."""
+        self.unused: list[Unused] = []
+        """Sessions that it was in, in which it was asked nothing."""
         self.stderr: deque[str] = deque(maxlen=STDERR_LINES)
         """Its last lines on stderr."""
         self.error: Exception | None = None
@@ -40,7 +46,8 @@ class Process:
         self._stack = stack
         self._scope = anyio.CancelScope(shield=True)
         self._owned: OwnedProcess | None = None
-        self._asked = ""
+        self._asked = self._directory = ""
+        self._is_used = True
         self._say, self._said = anyio.create_memory_object_stream[tuple[str, str]](math.inf)
         self._tell, self.messages = anyio.create_memory_object_stream[Message](math.inf)
         """All of its stream. It ends when the CLI does, or cannot be understood any more: see `error`."""
@@ -51,6 +58,7 @@ class Process:
             with self._scope:
                 async with owned_process(self.lease) as self._owned:
                     await self._converse()
+            self._leave()
         self._close()
         self._said.close()
         self.ended.set()
@@ -86,8 +94,16 @@ class Process:
             content = {"role": "user", "content": text}
             yield {"type": "user", "session_id": "", "uuid": uuid, "message": content, "parent_tool_use_id": None}
 
-    def ask(self, text: str) -> None:
+    def ask(self, prompt: str) -> None:
         """Has it asked, as soon as it is up. One that is over is asked in vain."""
+        self._is_used = True
+        self._ask(prompt)
+
+    def clear(self) -> None:
+        """Has it begin a new conversation, and with it a session: `settle` tells when."""
+        self._ask("/clear")
+
+    def _ask(self, text: str) -> None:
         self.cleared, self._asked = False, str(uuid4())
         with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
             self._say.send_nowait((self._asked, text))
@@ -102,10 +118,20 @@ class Process:
             async for message in self.messages:
                 match message:
                     case SystemMessage(subtype="init", data=data):
-                        self.session_id = str(data.get("session_id"))
+                        self._begin(str(data.get("session_id")), str(data.get("cwd")))
                     case ResultMessage():
                         return not message.is_error
         return False
+
+    def _begin(self, session_id: str, directory: str) -> None:
+        if session_id != self.session_id:
+            self._leave()
+        self.session_id, self._directory = session_id, directory
+
+    def _leave(self) -> None:
+        if not self._is_used:
+            self.unused.append((self.session_id, self._directory))
+        self._is_used = False
 
     async def interrupt(self) -> None:
         """Asks the CLI to stop what it does: its result follows. Raises what the SDK does."""

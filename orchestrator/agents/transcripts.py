@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 from uuid import UUID
 
+import anyio
 from claude_agent_sdk import SessionKey, SessionStore, SessionStoreEntry, project_key_for_directory
 
 from orchestrator.agents.threads import in_thread
@@ -182,6 +183,16 @@ def write_subagent(path: Path, entries: Sequence[Entry]) -> None:
     if about:
         told = {name: value for name, value in about[-1].items() if name != "type"}
         write(path.with_suffix(".meta.json"), [told])
+
+
+async def forget(unused: Iterable[tuple[str, str]], projects: Path, sessions: Sessions | None) -> None:
+    """Removes what is kept of sessions in which nothing was asked, each with the directory that it was in."""
+    with anyio.CancelScope(shield=True):
+        for session_id, directory in unused:
+            file = projects / project_key_for_directory(directory) / f"{session_id}.jsonl"
+            await in_thread(lambda file: file.unlink(missing_ok=True), file)
+            while sessions and (key := await sessions.find_session(session_id)):
+                await sessions.delete(key)
 
 
 def mirror(sessions: Sessions) -> SessionStore:
