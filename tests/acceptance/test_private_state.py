@@ -83,16 +83,21 @@ async def test_the_login_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(config))
     model = Doorman()
     attempts = [asks(f"What is {n} * 7?") for n in range(6)]
+    sessions: list[str | None] = []
+
+    async def run(claude: ClaudeRunner, attempt: Attempt) -> None:
+        sessions.append((await claude.run(attempt, Workspace(path=tmp_path), lambda _: None)).session_id)
+
     async with account(model, monkeypatch) as claude, anyio.create_task_group() as group:
         for attempt in attempts:
-            group.start_soon(claude.run, attempt, Workspace(path=tmp_path), lambda _: None)
+            group.start_soon(run, claude, attempt)
     assert len(model.shown) >= 6
     assert set(model.shown) == {f"Bearer {TOKEN}"}
     assert json.loads(state.read_text("utf-8")) == {"hasCompletedOnboarding": True, "mine": 1}
     assert json.loads(config.joinpath(".credentials.json").read_text("utf-8")) == LOGIN
     assert {path.name for path in config.iterdir()} <= {".credentials.json", ".claude.json", "projects"}
     kept = {path.stem for path in config.glob("projects/*/*.jsonl")}
-    assert kept == {attempt.session_id for attempt in attempts}
+    assert (kept, len(kept)) == (set(sessions), 6)
 
 
 async def test_the_users_settings_are_there_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,164 @@
+"""One real CLI process does many tasks: what its API is sent shows nothing of one in another."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import pytest
+from claude_agent_sdk import project_key_for_directory
+
+from orchestrator.agents.claude import open_claude
+from orchestrator.agents.pool import dismiss
+from orchestrator.events import SessionStarted
+from orchestrator.gateway.model.offline import OfflineModel
+from orchestrator.gateway.seam import ApiEvent, Call
+from orchestrator.gateway.server import open_gateway
+from orchestrator.journal.memory import MemorySessions
+from orchestrator.plan.model import Agent
+from orchestrator.task import Attempt, Result
+from orchestrator.testing.samples import Collected
+from workspaces import Workspace, WorkspaceSpec
+
+pytestmark = [
+    pytest.mark.anyio,
+    # The SDK's reader leaves a generator of its own unfinished when it is cancelled; trio says so.
+    pytest.mark.filterwarnings("ignore:Async generator 'claude_agent_sdk:ResourceWarning"),
+]
+
+AGENT = Agent(tools=["Read", "Bash"], allow=["Bash(*)"], max_turns=6)
+SECRETS = ("xylophone", "bandoneon", "clavichord", "theremin")
+NOTE = re.compile(
+    r"<local-command-caveat>.*?</local-command-caveat>"
+    r"|<command-name>/clear</command-name>\s*<command-message>clear</command-message>\s*<command-args></command-args>"
+    r"|<local-command-stdout></local-command-stdout>",
+    re.DOTALL,
+)
+"""What a conversation says that begins with `/clear`."""
+ODD = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|toolu_\w+|x-anthropic-billing-header[^\"]*"
+)
+"""Ids, and what no cache counts."""
+
+
+class Listener(OfflineModel):
+    """The offline model, which keeps what it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bodies: list[Mapping[str, Any]] = []
+
+    async def answer(self, call: Call) -> AsyncIterator[ApiEvent]:
+        self.bodies.append(call.body)
+        return await super().answer(call)
+
+
+def asks(number: int, **other: Any) -> Attempt:
+    """A task that leaves what it can in its process: a variable, a directory, a file that was read."""
+    steps = (
+        {"bash": f"export HIDDEN={SECRETS[number]}; echo hidden=$HIDDEN; mkdir -p deep; cd deep; pwd"},
+        {"bash": "echo then=$HIDDEN; pwd; env | grep -c SPEECH"},
+        {"read": "notes.md"},
+        {"say": f"I have heard a {SECRETS[number]}."},
+    )
+    named = {"run": "r", "task": f"t{number}", "number": 1, "agent": AGENT, "workspace": WorkspaceSpec()}
+    prompt = f"Play the {SECRETS[number]}."
+    return Attempt(prompt=prompt, rehearsal=steps, session_id=str(uuid4()), **{**named, **other})
+
+
+def make_places(folder: Path, shared: bool) -> list[Workspace]:
+    """A directory for all, or one for each, of which each has a note of its own."""
+    names = ["all"] * len(SECRETS) if shared else SECRETS
+    for name in names:
+        folder.joinpath(name).mkdir(parents=True, exist_ok=True)
+        folder.joinpath(name, "notes.md").write_text(f"# Notes of {name}\n", "utf-8")
+        folder.joinpath(name, "CLAUDE.md").write_text(f"The house is called {name}.\n", "utf-8")
+    return [Workspace(path=folder / name) for name in names]
+
+
+async def play(places: Sequence[Workspace], **other: Any) -> tuple[list[Result], list[list[Any]], int]:
+    """The results, what the API was sent for each, and how many processes there were."""
+    model, found, sent = Listener(), list[Result](), list[list[Any]]()
+    async with open_gateway(model) as upstream, open_claude(upstream, MemorySessions()) as claude:
+        leases = set()
+        for number, place in enumerate(places):
+            before, events = len(model.bodies), Collected()
+            found.append(await claude.run(asks(number, **other), place, events))
+            sent.append(model.bodies[before:])
+            (begun,) = (event for event in events if isinstance(event, SessionStarted))
+            assert (begun.session_id, begun.directory) == (found[-1].session_id, str(place.path))
+            leases |= {member.process.lease for member in claude._pool._all}
+    return found, sent, len(leases)
+
+
+def plain(body: Mapping[str, Any]) -> str:
+    """What it says to the model, without the note of the beginning and what is different each time."""
+    said = {name: body[name] for name in ("model", "system", "tools", "messages")}
+    for message in said["messages"]:
+        if isinstance(blocks := message["content"], list):
+            kept = [block for block in blocks if not is_note(block)]
+            message["content"] = [{name: block[name] for name in block if name != "cache_control"} for block in kept]
+    said["messages"] = [message for message in said["messages"] if message["content"] and not is_note(message)]
+    return ODD.sub("", json.dumps(said, sort_keys=True))
+
+
+def is_note(block: Mapping[str, Any]) -> bool:
+    """Whether it is nothing but a part of the note."""
+    text = block.get("text", block.get("content"))
+    return isinstance(text, str) and bool(NOTE.search(text)) and not NOTE.sub("", text).strip()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("shared", [True, False], ids=["one directory", "own directories"])
+async def test_nothing_of_one_task_reaches_another(tmp_path: Path, shared: bool) -> None:
+    """Each of four tasks of one process sends what a process of its own would, but for the note of its beginning."""
+    places = make_places(tmp_path / "w", shared)
+    warm, sent, processes = await play(places)
+    assert processes == 1
+    assert all(result.ok for result in warm), [result.error for result in warm]
+    for number, bodies in enumerate(sent):
+        said = json.dumps(bodies)
+        assert SECRETS[number] in said
+        others = [secret for secret in SECRETS if secret != SECRETS[number] and secret in said]
+        assert not others
+        assert f"hidden={SECRETS[number]}" in said
+        assert "then=\\\\n" in said or "then=\\n" in said, "what a command exports is gone with it"
+    fresh, own, several = await play(places, fresh=True)
+    assert several == 0, "none of them stays"
+    assert [[plain(body) for body in bodies] for bodies in sent] == [[plain(body) for body in bodies] for bodies in own]
+    assert len({result.session_id for result in warm}) == len(SECRETS)
+    for one, other in zip(warm, fresh, strict=True):
+        assert (one.turns, one.denials, one.text) == (other.turns, other.denials, other.text)
+        assert one.usage.output_tokens == other.usage.output_tokens
+        assert one.cost_usd == pytest.approx(other.cost_usd, rel=0.1), "the note is read, too"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_sessions_of_a_warm_process(tmp_path: Path) -> None:
+    """Each task's session is there to be gone on with, whole; sessions that nothing was asked in are not kept."""
+    places, kept = make_places(tmp_path / "w", shared=False), MemorySessions()
+    async with open_gateway(model := Listener()) as upstream, open_claude(upstream, kept) as claude:
+        first = [await claude.run(asks(number), place, Collected()) for number, place in enumerate(places)]
+        again = []
+        for place, result in zip(places, first, strict=True):
+            go_on = Attempt(
+                run="r", task="t", number=1, agent=AGENT, workspace=WorkspaceSpec(), prompt="What is 6 * 7?",
+                session_id=str(uuid4()), resume=result.session_id,
+            )  # fmt: skip
+            again.append(await claude.run(go_on, place, Collected()))
+            last = json.dumps(model.bodies[-1]["messages"])
+            assert [secret in last for secret in SECRETS] == [secret in result.text for secret in SECRETS]
+        projects = claude._den.config / "projects"
+        with anyio.fail_after(30):
+            while claude._pool._all:  # the last of them waits for another task
+                await dismiss(claude._pool._idle[0].process)
+        files = {path.stem for path in projects.glob("*/*.jsonl")}
+    asked = {result.session_id for result in first}
+    assert all(result.ok for result in again)
+    assert {result.session_id for result in again} == asked
+    assert files == asked
+    folders = {project_key_for_directory(place.path) for place in places}
+    assert {each["session_id"] for folder in folders for each in await kept.list_sessions(folder)} == asked
