@@ -35,6 +35,13 @@ STATE_REMINDER = re.compile(
     r"</system-reminder>\n?"
 )
 """What is left of the context, also behind a tool's result, and the model's name, which is compared by itself."""
+CLEARED = re.compile(
+    r"<local-command-caveat>.*?</local-command-caveat>"
+    r"|<command-name>/clear</command-name>\s*<command-message>clear</command-message>\s*<command-args></command-args>"
+    r"|<local-command-stdout></local-command-stdout>",
+    re.DOTALL,
+)
+"""How a conversation begins in a process that has had another before."""
 CUT_OFF = "No response requested."
 """What the CLI puts in the place of a reply that never came."""
 PLACEHOLDER = "DeferredToolPlaceholder"
@@ -195,8 +202,12 @@ def _clean(block: dict[str, Any]) -> dict[str, Any]:
 
 def _cleaned(text: str) -> str:
     """The text without what the CLI tells of the machine, the day and the repository."""
-    if "# " not in text and "<system-reminder>" not in text:
+    if not any(
+        sign in text for sign in ("# ", "<system-reminder>", "-command-caveat>", "<command-", "-command-stdout>")
+    ):
         return text
-    shorter = STATE_REMINDER.sub("", OWN_INSTRUCTIONS.sub("", SECTIONS.sub("", ENVIRONMENT.sub("", text))))
+    shorter = STATE_REMINDER.sub(
+        "", OWN_INSTRUCTIONS.sub("", SECTIONS.sub("", ENVIRONMENT.sub("", CLEARED.sub("", text))))
+    )
     shorter = EMPTY_REMINDER.sub("", shorter.strip("\n"))
     return shorter if shorter == text else _cleaned(shorter)

@@ -71,6 +71,22 @@ def canon(place: str = "/place/a", run: str = "audit-x1", **given: Any) -> Any:
     return canonical(places(place, run).hide(request(place, run=run, **given)))
 
 
+def test_a_process_that_has_had_another_conversation_asks_the_same() -> None:
+    """What the CLI notes of `/clear` is none of it, nor is a message that holds nothing else; other commands are."""
+    note = (
+        "<local-command-caveat>The command below was run\ndirectly.</local-command-caveat>",
+        "<command-name>/clear</command-name>\n   <command-message>clear</command-message>\n  <command-args></command-args>",
+        "<local-command-stdout></local-command-stdout>",
+    )
+    cleared, apart = request(), request()
+    cleared["messages"][0]["content"][1:1] = [{"type": "text", "text": text} for text in note]
+    apart["messages"][0]["content"].insert(0, {"type": "text", "text": "\n".join(note)})
+    assert canonical(cleared) == canonical(apart) == canonical(request())
+    other = request()
+    other["messages"][0]["content"].insert(0, {"type": "text", "text": note[1].replace("clear", "deploy")})
+    assert canonical(other) != canonical(request())
+
+
 def test_place_day_and_state_of_the_repository_make_no_difference():
     """The same question in another directory, on another day, in another run: one key."""
     assert key_of(canon()) == key_of(canon("/home/ci/b", "audit-y2", day="2027-01-02", status="M README.md"))
