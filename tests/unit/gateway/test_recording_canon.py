@@ -75,7 +75,7 @@ def test_a_process_that_has_had_another_conversation_asks_the_same() -> None:
     """What the CLI notes of `/clear` is none of it, nor is a message that holds nothing else; other commands are."""
     note = (
         "<local-command-caveat>The command below was run\ndirectly.</local-command-caveat>",
-        "<command-name>/clear</command-name>\n   <command-message>clear</command-message>\n  <command-args></command-args>",
+        "<command-name>/clear</command-name>\n\n<command-message>clear</command-message>\n<command-args></command-args>",
         "<local-command-stdout></local-command-stdout>",
     )
     cleared, apart = request(), request()
