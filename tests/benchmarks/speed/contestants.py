@@ -109,7 +109,8 @@ def xargs(job: Job) -> list[str]:
 def workflow(job: Job) -> list[str]:
     prompt = f"Start a workflow of {job.agents} agents"
     assert FAN_OUT.fullmatch(prompt)
-    return [claude(), "-p", prompt, "--allowedTools", "Workflow,Read,Bash", "--setting-sources", "project"]
+    tools = "Workflow,Read,Bash"
+    return [claude(), "-p", prompt, "--tools", tools, "--allowedTools", tools, "--setting-sources", "project"]
 
 
 CONTESTANTS: Mapping[str, Contestant] = {

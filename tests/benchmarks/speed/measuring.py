@@ -88,8 +88,9 @@ class Bench:
             self.ask("/begin", {"reply": case.reply, "turns": case.turns, "file": str(job.file)})
             try:
                 return self._measured(contestant, job, longest=60 + 10 * case.ideal + 5 * case.agents)
-            finally:
-                self.end_all()
+            except BaseException:
+                self.end_all(patient=False)
+                raise
 
     def _measured(self, contestant: Contestant, job: Job, longest: float) -> Measured:
         before = cpu_of_children()
@@ -139,9 +140,9 @@ class Bench:
         below = [pid for pid in descendants([os.getpid()]) if pid != self.server.pid]
         return [pid for pid in below if stat(pid)[:1] not in ([], ["Z"])]
 
-    def end_all(self) -> None:
+    def end_all(self, patient: bool = True) -> None:
         """Waits for what a contestant left, then ends it: its CPU time counts once it is waited for."""
-        for number in (0, signal.SIGTERM, signal.SIGKILL):
+        for number in (0, signal.SIGTERM, signal.SIGKILL) if patient else (signal.SIGTERM, signal.SIGKILL):
             for pid in self.others():
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
@@ -232,5 +233,5 @@ def open_bench() -> Iterator[Bench]:
         try:
             yield bench
         finally:
-            bench.end_all()
+            bench.end_all(patient=False)
             server.kill()
