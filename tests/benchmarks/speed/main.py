@@ -78,7 +78,7 @@ def stop(*_: object) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Prints the tables; at Ctrl-C those of what was measured by then, and everything that was started is ended."""
     wanted = parse(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     with open_bench() as bench:
         measuring = Measuring(bench, wanted.seconds)
