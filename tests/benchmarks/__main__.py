@@ -14,8 +14,9 @@ from tests.benchmarks import (
     scale,
     width,
 )
+from tests.benchmarks.speed import main as speed
 
-NAMES = "parallel|audit|scale|makespan|width|quota|memory|budget|gateway|pacing [tokens]"
+NAMES = "parallel|audit|scale|makespan|width|quota|memory|budget|gateway|pacing [tokens]|speed [--help]"
 
 match sys.argv[1:]:
     case ["parallel"]:
@@ -58,5 +59,7 @@ match sys.argv[1:]:
         pacing.main(tokens=True)
     case ["pacing", way, tokens]:
         pacing.child(way, int(tokens))
+    case ["speed", *options]:
+        speed.main(options)
     case _:
         sys.exit(f"usage: python -m tests.benchmarks {NAMES}")
