@@ -13,6 +13,7 @@ from orchestrator.agents.cli import find_claude
 from orchestrator.agents.config import find_projects, open_config
 from orchestrator.agents.exchange import Exchange
 from orchestrator.agents.kinds import kind_of
+from orchestrator.agents.leading import Leading, pays
 from orchestrator.agents.opening import Opening, driven, find_opening, fresh
 from orchestrator.agents.options import to_options, write_settings
 from orchestrator.agents.outcome import Ending, judge
@@ -53,6 +54,9 @@ class ClaudeRunner:
         self._sessions = sessions
         self._locks = locks
         self._turns = Turns()
+        self._leading = Leading()
+        self._may_lead = upstream is None or upstream.account
+        """Whether a prompt cache is there to be shared: offline there is none."""
 
     async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
         """Has a CLI do it, reads its stream to the end, and says what came of it."""
@@ -93,10 +97,16 @@ class ClaudeRunner:
                 kept.push_async_callback(forget, process.unused, projects, self._sessions)
                 return process
 
-        exchange = Exchange(attempt, opening, workspace.path, emit)
+        def begun() -> None:
+            if kind:
+                self._leading.begun(kind)
+
+        exchange = Exchange(attempt, opening, workspace.path, emit, begun)
         calls = exchange.pauses.calling(call)
         kind = kind_of(attempt, workspace.path, options)
         async with self._pool.process(kind, workspace.path, start) as process:
+            if kind and self._may_lead and pays(attempt):
+                await self._leading.turn(kind)
             self._announce(attempt, opening, workspace, process.session_id, exchange.pauses.heeding(emit))
             # One that serves many tasks cannot hold the locks of their sessions itself.
             lock, tell = self._lock(process.session_id) if kind else None, telling(attempt, emit)

@@ -1,5 +1,6 @@
 """An attempt's CLI at work: asked, read to the end, and stopped when its time is up or nobody wants it any more."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeGuard
@@ -36,9 +37,13 @@ HOPELESS = (401, 403)
 class Exchange:
     """One prompt and what comes of it. `run` it once."""
 
-    def __init__(self, attempt: Attempt, opening: Opening, place: Path, emit: Emit) -> None:
+    def __init__(
+        self, attempt: Attempt, opening: Opening, place: Path, emit: Emit, begun: Callable[[], None] = lambda: None
+    ) -> None:
+        """`begun` is called when the API has begun to answer, and may be called again."""
         self._attempt, self._opening, self._place, self._emit = attempt, opening, place, emit
         self._ending = Ending(cost_before=opening.cost_usd, models_before=opening.models)
+        self._begun = begun
         self._seen: set[str] = set()
         self._named = self._clearing = False
         self._told, self._over = anyio.Event(), anyio.Event()
@@ -94,6 +99,8 @@ class Exchange:
         if signal := heard(self._attempt, message):
             self._emit(signal)
         note(self._ending, message)
+        if isinstance(message, AssistantMessage | RateLimitEvent) and not self._ending.api_error:
+            self._begun()
         if isinstance(message, ResultMessage):
             self._told.set()
             self._conclude(process, clear)
