@@ -13,7 +13,7 @@ from orchestrator.cli.output import check_target
 from orchestrator.cli.running import Options, carry_out, choose_views, drive, to_overrides, told
 from orchestrator.engine.opening import open_run
 from orchestrator.engine.planned.nodes import planned_agent
-from orchestrator.engine.plans import agent_told, last_start, load_again, traffic_told, workspace_told
+from orchestrator.engine.plans import agent_told, last_start, load_again, traffic_told, upstream_told, workspace_told
 from orchestrator.engine.script.run import Run
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.events import AttemptStarted, Record, RunStarted
@@ -70,7 +70,7 @@ def go_on(run: str, task: str, prompt: str, fork: bool, directory: str | None, o
         agent=agent,
         agents=others,
         views=choose_views(options.view),
-        upstream="anthropic" if begun.gateway else begun.upstream,
+        upstream=upstream_told(begun),
         reuse="none",
         traffic=replace(traffic_told(begun), record=None, texts=True),
         directory=Path(begun.directory) if place is None else place,
