@@ -59,9 +59,10 @@ async def resume_run(
 ) -> RunReport:
     """Goes on with a run of a plan file, as that file is now: what has finished is taken from the journal.
 
-    `agent`, `workspace`, `limits`, `fail_fast`, `record`, `replay`: in place of those that it was started with. Raises UsageError when there is no such
-    run, when it is being driven by another process, when it was not started from a plan file (then run its script
-    again), or when something has to be given again since it was not written down; PlanError when the plan is wrong.
+    `agent`, `workspace`, `limits`, `fail_fast`, `record`, `replay`: in place of those that it was started with. Raises
+    UsageError when there is no such run, when it is being driven by another process, when it was not started from a
+    plan file (then run its script again), or when something has to be given again since it was not written down;
+    PlanError when the plan is wrong.
     """
     check_names("resume_run", GoOnOptions, options)
     limits = options.get("limits")
