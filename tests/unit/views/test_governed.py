@@ -144,6 +144,15 @@ def test_answers_are_counted_once() -> None:
     assert story.close().report.answers == {"429": 1, "529": 1, "cut": 1}
 
 
+def test_answers_are_counted_once_offline_too() -> None:
+    """With limits per minute the queue before the model hears what the agents do not; a replay has no queue."""
+    limits = {"requests_per_minute": 50}
+    heard = [said("rate_limit", 429, "gateway"), said("overloaded", 529), said("quota", 429, "fault")]
+    for upstream, answers in (("offline", {"429": 1}), ("replay", {"529": 1})):
+        story = Story(replace(begun(4, upstream), limits=limits)).tasks(["a"]).add(*heard)
+        assert story.close().report.answers == answers
+
+
 def test_the_totals() -> None:
     """`--json` has width, signals and seconds held, also of a run that ended while it was held."""
     signal = ApiSignal(task="a", attempt=1, signal="quota", source="result")
