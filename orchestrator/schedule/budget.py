@@ -142,7 +142,7 @@ class Budget:
             return GO
         return Refuse(Outcome.BUDGET, self._why_too_little(ledger, left, usual))
 
-    def reserve(self, task: TaskState, agent: Agent | None = None) -> None:
+    def reserve(self, task: TaskState) -> None:
         """Sets aside what the task is expected to need."""
         for ledger in self._ledgers.values():
             need = self._need(ledger, task)
