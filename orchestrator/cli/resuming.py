@@ -30,6 +30,7 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
     name, records = anyio.run(read, run)
     begun = last_start(name, records)
     before = traffic_told(begun)
+    check_upstream(name, begun, options)
     overrides = to_overrides(settings)
     loaded = load_again(name, begun, overrides)
     known = replace(
@@ -49,6 +50,13 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
     now["limits"] = dict(begun.arguments.get("limits", {})) | now["limits"]
     now["withheld"] = sorted({*now["withheld"], *begun.arguments.get("withheld", ())})
     return drive(loaded, replace(known, arguments=now))
+
+
+def check_upstream(run: str, begun: RunStarted, options: Options) -> None:
+    """Raises UsageError for what has another than the offline model answer a run that it has begun."""
+    named = "--gateway" if options.gateway else "--replay" if options.replay else None
+    if named and begun.upstream == "offline":
+        raise UsageError(f"{named}: run {run} is answered by the offline model, also now that it goes on: leave it out")
 
 
 def go_on(run: str, task: str, prompt: str, fork: bool, directory: str | None, options: Options) -> int:
