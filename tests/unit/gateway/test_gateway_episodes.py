@@ -310,6 +310,17 @@ async def test_another_login_is_an_account_of_its_own(env: dict[str, str], monke
     assert told.of(ApiSignal) == []
 
 
+async def test_an_api_that_does_not_answer_has_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run counts it among the answers that broke off or never came, as it does what the CLI tells of that."""
+    told = Told()
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:1")
+    async with open_anthropic() as upstream:
+        upstream.announce(make_attempt("go", session_id="s1"), told)
+        assert status(await run_sync(ask, upstream)) == 502
+    [signal] = told.of(ApiSignal)
+    assert (signal.signal, signal.status, signal.reason) == ("cut", None, "no answer: ConnectError")
+
+
 async def test_unknown_sessions_are_served_and_told_of_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request without an attempt passes all the same."""
     told = Told()
