@@ -126,6 +126,14 @@ def test_a_cli_that_waits_for_the_api() -> None:
     assert line(said("cut"), cut.state, RUN) == "a: an answer of the API broke off: the CLI tries again in 4.0 s"
 
 
+def test_a_cli_that_has_ended_waits_for_nothing() -> None:
+    """Between two attempts only the orchestrator's own wait is told."""
+    story = told().start("a", doing="thinking", at=1).add(said("overloaded", 529, wait=60.0), at=10)
+    story.add(AttemptFinished(task="a", attempt=1, outcome="put_off", retry_in=0.0), at=11)
+    assert "again in 0 s (put_off) " in live(story, 12)[1]
+    assert live(story, 12)[1].count("again") == 1
+
+
 def test_an_agent_that_hears_nothing() -> None:
     """While an agent thinks for long the live view says since when nothing has come."""
     story = told().start("a", doing="thinking", at=1)
