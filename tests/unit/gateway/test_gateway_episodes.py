@@ -296,6 +296,31 @@ async def test_an_agent_with_an_account_of_its_own_is_not_paced(monkeypatch: pyt
     assert told.of(ApiPaused) == []
 
 
+@pytest.mark.parametrize("env", [{"CLAUDE_CONFIG_DIR": "/another/login"}, {"ANTHROPIC_API_KEY": ""}])
+async def test_another_login_is_an_account_of_its_own(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the governor takes for another account the gateway does not pace either, whichever variable leads to it."""
+    told = Told()
+    with gateway_to(Script((429, {"retry-after": "1"})), monkeypatch):
+        async with open_anthropic(Traffic(limits=Limits(requests_per_minute=1))) as upstream:
+            upstream.announce(make_attempt("go", session_id="s1", env=env), told)
+            with anyio.fail_after(10):
+                answers = [await run_sync(ask, upstream) for _ in range(3)]
+    assert [status(raw) for raw in answers] == [429, 200, 200]
+    assert told.of(ApiPaused) == []
+    assert told.of(ApiSignal) == []
+
+
+async def test_an_api_that_does_not_answer_has_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run counts it among the answers that broke off or never came, as it does what the CLI tells of that."""
+    told = Told()
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:1")
+    async with open_anthropic() as upstream:
+        upstream.announce(make_attempt("go", session_id="s1"), told)
+        assert status(await run_sync(ask, upstream)) == 502
+    [signal] = told.of(ApiSignal)
+    assert (signal.signal, signal.status, signal.reason) == ("cut", None, "no answer: ConnectError")
+
+
 async def test_unknown_sessions_are_served_and_told_of_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request without an attempt passes all the same."""
     told = Told()
