@@ -132,6 +132,7 @@ class Together(LoadFileScheduling):
         return SHARING[0] if Path(file).name in SHARING else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
     return Together(config, log) if config.getvalue("dist") == "loadfile" else None
 
