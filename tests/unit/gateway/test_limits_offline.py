@@ -9,6 +9,7 @@ from typing import Any, cast
 import anyio
 import pytest
 from anyio.to_thread import run_sync
+from load import at_most
 from starlette.types import Receive, Scope, Send
 from talking import make_attempt
 from wires import answered, dial, exchange, unchunked
@@ -86,7 +87,7 @@ async def test_the_offline_model_is_paced() -> None:
     assert [status(raw) for raw in answers] == [200] * 4
     assert all(unchunked(answered(raw)[2])[1] for raw in answers)
     assert all(b"message_stop" in raw for raw in answers)
-    assert 0.95 < seconds < 20
+    assert seconds > 0.95
     assert max(event.queued_s for event in told.of(RequestAnswered)) > 0.1
 
 
@@ -126,11 +127,11 @@ async def test_an_agent_that_goes_away_is_answered_no_more() -> None:
         with connection:
             head = f"POST {prefix}/v1/messages HTTP/1.1\r\nHost: g\r\nX-Claude-Code-Session-Id: s1\r\n"
             connection.sendall(f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while not told:
                     await anyio.sleep(0.01)
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < at_most(5)
 
 
 async def answer_long(scope: Scope, receive: Receive, send: Send) -> None:
