@@ -43,7 +43,7 @@ class Ran:
     seconds: float
     """Of work, summed over its attempts."""
     waited: float = 0.0
-    """Seconds between its attempts, in which it kept its place."""
+    """Seconds between its attempts, in which others could work in its place."""
     needs: Sequence[str] = ()
     parent: str | None = None
     is_free: bool = False
@@ -114,9 +114,9 @@ def ran_of(state: RunState) -> list[Ran]:
     return found
 
 
-def work_of(tasks: Sequence[Ran], *, waits: bool = False) -> float:
-    """Seconds of work that took places; with `waits` also those between attempts."""
-    return sum(task.seconds + task.waited * waits for task in leaves_of(tasks) if not task.is_free)
+def work_of(tasks: Sequence[Ran]) -> float:
+    """Seconds of work that took places."""
+    return sum(task.seconds for task in leaves_of(tasks) if not task.is_free)
 
 
 def leaves_of(tasks: Sequence[Ran]) -> list[Ran]:
@@ -145,6 +145,10 @@ def brake(tasks: Sequence[Ran], wall: float, places: int) -> Brake:
 
 
 def _bounds(tasks: Sequence[Ran], places: int, *, waits: bool) -> tuple[float, float]:
-    """Seconds of the longest path, and of all work with every place at work; with or without waits between attempts."""
+    """Seconds of the longest path, and of all work with every place at work; with or without waits between attempts.
+
+    Of these only the longest may come on top of the work: in the others' time there are others to work.
+    """
     timed = [Timed(task.id, task.seconds + task.waited * waits, task.needs, task.parent) for task in tasks]
-    return critical_path(timed)[0], work_of(tasks, waits=waits) / places
+    longest = max((task.waited for task in leaves_of(tasks)), default=0.0) * waits
+    return critical_path(timed)[0], work_of(tasks) / places + longest

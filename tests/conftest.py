@@ -10,6 +10,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from orchestrator.testing import jumping
 
@@ -24,6 +25,11 @@ All take far less, but on a machine that others use as well anything may take te
 LONGEST_OF_OTHERS = 120.0
 
 TESTS = Path(__file__).parent
+
+FIRST = ("acceptance", "processes", "typing", "unit/gateway", "unit/workspaces")
+"""Folders whose tests take long. By their names the files that wait for something stand among those that compute."""
+SHARING = ("test_looking_at_runs.py", "test_printing.py", "test_run_command.py")
+"""Files whose tests look at the same runs."""
 
 hypothesis.settings.register_profile("any machine", deadline=None)  # it would be the machine's load that is tested
 hypothesis.settings.load_profile("any machine")
@@ -104,6 +110,31 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Both event loops. Unit and contract tests have a clock that jumps over every wait; the others need real time."""
     jumps = kind_of(request.path) in ("unit", "contracts")
     return jumping(request.param) if jumps else request.param
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers all shall be at work to the end: what takes long comes first, and in the end there is
+    little in each file."""
+    items.sort(key=lambda item: place_in_order(item.path))
+
+
+def place_in_order(path: Path) -> tuple[bool, str]:
+    """Sorts files; the tests of a file stay as they are."""
+    name = path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else str(path)
+    return (False, path.name) if name.startswith(FIRST) else (True, name)
+
+
+class Together(LoadFileScheduling):
+    """A worker is given one file after the other, and those that look at the same runs as one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return SHARING[0] if Path(file).name in SHARING else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return Together(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def kind_of(path: Path) -> str | None:

@@ -13,7 +13,7 @@ from orchestrator.cli.output import check_target
 from orchestrator.cli.running import Options, carry_out, choose_views, drive, to_overrides, told
 from orchestrator.engine.opening import open_run
 from orchestrator.engine.planned.nodes import planned_agent
-from orchestrator.engine.plans import agent_told, last_start, load_again, traffic_told, workspace_told
+from orchestrator.engine.plans import agent_told, last_start, load_again, traffic_told, upstream_told, workspace_told
 from orchestrator.engine.script.run import Run
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.events import AttemptStarted, Record, RunStarted
@@ -30,6 +30,7 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
     name, records = anyio.run(read, run)
     begun = last_start(name, records)
     before = traffic_told(begun)
+    check_upstream(name, begun, options)
     overrides = to_overrides(settings)
     loaded = load_again(name, begun, overrides)
     known = replace(
@@ -51,6 +52,13 @@ def resume(run: str | None, settings: Sequence[str], options: Options) -> int:
     return drive(loaded, replace(known, arguments=now))
 
 
+def check_upstream(run: str, begun: RunStarted, options: Options) -> None:
+    """Raises UsageError for what has another than the offline model answer a run that it has begun."""
+    named = "--gateway" if options.gateway else "--replay" if options.replay else None
+    if named and begun.upstream == "offline":
+        raise UsageError(f"{named}: run {run} is answered by the offline model, also now that it goes on: leave it out")
+
+
 def go_on(run: str, task: str, prompt: str, fork: bool, directory: str | None, options: Options) -> int:
     """Says something more to the agent of a task, in a run of its own; prints its answer; the exit code."""
     check_target(options.json)
@@ -70,7 +78,7 @@ def go_on(run: str, task: str, prompt: str, fork: bool, directory: str | None, o
         agent=agent,
         agents=others,
         views=choose_views(options.view),
-        upstream="anthropic" if begun.gateway else begun.upstream,
+        upstream=upstream_told(begun),
         reuse="none",
         traffic=replace(traffic_told(begun), record=None, texts=True),
         directory=Path(begun.directory) if place is None else place,

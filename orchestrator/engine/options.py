@@ -24,7 +24,13 @@ class GoOnOptions(TypedDict, total=False):
     journal: Journal | str | Path | None
     views: Sequence[View | str] | str
     executor: Executor | None
+    fail_fast: bool
     rerun: Collection[str]
+    pilot: int | None
+    record: str | Path | None
+    overwrite: bool
+    replay: str | Path | None
+    faults: Sequence[str] | str
 
 
 class PlanOptions(GoOnOptions, total=False):
@@ -32,16 +38,10 @@ class PlanOptions(GoOnOptions, total=False):
 
     workspace: WorkspaceSpec | str | Path
     upstream: str | None
-    fail_fast: bool
     reuse: Reuse
     run: str | None
     directory: Path | None
     arguments: Mapping[str, Any]
-    pilot: int | None
-    record: str | Path | None
-    overwrite: bool
-    replay: str | Path | None
-    faults: Sequence[str] | str
     traffic: Traffic | None
 
 

@@ -7,7 +7,7 @@ from typing import Any, Unpack, cast
 
 from anyio import to_thread
 
-from orchestrator.engine.opening import open_journal, open_run
+from orchestrator.engine.opening import GATEWAY, open_journal, open_run
 from orchestrator.engine.options import NOTHING, GoOnOptions, PlanOptions, RunOptions, check_names
 from orchestrator.engine.planned.nodes import as_loaded
 from orchestrator.errors import UsageError
@@ -59,9 +59,10 @@ async def resume_run(
 ) -> RunReport:
     """Goes on with a run of a plan file, as that file is now: what has finished is taken from the journal.
 
-    `agent`, `workspace`, `limits`: in place of those that it was started with. Raises UsageError when there is no such
-    run, when it is being driven by another process, when it was not started from a plan file (then run its script
-    again), or when something has to be given again since it was not written down; PlanError when the plan is wrong.
+    `agent`, `workspace`, `limits`, `fail_fast`, `record`, `replay`: in place of those that it was started with. Raises
+    UsageError when there is no such run, when it is being driven by another process, when it was not started from a
+    plan file (then run its script again), or when something has to be given again since it was not written down;
+    PlanError when the plan is wrong.
     """
     check_names("resume_run", GoOnOptions, options)
     limits = options.get("limits")
@@ -75,8 +76,8 @@ async def resume_run(
             "workspace": workspace or workspace_told(begun),
             "limits": limits or limits_told(loaded, begun),
             "journal": journal,
-            "upstream": begun.upstream,
-            "fail_fast": bool(begun.arguments.get("fail_fast")),
+            "upstream": upstream_told(begun),
+            "fail_fast": options.get("fail_fast", bool(begun.arguments.get("fail_fast"))),
             "run": run,
             "directory": Path(begun.directory),
             "traffic": traffic_told(begun),
@@ -88,6 +89,11 @@ async def resume_run(
             },
         }
         return await run_plan(loaded, **again)
+
+
+def upstream_told(begun: RunStarted) -> str | None:
+    """What answers the run: the gateway, where its requests passed that."""
+    return GATEWAY if begun.gateway else begun.upstream
 
 
 def traffic_told(begun: RunStarted) -> Traffic:

@@ -15,7 +15,8 @@ class ApiSignal(Event):
     """`rate_limit` (429), `overloaded` (529), `server_error` (other 5xx), `cut` (an answer broke off, or none came),
     `warning` (near the usage limit), `quota` (the usage limit is reached), `auth`, `billing`."""
     source: str
-    """Who heard it: `cli` (it retries by itself), `result` (the attempt has ended by it), `gateway`."""
+    """Who heard it: `cli` (it retries by itself), `result` (the attempt has ended by it), `gateway`; or who will have
+    it heard: `fault` (one that is played)."""
     status: int | None = None
     """HTTP."""
     retry_after: float | None = None

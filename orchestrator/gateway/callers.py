@@ -30,7 +30,7 @@ class Caller:
             task=self.task,
             attempt=self.attempt.number,
             signal="quota",
-            source="gateway",
+            source="fault",
             status=429,
             retry_after=wait,
             resets_at=time.time() + wait,

@@ -16,8 +16,6 @@ from orchestrator.task import Attempt
 EXCHANGE = "orchestrator.exchange"
 """Where an app finds the exchange in its ASGI scope."""
 OK, TOO_MANY = 200, 429
-OWN = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_OAUTH_TOKEN")
-"""Variables by which an agent has an account of its own."""
 MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,200})"')
 
 
@@ -61,10 +59,9 @@ class Sessions:
 
     def announce(self, attempt: Attempt, emit: Emit) -> None:
         """Notes an attempt's session, and the one that it goes on with."""
-        env = attempt.agent.env
-        own = any(env.get(name) for name in OWN)
-        address, reads_user = env.get("ANTHROPIC_BASE_URL") or None, "user" in attempt.agent.settings
-        known = Known(attempt.task, attempt.number, emit, address, own, reads_user)
+        agent = attempt.agent
+        address, reads_user = agent.env.get("ANTHROPIC_BASE_URL") or None, "user" in agent.settings
+        known = Known(attempt.task, attempt.number, emit, address, agent.own_account, reads_user)
         self._known[attempt.session_id] = known
         if attempt.resume is not None and not attempt.fork:
             self._known[attempt.resume] = known

@@ -75,7 +75,7 @@ class Budget:
         self._busy: set[str] = set()
         """Tasks that something is set aside for and that wait for nothing in the run: their end is sure to come."""
         self._caps: dict[str | None, float] = {}
-        """By agent the most that one of it may spend, by its own options (USD)."""
+        """By agent the most that one of it may spend at first, by its own options (USD); infinity: no limit."""
         self._wanted: dict[str, float] = {}
         """Tasks whose grant was too small, with what they are to have next (USD)."""
         self._lines: set[tuple[str, str]] = set()
@@ -142,7 +142,7 @@ class Budget:
             return GO
         return Refuse(Outcome.BUDGET, self._why_too_little(ledger, left, usual))
 
-    def reserve(self, task: TaskState, agent: Agent | None = None) -> None:
+    def reserve(self, task: TaskState) -> None:
         """Sets aside what the task is expected to need."""
         for ledger in self._ledgers.values():
             need = self._need(ledger, task)
@@ -166,10 +166,9 @@ class Budget:
         if self._usd is None:
             return agent
         granted = self._usd.claim_of(task)
-        allowed = max(self._usd.left if granted is None else granted, LEAST_USD)
-        if agent.usd is not None:
-            self._caps[self._name(task)] = agent.usd
-            allowed = min(allowed, agent.usd)
+        own, name = math.inf if agent.usd is None else agent.usd, self._name(task)
+        self._caps[name] = max(self._caps.get(name, 0.0), own)
+        allowed = min(max(self._usd.left if granted is None else granted, LEAST_USD), own)
         if granted is not None:
             self._usd.claim(task, allowed)
         return agent.model_copy(update={"usd": allowed})

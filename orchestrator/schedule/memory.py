@@ -244,11 +244,17 @@ class MemoryRoom:
         return bool(self._again)
 
     def _choose_victim(self) -> None:
-        """The youngest of those that were put off least, but never the last that can go on."""
+        """The youngest of those that were put off least, but never the last that can go on.
+
+        Of those that are only looked up, and use nothing yet, none is chosen.
+        """
         if self._victim is not None or len(self._held) - self._waiting < 2 or not (why := self._shortage()):
             return
+        running = self._state.running
+        able = [task for task, held in reversed(self._held.items()) if not held.waits and task in running]
+        if len(able) < 2:
+            return
         self.why_short = why
-        able = [task for task, held in reversed(self._held.items()) if not held.waits]
         self._victim = min(able, key=lambda task: self._victims[task])
         self._victims[self._victim] += 1
 

@@ -1,6 +1,14 @@
 """Folds what the API said, and what its gateway made of requests."""
 
-from orchestrator.events import ApiPaused, ApiSignal, RequestAnswered, RequestDequeued, RequestNoted, RequestQueued
+from orchestrator.events import (
+    ApiPaused,
+    ApiSignal,
+    RequestAnswered,
+    RequestDequeued,
+    RequestNoted,
+    RequestQueued,
+    RunStarted,
+)
 from orchestrator.state.calls import Calls
 from orchestrator.state.figures import Figures, Folds
 
@@ -28,8 +36,16 @@ def answer_of(event: ApiSignal) -> str | None:
 
 def counts_answer(run: Figures, event: ApiSignal) -> bool:
     """Whether nobody else tells of the same answer: what the gateway hears, the CLI may hear after it."""
-    gateway = run.started is not None and run.started.gateway
-    return event.signal == "cut" or (event.source == "gateway") == gateway
+    if event.signal == "cut":
+        return True
+    between = run.started is not None and stands_between(run.started)
+    return event.source != "fault" and (event.source == "gateway") == between
+
+
+def stands_between(started: RunStarted) -> bool:
+    """Whether requests pass the gateway on their way, to the API or, under limits per minute, to a model of ours."""
+    paced = any(name.endswith("_per_minute") for name in started.limits)
+    return started.gateway or (paced and started.upstream != "replay")
 
 
 def request_answered(run: Figures, event: RequestAnswered, at: float) -> None:

@@ -86,7 +86,7 @@ def attempt_finished(run: Figures, event: AttemptFinished, at: float) -> None:
     task = run.tasks[event.task]
     task.cost_usd += event.cost_usd
     task.worked_s += event.duration
-    task.doing = again(event)
+    task.doing, task.api = again(event), None
     run.cost_usd += event.cost_usd
     run.sum_s += event.duration
     if event.tokens:  # the whole count, in place of what the messages told

@@ -77,7 +77,8 @@ def picture(state: RunState, run: str, now: float, room: Room) -> RenderableType
 
 
 def header(state: RunState, run: str, now: float, room: Room) -> list[RenderableType]:
-    """The run and its time; what finds no room beside them goes below, a thing whole or not at all."""
+    """The run and its time; what finds no room beside them goes below, a thing whole or not at all, but for
+    the first."""
     took = clock(now - state.started_at)
     first, rest = fitting([Text(run, style="bold"), *facts(state, now)], room.width - max(len(took), LEAST_CLOCK) - 1)
     line = Table.grid(expand=True)
@@ -86,7 +87,8 @@ def header(state: RunState, run: str, now: float, room: Room) -> list[Renderable
     line.add_row(first, took)
     if not rest or room.height <= LOW:
         return [line]
-    return [line, Text("  ").append_text(fitting(rest, room.width - ECHO)[0])]
+    below = Text("  ", no_wrap=True, overflow="ellipsis")
+    return [line, below.append_text(fitting(rest, room.width - ECHO)[0])]
 
 
 def fitting(pieces: Sequence[Text], width: int) -> tuple[Text, Sequence[Text]]:

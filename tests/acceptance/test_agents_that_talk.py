@@ -37,10 +37,10 @@ tasks:
   author:
     agent: silent
     prompt: Write it
-    rehearsal: [{wait: 9}, {end: written}, {say: Because of the server.}]
+    rehearsal: [{wait: LONGER}, {end: written}, {say: Because of the server.}]
   asker:
     agent: asker
-    timeout: 8s
+    timeout: LONGs
     prompt: Ask about it
     rehearsal:
       - call: {tool: send_message, input: {to: nobody, text: hello}}
@@ -139,7 +139,7 @@ def kill_after(cli: Cli, plan: Path, task: str) -> set[str]:
                 break
         process.kill()
         process.wait()
-    wait_until(lambda: not leased(cli.home), "the end of its processes", at_most(5))
+    wait_until(lambda: not leased(cli.home), "the end of its processes")
     return {event["task"] for event in cli.events("TaskFinished") if event["status"] == "done"}
 
 
@@ -149,7 +149,8 @@ def test_asking_and_being_refused(cli: Cli) -> None:
     Its own MCP server is there beside the run's tools; the other agent has neither.
     """
     (cli.place / "own.py").write_text(OWN_SERVER)
-    done = played(cli, TALK)
+    seconds = round(at_most(4))  # its own turns take a part of it
+    done = played(cli, TALK.replace("LONGER", str(seconds + 1)).replace("LONG", str(seconds)))
     said = texts(done)
     assert json.loads(said["asker"]) == {"from": "author", "answer": "Because of the server."}
     assert said["asker.ask-1"] == "Because of the server."

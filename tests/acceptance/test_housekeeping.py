@@ -4,13 +4,14 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Cli, leased, running, wait_until
+from command_line import Cli, leased, make_cli, running, wait_until
 
-LONG = """
+WORKTREES = """
 name: long
 agents: {worker: {tools: [Bash, Write], allow: [Bash]}}
 defaults: {agent: worker}
@@ -23,31 +24,51 @@ tasks:
     workspace: worktree
     prompt: "Work."
     rehearsal: [{bash: "sleep 60"}]
+"""
+LONG = f"""{WORKTREES}
   plain:
     workspace: directory
     prompt: "Work."
-    rehearsal: [{write: {path: note.txt, text: "a note\\n"}}, {bash: "sleep 60"}]
+    rehearsal: [{{write: {{path: note.txt, text: "a note\\n"}}}}, {{bash: "sleep 60"}}]
 """
 
 
-@pytest.fixture
-def at_work(cli: Cli) -> Iterator[subprocess.Popen[str]]:
-    """A run with two worktrees and a directory, each with its agent in the middle of something."""
+@contextmanager
+def killed_at_the_end(cli: Cli, plan: str, *files: str) -> Iterator["subprocess.Popen[str]"]:
+    """A run with two worktrees, each with its agent in the middle of something. It is killed, and its agents end."""
     cli.repository()
-    cli.plan(LONG)
+    cli.plan(plan)
     with running(cli, "run", "plan.yaml", "--offline") as process:
-        wait_until(lambda: written(cli) == ["half.txt", "note.txt"] and len(worktrees(cli)) == 3, "the tasks")
+        wait_until(lambda: written(cli) == [*files] and len(worktrees(cli)) == 3, "the tasks")
         yield process
-    wait_until(lambda: not leased(cli.home), "the end of all agents", 10)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    wait_until(lambda: not leased(cli.home), "the end of all agents")
 
 
 @pytest.fixture
-def killed(cli: Cli, at_work: subprocess.Popen[str]) -> Cli:
-    """The same after the orchestrator was killed, and its agents have been ended."""
-    at_work.send_signal(signal.SIGKILL)
-    at_work.wait()
-    wait_until(lambda: not leased(cli.home), "the end of all agents", 30)
-    return cli
+def killed(cli: Cli) -> Cli:
+    """What such a run has left."""
+    with killed_at_the_end(cli, WORKTREES, "half.txt"):
+        return cli
+
+
+class Cleaned:
+    """A run with two worktrees and a directory: listed and cleaned while it was at work, and then killed."""
+
+    def __init__(self, cli: Cli) -> None:
+        self.cli = cli
+        with killed_at_the_end(cli, LONG, "half.txt", "note.txt") as process:
+            self.listed = tasks(cli.json("workspaces", "list"))
+            self.cleaned = tasks(cli.json("workspaces", "clean", "--unmerged", "--directories"))
+            self.went_on = process.poll() is None
+            self.then = written(cli), len(worktrees(cli))
+
+
+@pytest.fixture(scope="module")
+def cleaned(tmp_path_factory: pytest.TempPathFactory) -> Cleaned:
+    """One of these, for the test that looks at what came of it, and one that cleans again."""
+    return Cleaned(make_cli(tmp_path_factory.mktemp("cleaned")))
 
 
 def workspaces(cli: Cli) -> Path:
@@ -68,19 +89,18 @@ def tasks(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {f"{row['kind']} {row['name'].partition('/')[2]}": row for row in rows}
 
 
-def test_beside_a_run(cli: Cli, at_work: subprocess.Popen[str]) -> None:
+def test_beside_a_run(cleaned: Cleaned) -> None:
     """What a run is at work in is listed as such, and no cleaning touches it, whatever it is told."""
-    listed = tasks(cli.json("workspaces", "list"))
-    assert set(listed) == {"worktree change", "worktree nothing", "directory plain"}
-    assert all(row["at_work"] for row in listed.values())
-    done = tasks(cli.json("workspaces", "clean", "--unmerged", "--directories"))
-    assert {row["what"] for row in done.values()} == {"kept"}
-    assert at_work.poll() is None
-    assert (written(cli), len(worktrees(cli))) == (["half.txt", "note.txt"], 3)
+    assert set(cleaned.listed) == {"worktree change", "worktree nothing", "directory plain"}
+    assert all(row["at_work"] for row in cleaned.listed.values())
+    assert {row["what"] for row in cleaned.cleaned.values()} == {"kept"}
+    assert cleaned.went_on
+    assert cleaned.then == (["half.txt", "note.txt"], 3)
 
 
-def test_after_a_kill(killed: Cli) -> None:
+def test_after_a_kill(cleaned: Cleaned) -> None:
     """What a killed run left is listed; cleaned, its work is on its branch, and only the directory stays."""
+    killed = cleaned.cli
     listed = tasks(killed.json("workspaces", "list"))
     assert (listed["worktree change"]["uncommitted"], listed["worktree nothing"]["uncommitted"]) == (1, 0)
     assert not any(row["at_work"] for row in listed.values())

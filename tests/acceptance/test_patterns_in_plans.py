@@ -8,7 +8,6 @@ import pytest
 from anyio import to_thread
 from command_line import Cli, leased, running, wait_until
 from counting import Counting, at, report, serving
-from load import at_most
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
@@ -71,7 +70,7 @@ async def killed_in_the_middle(cli: Cli, model: Counting, plan: Any) -> None:
         with running(cli, "run", plan, "--view", "none") as process:
             wait_until(lambda: all(model.counts[mark] for mark in HELD), "requests for what is held")
             process.kill()
-        wait_until(lambda: not leased(cli.home), "the end of its processes", at_most(5))
+        wait_until(lambda: not leased(cli.home), "the end of its processes")
 
     await to_thread.run_sync(act)
 

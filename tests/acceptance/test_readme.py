@@ -71,10 +71,10 @@ def test_the_agents_that_talk(cli: Cli, tmp_path: Path) -> None:
     assert "offline model" in texts["plan"]
 
 
-@pytest.mark.parametrize("end", ["orchestrator demo", "pytest -n 2"])
+@pytest.mark.parametrize("end", ["orchestrator demo", r"pytest -n \d"])
 def test_the_two_commands_are_there(end: str) -> None:
     """Each of the two commands is one line that makes the venv, installs and runs."""
-    (line,) = [line for line in README.splitlines() if line.startswith("python3 -m venv") and line.endswith(end)]
+    (line,) = [line for line in README.splitlines() if re.fullmatch(f"python3 -m venv .*{end}", line)]
     assert "pip install" in line
     assert "-c tests/constraints.txt" in line
 

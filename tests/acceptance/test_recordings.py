@@ -116,11 +116,20 @@ def test_what_was_recorded_with_an_account_is_replayed_without(account, cli, oth
 
 
 def test_agents_that_talk_are_replayed(cli, other, tmp_path):
-    """Messages, questions and answers between agents come out the same."""
+    """Messages, questions and answers between agents come out the same; and the example is what it says.
+
+    A copy of the author answers the reviewer; the testers' message arrives; the verdict is on the blackboard.
+    """
     recording, first, second = tmp_path / "review.rec", tmp_path / "1.json", tmp_path / "2.json"
     for each in (cli, other):
         shutil.copy(EXAMPLES / "review.yaml", each.place)
-    done = cli("run", "review.yaml", "--offline", "--record", recording, "--json", first, "--view", "none")
+    done = cli("run", "review.yaml", "--offline", "--record", recording, "--json", first)
+    text = {task["id"]: task["text"] for task in json.loads(first.read_text())["tasks"]}
+    assert text["review.ask-1"] == "Seven times, since the server behind it needs up to a minute to start."
+    assert "With times=0 nothing is tried at all." in text["load"]
+    assert "accepted;" in text["unit"]
+    assert "Seven times" in text["unit"]
+    assert "review: asks author (review.ask-1): Why are there seven tries?" in done.stderr
     played = other("run", "review.yaml", "--replay", recording, "--json", second, "--view", "none")
     assert (done.returncode, played.returncode) == (0, 0), played.stdout + played.stderr
     assert results(second, other.place) == results(first, cli.place)

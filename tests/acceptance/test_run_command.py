@@ -2,9 +2,10 @@
 
 import json
 import re
+import signal
 
 import pytest
-from command_line import SMALL, Cli, contents
+from command_line import SMALL, Cli, contents, running, wait_until
 from ran import FAILING, Failed, Mixed
 
 TASKS = ["hello", "typed", "each[0]", "each[1]", "change", "denied", "report"]
@@ -21,15 +22,25 @@ class TestDemo:
         assert list(cli.place.iterdir()) == []
 
     def test_it_audits_the_documents_that_are_there(self, cli: Cli) -> None:
-        """In a directory with documents it quotes these, and changes nothing there."""
+        """In a directory with documents it quotes these, and changes nothing there. The command that an interrupted
+        demo names goes on with it, and takes all that had finished."""
         (cli.place / "README.md").write_text(
             "# Zymurgy\n\n## Installation\n\nInstall zymurgy with pip.\n\n## Configuration\n\nSet ZYMURGY_HOME.\n"
         )
         before = contents(cli.place)
-        done = cli("demo", "--view", "none")
+        with running(cli, "demo", "--view", "none") as process:
+            wait_until(lambda: len(cli.done()) >= 2, "two results")
+            process.send_signal(signal.SIGINT)
+            stopped = cli.finish(process)
+        assert f"auditing the documentation in {cli.place}" in stopped.stderr
+        (run,) = re.findall(r"go on with: orchestrator resume (\S+)", stopped.stderr)
+        had = cli.json("runs")[0]["ok"]
+        done = cli("resume", run, "--view", "none", "--json", "-")
         assert done.returncode == 0, done.stderr
-        assert f"questions checked in `{cli.place}`" in done.stdout
-        assert "README.md:" in done.stdout
+        assert json.loads(done.stdout)["totals"]["reused"] >= min(had, 2)
+        report = (cli.home / "orchestrator" / "demo" / "audit.md").read_text("utf-8")
+        assert f"questions checked in `{cli.place}`" in report
+        assert "README.md:" in report
         assert contents(cli.place) == before
 
 

@@ -50,7 +50,10 @@ def run(cli: Cli, plan: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def test_a_killed_agent_goes_on(cli: Cli) -> None:
     """A CLI that is killed at work is gone on with: the second attempt does what was left, and nothing again."""
     # Killed at once it would not have written down yet that it called the tool.
-    task, events = run(cli, INTERRUPTED.replace("KILL", 'bash: "sleep 1; kill -9 $PPID; sleep 60"'))
+    written = "grep -qsR 'kill -9' $CLAUDE_CONFIG_DIR/projects/"
+    task, events = run(
+        cli, INTERRUPTED.replace("KILL", f'bash: "until {written}; do sleep 0.1; done; kill -9 $PPID; sleep 60"')
+    )
     assert (task["text"], task["attempts"]) == ("Both are there.", 2)
     assert [event.get("outcome") or event["how"] for event in events] == ["fresh", "killed", "continued", "ok"]
     assert {event["session_id"] for event in events if "how" in event} == {task["session_id"]}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from load import at_most
 
 from orchestrator.plan.model import Agent
 from orchestrator.task import Attempt
@@ -68,7 +69,7 @@ def leftovers(temporary: Path) -> Callable[[], list[str]]:
     """Waits until no process and no file of a run is left, and lists what still is after five seconds."""
 
     def leftovers() -> list[str]:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + at_most(5)
         while (left := [*processes_in(temporary), *map(str, temporary.iterdir())]) and time.monotonic() < deadline:
             time.sleep(0.02)
         return left

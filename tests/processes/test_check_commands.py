@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from load import at_most
 from watching import UNFINISHED
 
 from orchestrator.agents.claude import open_claude
@@ -80,7 +81,7 @@ async def test_how_a_check_ends(asks: Asks, here: Workspace, command: str, exit_
 
 async def test_a_check_has_the_attempts_time(asks: Asks, here: Workspace, leftovers: Callable[[], list[str]]) -> None:
     """One that takes longer than the attempt may is ended, with all that it started, and has no exit code."""
-    found = await run_check(asks("x", timeout=0.5), "echo begun; setsid sleep 60 & sleep 60", here.path)
+    found = await run_check(asks("x", timeout=at_most(0.5)), "echo begun; setsid sleep 60 & sleep 60", here.path)
     assert (found.exit_code, found.output) == (None, "begun\n")
     assert found.duration < 30
     assert leftovers() == []

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
@@ -26,11 +27,17 @@ LATE = {"FAKE_CLAUDE": "late"}
 @pytest.mark.parametrize(
     ("prompt", "agent", "outcome", "words", "cost"),
     [
-        ("say x", Agent(env=LATE, start_timeout=0.5), Outcome.NOT_STARTED, "not up within 0.5 s", 0.0),
-        ("hang", Agent(idle_timeout=0.5), Outcome.STALLED, "silent for 0.5 s", 0.25),
-        ("mute", Agent(idle_timeout=0.5), Outcome.STALLED, "silent for 0.5 s", 0.0),
-        ("deaf", Agent(idle_timeout=0.5), Outcome.STALLED, "silent for 0.5 s", 0.0),
-        ("tool Bash", Agent(idle_timeout=0.2, tool_timeout=0.5), Outcome.STALLED, "Bash took longer than 0.5 s", 0.25),
+        ("say x", {"env": LATE, "start_timeout": 0.25}, Outcome.NOT_STARTED, "not up within {:g} s", 0.0),
+        ("hang", {"idle_timeout": 0.25}, Outcome.STALLED, "silent for {:g} s", 0.25),
+        ("mute", {"idle_timeout": 0.25}, Outcome.STALLED, "silent for {:g} s", 0.0),
+        ("deaf", {"idle_timeout": 0.25}, Outcome.STALLED, "silent for {:g} s", 0.0),
+        (
+            "tool Bash",
+            {"idle_timeout": 0.2, "tool_timeout": 0.4},
+            Outcome.STALLED,
+            "Bash took longer than {:g} s",
+            0.25,
+        ),
     ],
 )
 async def test_too_long(
@@ -38,16 +45,17 @@ async def test_too_long(
     here: Workspace,
     leftovers: Leftovers,
     prompt: str,
-    agent: Agent,
+    agent: dict[str, Any],
     outcome: Outcome,
     words: str,
     cost: float,
 ) -> None:
     """Who does not start, is silent or has a tool at work for too long is ended; who heeds an interrupt has a price."""
+    times = {name: round(at_most(value), 2) for name, value in agent.items() if name.endswith("timeout")}
     async with open_claude() as claude:
-        result = await claude.run(asks(prompt, agent=agent), here, Collected())
+        result = await claude.run(asks(prompt, agent=Agent(**{**agent, **times})), here, Collected())
     assert (result.outcome, result.cost_usd) == (outcome, cost), result.error
-    assert words in (result.error or "")
+    assert words.format(max(times.values())) in (result.error or "")
     assert leftovers() == []
 
 

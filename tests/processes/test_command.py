@@ -59,26 +59,26 @@ async def test_much_output(tmp_path: Path) -> None:
 
 async def test_a_timeout(tmp_path: Path) -> None:
     """A command that takes too long has no exit code; what it printed is kept, what it started is gone."""
-    done = await run_command(f"echo begun; {daemon(tmp_path / 'pid')}; sleep 60", tmp_path, 1)
+    done = await run_command(f"echo begun; {daemon(tmp_path / 'pid')}; sleep 60", tmp_path, at_most(0.5))
     assert (done.exit_code, done.output) == (None, "begun\n")
-    assert done.duration < 2
+    assert done.duration < at_most(2)
     assert not alive(tmp_path / "pid")
 
 
 async def test_a_stubborn_child(tmp_path: Path) -> None:
     """A command whose processes ignore SIGTERM ends nevertheless."""
     command = f"trap '' TERM; {daemon(tmp_path / 'pid', trap='')}; while :; do sleep 0.1; done"
-    done = await run_command(command, tmp_path, 1)
+    done = await run_command(command, tmp_path, at_most(0.5))
     assert done.exit_code is None
-    assert done.duration < 5
+    assert done.duration < at_most(5)
     assert not alive(tmp_path / "pid")
 
 
 async def test_what_it_leaves_in_the_background(tmp_path: Path) -> None:
     """A process in the background, with the output in its hands, ends with the command and holds nothing up."""
-    done = await run_command(f"(sleep 60; echo late) & {daemon(tmp_path / 'pid')}; echo done", tmp_path, 10)
+    done = await run_command(f"(sleep 60; echo late) & {daemon(tmp_path / 'pid')}; echo done", tmp_path, 30)
     assert (done.exit_code, done.output) == (0, "done\n")
-    assert done.duration < 2
+    assert done.duration < at_most(2)
     assert not alive(tmp_path / "pid")
 
 
@@ -87,7 +87,7 @@ async def test_a_launcher_that_is_killed(tmp_path: Path) -> None:
     command = f"trap '' TERM; echo $$ > {tmp_path}/pid; kill -9 $PPID; while :; do sleep 0.1; done"
     done = await run_command(command, tmp_path, 30)
     assert done.exit_code == -9
-    assert done.duration < 10
+    assert done.duration < at_most(10)
     assert not alive(tmp_path / "pid")
 
 

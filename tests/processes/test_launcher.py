@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 from load import at_most
-from watching import alive, daemon, wait_until
+from watching import PATIENCE, alive, daemon, wait_until
 
 from orchestrator.processes import tree
 from orchestrator.processes.bare import bare
@@ -66,7 +66,7 @@ def test_it_is_what_it_starts(launch: Launch) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGINT, signal.SIGPIPE])
 def test_it_dies_of_the_same_signal(launch: Launch, number: signal.Signals) -> None:
     """When a signal ends the program, the same one ends the launcher."""
-    assert launch(f"kill -{number.value} $$").wait(10) == -number
+    assert launch(f"kill -{number.value} $$").wait(PATIENCE) == -number
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -76,13 +76,13 @@ def test_signals_are_passed_on(launch: Launch, number: signal.Signals) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    assert process.communicate(timeout=10) == ("got it\n", "")
+    assert process.communicate(timeout=PATIENCE) == ("got it\n", "")
     assert process.returncode == 7
 
 
 def test_signals_are_as_they_were(launch: Launch) -> None:
     """The program blocks no signal, and ignores none that whoever starts the launcher does not ignore."""
-    out, _ = launch("exec grep -E 'Sig(Blk|Ign)' /proc/self/status").communicate(timeout=10)
+    out, _ = launch("exec grep -E 'Sig(Blk|Ign)' /proc/self/status").communicate(timeout=PATIENCE)
     assert {line.split()[1] for line in out.splitlines()} == {"0000000000000000"}
 
 
@@ -99,13 +99,13 @@ def test_the_pipes_are_the_programs(launch: Launch) -> None:
 def test_no_such_program(launch: Launch) -> None:
     """A program that cannot be started is told in a line on stderr, with exit code 127."""
     process = launch("", (*bare("launcher"), "/nowhere/claude"))
-    assert process.communicate(timeout=10)[1].startswith("orchestrator: cannot start /nowhere/claude: ")
+    assert process.communicate(timeout=PATIENCE)[1].startswith("orchestrator: cannot start /nowhere/claude: ")
     assert process.returncode == 127
 
 
 def test_an_orchestrator_that_is_gone_already(launch: Launch, tmp_path: Path) -> None:
     """Nothing is started for an orchestrator that died meanwhile."""
-    assert launch(f"touch {tmp_path}/started", ORCHESTRATOR_PARENT=1).wait(10) == 143
+    assert launch(f"touch {tmp_path}/started", ORCHESTRATOR_PARENT=1).wait(PATIENCE) == 143
     assert not (tmp_path / "started").exists()
 
 
@@ -113,14 +113,14 @@ def test_an_orchestrator_that_is_gone_already(launch: Launch, tmp_path: Path) ->
 def test_daemons_end_with_the_program(launch: Launch, tmp_path: Path, code: str) -> None:
     """A process that left session and environment behind ends when the program does, in whatever way."""
     process = launch(f"{daemon(tmp_path / 'pid')}; {code}")
-    assert process.wait(10) in (3, -9)
+    assert process.wait(PATIENCE) in (3, -9)
     assert not alive(tmp_path / "pid")
 
 
 def test_stubborn_daemons_end_too(launch: Launch, tmp_path: Path) -> None:
     """One that ignores SIGTERM is killed after the grace."""
     begun = time.monotonic()
-    assert launch(daemon(tmp_path / "pid", trap="")).wait(10) == 0
+    assert launch(daemon(tmp_path / "pid", trap="")).wait(PATIENCE) == 0
     assert GRACE < time.monotonic() - begun < GRACE + at_most(2)
     assert not alive(tmp_path / "pid")
 
@@ -153,7 +153,7 @@ def test_a_launcher_that_is_killed(launch: Launch, tmp_path: Path) -> None:
     assert process.stdout is not None
     process.stdout.readline()
     process.kill()
-    wait_until(lambda: not alive(tmp_path / "pid"), "the program's end", 2)
+    wait_until(lambda: not alive(tmp_path / "pid"), "the program's end", at_most(2))
 
 
 @pytest.mark.parametrize(("code", "status"), [("exit 3", 3), ("kill -9 $$", -9), ("kill -TERM $PPID; sleep 60", -15)])
@@ -174,4 +174,4 @@ def test_a_stubborn_program_elsewhere(launch: Launch, temporary: Path, monkeypat
     (temporary / "a.lease").write_text(f"{process.pid} ")
     end_all(str(temporary / "a.lease"))
     process.wait(2)
-    wait_until(lambda: not alive(pid), "the program's end", 2)
+    wait_until(lambda: not alive(pid), "the program's end", at_most(2))

@@ -150,8 +150,9 @@ async def test_a_start_that_sweeps_can_be_cancelled(killed: Killed) -> None:
     with anyio.move_on_after(0.2) as scope:
         async with open_claude():
             pass
+        # It is killed two seconds later: whoever waits for that comes back afterwards.
     assert scope.cancelled_caught
-    assert time.monotonic() - begun < at_most(1.5)
+    assert alive(tool) or time.monotonic() - begun < at_most(1.5)
     wait_until(lambda: not alive(tool), "its end, in the background")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 UNFINISHED = pytest.mark.filterwarnings("ignore:Async generator 'claude_agent_sdk:ResourceWarning")
 """The SDK's reader leaves a generator of its own unfinished when it is cancelled; trio says so."""
 DAEMON = (

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import orchestrator
 
 ROOT = Path(__file__).parents[2]
@@ -95,19 +97,25 @@ def imported(statement: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_types(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What mypy knows of the libraries once it has read them."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_types(cache: Path) -> None:
     """mypy --strict accepts every use in api.py, and refuses exactly those that are marked there as wrong."""
-    done = mypy(ROOT / "tests" / "typing" / "api.py", tmp_path)
+    done = mypy(ROOT / "tests" / "typing" / "api.py", cache)
     assert done.returncode == 0, done.stdout
 
 
-def test_wrong_uses_are_refused(tmp_path: Path) -> None:
+def test_wrong_uses_are_refused(tmp_path: Path, cache: Path) -> None:
     """Without its ignores, each marked line of api.py is an error: the check above can fail."""
     text = (ROOT / "tests" / "typing" / "api.py").read_text("utf-8")
     marked = {number for number, line in enumerate(text.splitlines(), start=1) if "# type: ignore[" in line}
     bare = tmp_path / "bare.py"
     bare.write_text(text.replace("# type: ignore[", "# was: ["), encoding="utf-8")
-    done = mypy(bare, tmp_path)
+    done = mypy(bare, cache)
     refused = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error: " in line}
     assert len(marked) >= 3
     assert refused == marked, done.stdout
@@ -117,6 +125,6 @@ def mypy(file: Path, cache: Path) -> "subprocess.CompletedProcess[str]":
     """What mypy says of one file to a user, who has neither our settings nor pydantic's plugin."""
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "/dev/null"]
     return subprocess.run(
-        [*command, "--cache-dir", str(cache / "cache"), "--no-error-summary", str(file)],
+        [*command, "--cache-dir", str(cache), "--no-error-summary", str(file)],
         cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip

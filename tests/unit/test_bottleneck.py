@@ -27,7 +27,8 @@ def chain(count: int, waited: float = 0.0) -> list[Ran]:
         (chain(5), 52.0, 10, Brake.NEEDS),
         (chain(5), 52.0, 1, Brake.NEEDS),
         (alike(10, waited=30.0), 41.0, 10, Brake.RATE),
-        (alike(20, waited=30.0), 420.0, 2, Brake.RATE),
+        (alike(20, waited=30.0), 130.0, 2, Brake.RATE),
+        (alike(100, waited=5.0), 160.0, 10, Brake.START_UP),  # others worked meanwhile
         (chain(3, waited=60.0), 215.0, 10, Brake.RATE),
         (alike(10), 25.0, 10, Brake.START_UP),
         (alike(10, waited=1.0), 25.0, 10, Brake.START_UP),

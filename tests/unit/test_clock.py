@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 from anyio import to_thread
+from load import at_most
 
 pytestmark = pytest.mark.anyio
 
@@ -17,7 +18,7 @@ async def test_an_hour_is_over_at_once() -> None:
     begun, wall = anyio.current_time(), time.monotonic()
     await anyio.sleep(3600)
     assert anyio.current_time() - begun == pytest.approx(3600)
-    assert time.monotonic() - wall < 2
+    assert time.monotonic() - wall < at_most(2)
 
 
 async def test_timers_fire_in_their_order() -> None:

@@ -20,6 +20,7 @@ from orchestrator.engine.patterns.votes import (
 from orchestrator.engine.steps import Ask, Expand, Node, Omit, carried
 from orchestrator.engine.telling import told
 from orchestrator.errors import UsageError
+from orchestrator.plan.model import Agent
 from orchestrator.plan.words import describe
 from orchestrator.prompts import choice_schema, judge_prompt
 from orchestrator.task import Outcome, Result, Status, plain
@@ -39,16 +40,17 @@ def voting(
     ties: Ties = "fail",
     early: bool = True,
     judge: JudgeMaker | None = None,
+    judge_agent: Agent | None = None,
     criteria: str | None = None,
 ) -> Expand:
     """The parts of the vote `name` and what they come to. `results` fills while the run goes on.
 
     `by`: `majority`, or a function that chooses among the voters that succeeded. `judge`: an agent that chooses among
-    the answers, by `criteria`, in its place; it is not asked when there is only one. `early`: under `majority` the
-    voters that are left are ended once they can change nothing. Raises UsageError.
+    the answers, by `criteria`, in its place (it is `judge_agent`); it is not asked when there is only one. `early`:
+    under `majority` the voters that are left are ended once they can change nothing. Raises UsageError.
     """
     options: dict[str, Any] = {"by": by, "on": on, "ties": ties, "early": early, "judge": judge, "criteria": criteria}
-    return Voting(name, tuple(voters), results, **options).expand()
+    return Voting(name, tuple(voters), results, judge_agent=judge_agent, **options).expand()
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Voting:
     ties: Ties = field(default="fail", kw_only=True)
     early: bool = field(default=True, kw_only=True)
     judge: JudgeMaker | None = field(default=None, kw_only=True)
+    judge_agent: Agent | None = field(default=None, kw_only=True)
     criteria: str | None = field(default=None, kw_only=True)
     vote: Vote | None = field(default=None, init=False)
     """What it came to, once it has."""
@@ -92,6 +95,7 @@ class Voting:
                 allows=names,
                 refers=names,
                 allow_failure=True,
+                runs=self.judge_agent,
             )
         ]
 

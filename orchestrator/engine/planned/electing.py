@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.engine.patterns.votes import Rule, majority
 from orchestrator.engine.patterns.voting import voting
-from orchestrator.engine.planned.filling import ask, based_on
+from orchestrator.engine.planned.filling import agent_of, ask, based_on
 from orchestrator.engine.planned.pieces import Piece, PlanInRun, Scope
 from orchestrator.engine.steps import Ask, Expand, Node
 from orchestrator.plan.render import render
@@ -49,6 +49,7 @@ def vote(plan: PlanInRun, group: Piece, scope: Scope, voters: Sequence[Node]) ->
         ties=spec.ties,
         early=spec.early,
         judge=partial(ask_judge, plan, group, scope) if spec.by == "judge" else None,
+        judge_agent=agent_of(plan, based_on(spec.judge or AskSpec(), group.spec)),
         criteria=None if criteria is None else render(criteria, scope, f"{group.where}.vote.judge.prompt"),
     )
 

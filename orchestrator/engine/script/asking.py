@@ -87,6 +87,13 @@ def to_node(task: Task, name: str, setting: Setting, reading: Reading | None = N
     )
 
 
+def agent_of(maker: Any, same: Task, setting: Setting) -> Agent | None:
+    """The agent of what a template or a Task makes; None for a function, which may give it any."""
+    task = maker if isinstance(maker, Task) else same if maker is None or isinstance(maker, str) else None
+    agent = task and (setting.agent if task.agent is None else task.agent)
+    return agent if isinstance(agent, Agent) else None
+
+
 def faults_of(task: Task) -> Iterator[str]:
     """What is wrong with a task by itself: what was found, and what is expected."""
     if not isinstance(task.prompt, str) or not task.prompt.strip():

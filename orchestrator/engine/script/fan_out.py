@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.engine.patterns.dividing import Dividing
-from orchestrator.engine.script.asking import Setting, fill_in, once, title, to_node, wanted
+from orchestrator.engine.script.asking import Setting, agent_of, fill_in, once, title, to_node, wanted
 from orchestrator.engine.steps import Ask, Expand, Node
 from orchestrator.engine.telling import told
 from orchestrator.errors import UsageError
@@ -74,9 +74,9 @@ class FanOut:
     def expand(self) -> Expand:
         split, part, join = self.id("split"), self.id("part"), self.id("join")
         return self.dividing.expand(
-            self.node(split, f"split: {self.goal}", self.ask_split),
+            self.node(split, f"split: {self.goal}", self.ask_split, self.split),
             Node(id=part, title=title(f"parts of: {self.goal}"), kind="loop", prepare=self.expand_parts),
-            replace(self.node(join, f"join: {self.goal}", self.ask_join), refers=(part,)),
+            replace(self.node(join, f"join: {self.goal}", self.ask_join, self.join), refers=(part,)),
         )
 
     @property
@@ -86,8 +86,9 @@ class FanOut:
 
         return Dividing(name=self.name, results=self.results, titles=titles)
 
-    def node(self, name: str, heading: str, ask: Callable[[], Ask]) -> Node:
-        return Node(id=name, title=title(heading), kind="agent", prepare=once(ask), named=self.needs)
+    def node(self, name: str, heading: str, ask: Callable[[], Ask], maker: Maker | None) -> Node:
+        runs = agent_of(maker, self.same, self.setting)
+        return Node(id=name, title=title(heading), kind="agent", prepare=once(ask), named=self.needs, runs=runs)
 
     def ask_split(self) -> Ask:
         known = {"goal": self.goal, "most": self.most}
@@ -115,7 +116,8 @@ class FanOut:
         return Expand(tuple(self.part_node(part, index) for index, part in enumerate(self.parts())))
 
     def part_node(self, part: Mapping[str, Any], index: int) -> Node:
-        node = self.node(f"{self.id('part')}[{index}]", part["title"], lambda: self.ask_part(part, index))
+        name = f"{self.id('part')}[{index}]"
+        node = self.node(name, part["title"], lambda: self.ask_part(part, index), self.part)
         return replace(node, parent=self.id("part"), allow_failure=True)
 
     def ask_part(self, part: Mapping[str, Any], index: int) -> Ask:

@@ -55,6 +55,7 @@ class Patterns:
         if type(times) is not int or not 1 <= times <= MOST_VOTERS:
             raise UsageError(f"vote {name!r}: times: found {describe(times)}, expected 1 to {MOST_VOTERS}")
         group = self._group(name, "vote", prompt, task)
+        judged = None if judge is None else self._judge(judge, task, name)
         voting = Voting(
             name,
             self._voters(task, name, times, group.named),
@@ -63,7 +64,8 @@ class Patterns:
             on=on,
             ties=ties,
             early=early,
-            judge=None if judge is None else self._judge(judge, task, name),
+            judge=judged,
+            judge_agent=judged and judged("x").agent,
             criteria=criteria_of(judge),
         )
         if on is not None and task.returns is None:

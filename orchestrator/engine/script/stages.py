@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from orchestrator.engine.script.asking import Setting, fill, fill_in, once, title, to_node, wanted
+from orchestrator.engine.script.asking import Setting, agent_of, fill, fill_in, once, title, to_node, wanted
 from orchestrator.engine.steps import Ask, Expand, Node, Omit, deciding, sum_up_stages
 from orchestrator.engine.telling import told
 from orchestrator.errors import UsageError
@@ -55,6 +55,7 @@ class Pipeline:
                 title=f"stage {number + 1} of {parent}",
                 kind="agent",
                 prepare=once(partial(self.step, number, item, index)),
+                runs=agent_of(self.stages[number], self.same, self.setting),
                 parent=parent,
                 needs=ids[number - 1 : number] if number else (),
                 named=self.needs,

@@ -55,7 +55,7 @@ class Faults:
 
     def _falls_to(self, standing: Standing, task: str, now: float) -> bool:
         rule = standing.rule
-        if not self._has_begun(standing, now) or (rule.task and not fnmatchcase(task, rule.task)):
+        if not self._has_begun(standing, now) or (rule.task and not fits(task, rule.task)):
             return False
         standing.due += 1
         if rule.times is not None and standing.played >= rule.times:
@@ -74,6 +74,11 @@ class Faults:
         if standing.begun is None and (rule.agent is not None or rule.after):
             standing.begun = begun + rule.after if rule.agent is None else now
         return standing.begun is None or rule.lasting is None or now < standing.begun + rule.lasting
+
+
+def fits(task: str, pattern: str) -> bool:
+    """Whether a pattern with `*` and `?` is of the task's name; brackets are letters there, as in `check[0]`."""
+    return fnmatchcase(task, pattern.replace("[", "[[]"))
 
 
 def drawn(seed: int, task: str, number: int) -> float:

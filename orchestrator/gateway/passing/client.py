@@ -96,7 +96,7 @@ class Client:
         request = httpcore2.Request(
             method.encode(),
             address.url(*target),
-            headers=[(b"host", address.netloc), *without_hops(headers)],
+            headers=[(b"host", address.netloc), *measured(without_hops(headers), body)],
             content=body,
             extensions={"timeout": {"connect": LONGEST_CONNECT}},
         )
@@ -133,6 +133,12 @@ def without_hops(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     }
     left_out = HOP_BY_HOP | named | {b"host"}
     return [(name, value) for name, value in listed if name.lower() not in left_out]
+
+
+def measured(headers: Headers, body: bytes) -> Headers:
+    """The headers with the body's length: one that came in chunks does not tell it."""
+    is_told = not body or any(name.lower() == b"content-length" for name, _ in headers)
+    return headers if is_told else [*headers, (b"content-length", b"%d" % len(body))]
 
 
 def proxy_for(address: Address) -> str | None:

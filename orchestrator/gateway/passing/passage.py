@@ -79,7 +79,7 @@ class Passage:
             await refuse(ApiError(400, str(error), final=True), send)
         except FAILURES as error:
             if exchange.known:
-                exchange.known.signal(Verdict("server_error"), None, f"no answer: {type(error).__name__}")
+                exchange.known.signal(Verdict("cut"), None, f"no answer: {type(error).__name__}")
             await refuse(unreachable(error), send)
 
     async def _try(self, asked: Asked, exchange: Exchange, send: Send) -> bool:

@@ -102,8 +102,10 @@ class Answer:
         """Has the app answer."""
         try:
             await app(scope, receive, self._came.put)
-        finally:
+        except Exception:
             await self._came.put(None)
+            raise
+        await self._came.put(None)  # not when it is cancelled: nobody takes it then, nor what came before it
 
     async def next(self) -> Message:
         """The next message of it. Raises RemoteProtocolError where it breaks off."""

@@ -38,7 +38,7 @@ class Header:
 class Exchange:
     """A request and what came of it."""
 
-    task: str | None
+    task: str | None = None
     """None for one that no announced attempt has made."""
     attempt: int
     number: int

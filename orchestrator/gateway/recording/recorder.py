@@ -56,7 +56,7 @@ async def recorded(service: Service, traffic: Traffic) -> AsyncIterator[Service]
     check_writable(traffic.record)
     if not traffic.overwrite:
         check_free(traffic.record, traffic.run)
-    recorder = Recorder(service, Writer(traffic.record, texts=traffic.texts))
+    recorder = Recorder(service, Writer(traffic.record, texts=traffic.texts), traffic.run)
     try:
         yield recorder
     finally:
@@ -98,9 +98,11 @@ class Passage:
 class Recorder(Outer):
     """A service that keeps what passes it. Fulfils `Service`."""
 
-    def __init__(self, service: Service, writer: Writer) -> None:
+    def __init__(self, service: Service, writer: Writer, run: str | None = None) -> None:
+        """`run`: whose requests they are; None: it is told by the first attempt that makes any."""
         super().__init__(service)
         self._writer = writer
+        self._run = run
         self._places: dict[tuple[str, frozenset[str]], Places] = {}
         """By session and what is secret in it: a login may be refreshed meanwhile."""
         self._numbers: Counter[str | None] = Counter()
@@ -200,7 +202,8 @@ class Recorder(Outer):
         if not self._writer.texts:
             exchange = replace(exchange, request=None, reply=None)
         version = VERSION.search(headers.get("user-agent", ""))
-        self._writer.keep(caller.attempt.run if caller else "", version[1] if version else None, exchange)
+        run = self._run or (caller.attempt.run if caller else "")
+        self._writer.keep(run, version[1] if version else None, exchange)
 
     def _places_of(self, caller: Caller | None, session: str | None, headers: Mapping[str, str]) -> Places:
         if caller is None:

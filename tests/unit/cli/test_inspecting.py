@@ -135,7 +135,7 @@ def test_a_dead_process(dead: dict[str, Any]) -> None:
     """A process that has ended makes the run interrupted, at the last event that it wrote."""
     assert not is_alive(dead)
     assert with_status(dead)["status"] == "interrupted"
-    assert with_status(dead)["wall_s"] == pytest.approx(20, abs=1)
+    assert with_status(dead)["wall_s"] == pytest.approx(20)
 
 
 def test_a_zombie_is_dead(zombie: dict[str, Any]) -> None:
@@ -152,7 +152,8 @@ def test_another_process_of_the_same_id() -> None:
 
 def test_the_time_so_far() -> None:
     """A run at work has the time since its beginning; one that has ended keeps its own, and its status."""
-    assert with_status(mine())["wall_s"] == pytest.approx(30, abs=2)
+    begun = time.time()
+    assert 30 <= with_status(mine())["wall_s"] <= 30.01 + time.time() - begun
     done = mine() | {"status": "done", "wall_s": 5.0}
     assert with_status(done) == done
 

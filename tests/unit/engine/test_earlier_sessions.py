@@ -137,6 +137,23 @@ async def test_resume_run(tmp_path: Path) -> None:
     assert stage.of(RunFinished)[-1].status == "done"
 
 
+async def test_resume_run_says_anew_what_resume_does(tmp_path: Path) -> None:
+    """Requests pass the gateway as they did; where a run is recorded, and when it ends early, can be said once more."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("limits: {concurrent: 1}\ntasks: {a: {foreach: [1, 2], prompt: 'a'}, b: {prompt: 'b'}}\n")
+    stage = Stage(slow("a[0]", "b"))
+    with anyio.move_on_after(100):
+        await run_plan(plan, journal=stage.journal, executor=stage.executor, upstream="anthropic")
+    stage.use({"a[0]": [Reply("bad", outcome=Outcome.REFUSED)]})
+    record = tmp_path / "a.tape"
+    with pytest.raises(TaskFailed):
+        await resume_run(
+            *stage.runs, journal=stage.journal, executor=stage.executor, fail_fast=True, pilot=1, record=record
+        )
+    before, now = stage.of(RunStarted)
+    assert (before.gateway, now.gateway, now.pilot, now.arguments["record"]) == (True, True, 1, str(record))
+
+
 async def test_a_failed_run_goes_on_by_its_id() -> None:
     """Of a run that came to its end with a failure only the failed task is asked again."""
     stage = Stage({"m[0]": [Reply("bad", outcome=Outcome.REFUSED)]})

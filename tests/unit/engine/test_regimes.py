@@ -269,6 +269,28 @@ async def test_agents_of_one_account_are_held_together() -> None:
         assert [(await handle.result()).ok for handle in (first, second)] == [True, True]
 
 
+@pytest.mark.parametrize("pattern", ["pipeline", "stage", "fan_out", "judge"])
+async def test_an_account_of_its_own_in_a_pattern(pattern: str) -> None:
+    """What patterns ask is known beforehand to be of that account: its limit is waited for, and holds no others."""
+    own = Agent(env={"ANTHROPIC_API_KEY": "sk-none"})
+    stage = Stage(limited)
+    async with stage.open() as run:
+        match pattern:
+            case "pipeline":
+                [result] = await run.pipeline(["limit"], "{}", agent=own)
+            case "stage":
+                [result] = await run.pipeline(["limit"], Task("{}", agent=own))
+            case "judge":
+                vote = await run.vote("limit", times=2, judge="the best", agent=own)
+                result = vote.results[0]
+            case _:
+                result = await run.fan_out("x", split=Task("limit", agent=own), agent=own)
+    asked = [event.account for event in stage.of(TaskAdded) if event.task_kind == "agent"]
+    assert set(asked) == {"own-1"}
+    assert result.outcome is not Outcome.QUOTA
+    assert {event.lane for event in stage.of(RegimeChanged)} == {"account own-1"}
+
+
 async def test_no_credential_is_written_down() -> None:
     """The journal names accounts by number."""
     stage = Stage(limited)

@@ -29,7 +29,7 @@ def hit(rule: str, tasks: str, *, every: float = 1.0, sessions: str = "") -> str
         ("429:every=2,at=3", "...x.x.x"),
         ("429:task=b", ".x......"),
         ("429:task=b,every=1", ".x.x...."),
-        ("429:task=[cd],every=1", "....xxxx"),
+        ("429:task=?,every=1", "xxxxxxxx"),
         ("429:agent=3", "....x..."),
         ("429:agent=3,every=1", "....xxxx"),
         ("429:agent=3,for=2s", "....xx.."),
@@ -42,6 +42,24 @@ def hit(rule: str, tasks: str, *, every: float = 1.0, sessions: str = "") -> str
 def test_a_rule_meets_the_requests_that_it_names(rule, expected):
     """Requests of the tasks a, b, a, b, c, d, c, d, a second apart: each key narrows them as it says."""
     assert hit(rule, "ababcdcd") == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "met"),
+    [
+        ("check[0]", "x.."),
+        ("check[*]", "xx."),
+        ("check[?]", "xx."),
+        ("check*", "xxx"),
+        ("*.title", "..x"),
+        ("[c]*", "..."),
+    ],
+)
+def test_brackets_in_a_task_s_name_are_letters(pattern, met):
+    """The parts of a loop are called `check[0]`: one of them can be named, and so can all."""
+    faults = Faults([parse_rule(f"429:task={pattern},every=1")])
+    tasks = ("check[0]", "check[1]", "checks.title")
+    assert "".join("x" if faults.take("s", task, 0.0) else "." for task in tasks) == met
 
 
 def test_a_share_of_the_requests_is_the_same_whatever_other_tasks_do():

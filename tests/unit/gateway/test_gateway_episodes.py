@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.to_thread import run_sync
+from load import at_most
 from raw_api import Answer, RawApi, Received, Wire, raw_api
 from talking import make_attempt
 from wires import answered, dial, exchange, unchunked
@@ -153,14 +154,14 @@ async def test_an_answer_that_cannot_be_read_is_metered_as_far_as_that_goes(talk
 
 async def test_a_429_is_not_seen_by_the_client(talk: Callable[..., Any]) -> None:
     """The gateway pauses for its Retry-After and sends the request again; the run is told of the pause, and of why."""
-    script = Script((429, {"retry-after": "1"}))
+    script, begun = Script((429, {"retry-after": "1"})), time.time()
     [raw], told = await talk(script)
     assert (status(raw), answered(raw)[2]) == (200, STREAM)
     assert script.times[1] - script.times[0] >= 1.0
     [event], [paused], [signal] = told.of(RequestAnswered), told.of(ApiPaused), told.of(ApiSignal)
     assert (event.status, event.retries, event.refused) == (200, 1, 1)
     assert event.queued_s >= 0.9
-    assert -1 < paused.until - time.time() < 1
+    assert begun + 1 <= paused.until <= time.time()
     assert (signal.signal, signal.source, signal.status, signal.retry_after) == ("rate_limit", "gateway", 429, 1.0)
     assert told.events.index(paused) < told.events.index(event)
 
@@ -171,7 +172,7 @@ async def test_a_429_pauses_all(monkeypatch: pytest.MonkeyPatch) -> None:
     with gateway_to(script, monkeypatch):
         async with open_anthropic() as upstream, anyio.create_task_group() as group:
             group.start_soon(run_sync, ask, upstream)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while not script.times:
                     await anyio.sleep(0.01)
             await anyio.sleep(0.2)
@@ -249,7 +250,7 @@ async def test_counting_tokens_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     with gateway_to(script, monkeypatch):
         async with open_anthropic(Traffic(limits=Limits(requests_per_minute=1))) as upstream:
             upstream.announce(make_attempt("go", session_id="s1"), told)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 await run_sync(ask, upstream)
                 for _ in range(5):
                     await run_sync(ask, upstream, "s1", "/v1/messages/count_tokens")
@@ -268,7 +269,7 @@ async def test_a_request_that_leaves_the_queue_is_never_sent(monkeypatch: pytest
     """A client that goes away while it waits costs nothing."""
     script = Script()
     with gateway_to(script, monkeypatch):
-        async with open_anthropic(Traffic(limits=Limits(requests_per_minute=30))) as upstream:
+        async with open_anthropic(Traffic(limits=Limits(requests_per_minute=20))) as upstream:
             await run_sync(ask, upstream)
             connection, prefix = dial(upstream)
             head = f"POST {prefix}/v1/messages HTTP/1.1\r\nHost: g\r\nContent-Length: {len(BODY)}\r\n\r\n".encode()
@@ -277,7 +278,7 @@ async def test_a_request_that_leaves_the_queue_is_never_sent(monkeypatch: pytest
             connection.close()
             began = time.monotonic()
             await run_sync(ask, upstream, "s2")
-            assert time.monotonic() - began < 3.5  # behind the other it would be 4 s
+            assert time.monotonic() - began < 3 + at_most(1)  # behind the other it would be 6 s
     assert len(script.times) == 2
 
 
@@ -289,11 +290,36 @@ async def test_an_agent_with_an_account_of_its_own_is_not_paced(monkeypatch: pyt
         async with open_anthropic(Traffic(limits=Limits(requests_per_minute=1))) as upstream:
             env = {"ANTHROPIC_BASE_URL": own.url, "ANTHROPIC_API_KEY": "sk-other"}
             upstream.announce(make_attempt("go", session_id="s1", env=env), told)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 answers = [await run_sync(ask, upstream) for _ in range(3)]
     assert [status(raw) for raw in answers] == [429, 200, 200]
     assert [event.status for event in told.of(RequestAnswered)] == [429, 200, 200]
     assert told.of(ApiPaused) == []
+
+
+@pytest.mark.parametrize("env", [{"CLAUDE_CONFIG_DIR": "/another/login"}, {"ANTHROPIC_API_KEY": ""}])
+async def test_another_login_is_an_account_of_its_own(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the governor takes for another account the gateway does not pace either, whichever variable leads to it."""
+    told = Told()
+    with gateway_to(Script((429, {"retry-after": "1"})), monkeypatch):
+        async with open_anthropic(Traffic(limits=Limits(requests_per_minute=1))) as upstream:
+            upstream.announce(make_attempt("go", session_id="s1", env=env), told)
+            with anyio.fail_after(10):
+                answers = [await run_sync(ask, upstream) for _ in range(3)]
+    assert [status(raw) for raw in answers] == [429, 200, 200]
+    assert told.of(ApiPaused) == []
+    assert told.of(ApiSignal) == []
+
+
+async def test_an_api_that_does_not_answer_has_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run counts it among the answers that broke off or never came, as it does what the CLI tells of that."""
+    told = Told()
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:1")
+    async with open_anthropic() as upstream:
+        upstream.announce(make_attempt("go", session_id="s1"), told)
+        assert status(await run_sync(ask, upstream)) == 502
+    [signal] = told.of(ApiSignal)
+    assert (signal.signal, signal.status, signal.reason) == ("cut", None, "no answer: ConnectError")
 
 
 async def test_unknown_sessions_are_served_and_told_of_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import anyio
 import httpx2
 import pytest
 from anyio.to_thread import run_sync
+from load import at_most
 from talking import make_attempt
 
 from orchestrator.gateway.model.offline import OfflineModel, open_offline
@@ -261,7 +262,7 @@ async def test_it_is_gone_after_an_error_or_a_cancellation() -> None:
 
 async def test_open_streams_do_not_hold_it(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     """A reply that does not end, and one that has not begun, do not delay the end; nothing is printed or logged."""
-    with anyio.fail_after(4):
+    with anyio.fail_after(at_most(4)):
         async with open_gateway(SlowSource()) as upstream:
             upstream.announce(make_attempt("go", [{"wait": 3600}, {"say": "late"}]))
             address = urlsplit(upstream.env["ANTHROPIC_BASE_URL"])
@@ -278,7 +279,7 @@ async def test_open_streams_do_not_hold_it(capfd: pytest.CaptureFixture[str], ca
 
 async def test_a_waiting_reply_does_not_hold_it(capfd: pytest.CaptureFixture[str]) -> None:
     """A rehearsed wait of an hour ends with the gateway."""
-    with anyio.fail_after(4):
+    with anyio.fail_after(at_most(4)):
         async with open_offline() as upstream:
             upstream.announce(make_attempt("go", [{"wait": 3600}, {"say": "late"}]))
             address = urlsplit(upstream.env["ANTHROPIC_BASE_URL"])

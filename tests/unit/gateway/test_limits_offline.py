@@ -2,18 +2,21 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 from anyio.to_thread import run_sync
+from load import at_most
+from starlette.types import Receive, Scope, Send
 from talking import make_attempt
 from wires import answered, dial, exchange, unchunked
 
 from orchestrator.events import ApiPaused, Event, RequestAnswered
 from orchestrator.gateway.model.offline import open_offline
+from orchestrator.gateway.passing.rehearsing import HERE, Inside
 from orchestrator.gateway.recording.replay import open_replay
 from orchestrator.plan.model import Limits
 from orchestrator.protocols import Traffic, Upstream
@@ -84,7 +87,7 @@ async def test_the_offline_model_is_paced() -> None:
     assert [status(raw) for raw in answers] == [200] * 4
     assert all(unchunked(answered(raw)[2])[1] for raw in answers)
     assert all(b"message_stop" in raw for raw in answers)
-    assert 0.95 < seconds < 20
+    assert seconds > 0.95
     assert max(event.queued_s for event in told.of(RequestAnswered)) > 0.1
 
 
@@ -124,11 +127,32 @@ async def test_an_agent_that_goes_away_is_answered_no_more() -> None:
         with connection:
             head = f"POST {prefix}/v1/messages HTTP/1.1\r\nHost: g\r\nX-Claude-Code-Session-Id: s1\r\n"
             connection.sendall(f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while not told:
                     await anyio.sleep(0.01)
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < at_most(5)
+
+
+async def answer_long(scope: Scope, receive: Receive, send: Send) -> None:
+    """An app that has more to say than anybody takes."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(10):
+        await send({"type": "http.response.body", "body": b"more", "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("taken", [0, 1, 3])
+async def test_an_answer_is_over_when_nobody_wants_the_rest(taken: int) -> None:
+    """Wherever the model is when its agent goes away, its answer can be closed: else nothing of it were given back."""
+    response = await Inside(answer_long, "/p").send(HERE, "POST", (b"/v1/messages", b""), [], b"{}")
+    pieces = aiter(cast("AsyncIterator[bytes]", response.stream))
+    for _ in range(taken):
+        assert await anext(pieces) == b"more"
+    await anyio.wait_all_tasks_blocked()  # until the model waits for somebody to take what it says
+    with anyio.fail_after(5):
+        await response.aclose()
 
 
 async def test_a_replay_is_not_held_up(tmp_path: Path) -> None:

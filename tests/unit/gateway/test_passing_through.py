@@ -68,6 +68,25 @@ async def test_a_request_arrives_as_it_was(through: Through) -> None:
     ]
 
 
+async def test_a_request_in_chunks_arrives_whole(through: Through) -> None:
+    """Whoever does not tell its length beforehand is served as well: the gateway has all of it, and tells it."""
+
+    def ask(upstream: Upstream) -> bytes:
+        connection, prefix = dial(upstream)
+        head = (
+            f"POST {prefix}/v1/messages HTTP/1.1\r\nHost: g\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        with connection:
+            connection.sendall(head.encode() + b'5\r\n{"a":\r\n3\r\n 1}\r\n0\r\n\r\n')
+            return read_all(connection)
+
+    async with through(fixed(b"{}")) as (api, upstream):
+        raw = await run_sync(ask, upstream)
+    assert b"200" in answered(raw)[0]
+    [request] = api.received
+    assert (request.body, request.header(b"transfer-encoding")) == (b'{"a": 1}', None)
+
+
 async def test_an_answer_arrives_as_it_was(through: Through) -> None:
     """Status, headers and a compressed body come through untouched, but for the headers of the connection."""
     body = gzip.compress(b'{"type": "message"}' * 100)

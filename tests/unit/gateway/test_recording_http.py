@@ -118,6 +118,18 @@ async def test_without_texts_only_figures_are_kept(tmp_path):
     assert kept["seconds"] > 0
 
 
+async def test_a_request_that_nobody_announced_costs_no_recording(tmp_path: Path) -> None:
+    """It is the run's as well: where it comes first, what the file holds of that run stays."""
+    path = tmp_path / "a.rec"
+    await record(path, body("first"), run="r")
+    async with offline([], record=path, run="r") as upstream:
+        ask(upstream, body("unknown"), "of nobody")
+        ask(upstream, body("second"))
+    recording = read_recording(path)
+    assert recording.header.run == "r"
+    assert [each.task for each in recording.exchanges] == ["t", None, "t"]
+
+
 async def test_what_passes_is_not_changed(tmp_path, monkeypatch):
     """Bytes and compression of a stream pass as the API sent them; the copy is unpacked."""
     events = [
@@ -231,22 +243,22 @@ async def test_a_fault_has_the_shape_of_the_apis_own(rule, status, type_):
 
 
 async def test_a_spent_quota_is_told_with_the_time_of_its_reset():
-    """The run learns from the gateway until when it has to wait."""
+    """The run learns until when it has to wait."""
     events: list[Event] = []
     async with offline(events, faults=("quota:for=30s",)) as upstream:
         assert ask(upstream, body("What is 6 * 7?")).headers["x-should-retry"] == "false"
     signals = [event for event in events if isinstance(event, ApiSignal)]
-    assert [(signal.signal, signal.source, signal.status) for signal in signals] == [("quota", "gateway", 429)]
+    assert [(signal.signal, signal.source, signal.status) for signal in signals] == [("quota", "fault", 429)]
     assert time.time() + 20 < (signals[0].resets_at or 0) < time.time() + 31
 
 
 async def test_a_usage_limit_tells_when_it_is_reset():
-    """The run learns it from the gateway, as it would before the API, and does not have to try."""
+    """The run learns it, as it would from the API, and does not have to try."""
     events: list[Event] = []
     async with offline(events, faults=("quota:retry_after=5",)) as upstream:
         ask(upstream, body("x"))
     (signal,) = [event for event in events if isinstance(event, ApiSignal)]
-    assert (signal.signal, signal.source, signal.status, signal.retry_after) == ("quota", "gateway", 429, 5.0)
+    assert (signal.signal, signal.source, signal.status, signal.retry_after) == ("quota", "fault", 429, 5.0)
     assert signal.resets_at is not None
     assert signal.resets_at > time.time()
 

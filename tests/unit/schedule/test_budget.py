@@ -85,6 +85,17 @@ def test_history_counts_before_the_first_result() -> None:
     assert capped.budget.rule(capped.task("b")) is GO
 
 
+@pytest.mark.parametrize("own", [0.05, None])
+def test_what_one_may_spend_is_not_all_that_another_may(own: float | None) -> None:
+    """What is left of its own limit for a second attempt, or a task without one, does not narrow what others need."""
+    played = Played(width=4, usd=1.0, usual=0.6)
+    played.start("a", own=0.9 if own else 0.05)
+    if own:
+        played.end("a", 0.85, "budget")
+    played.start("a" if own else "b", own)
+    assert isinstance(played.budget.rule(played.task("c")), Wait)
+
+
 def test_both_lines_are_told_once() -> None:
     """The soft and the hard line are each told once; where they are one, only the hard one."""
     played = Played(usd=1.0, soft=0.5)

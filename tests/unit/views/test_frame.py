@@ -84,6 +84,16 @@ def test_the_header_with_budgets(width: int) -> None:
     assert "…" not in first + second
 
 
+@pytest.mark.parametrize("width", [50, 60])
+def test_the_header_takes_no_third_line(width: int) -> None:
+    """What is longer than a line by itself is cut, and not broken: the picture has no room for more."""
+    story = Story(replace(begun(), beside=f"a-{'long-' * 10}name")).tasks(["a"]).start("a")
+    _, second, third, *_ = lines_of(story, width)
+    assert second.startswith("  anew beside a-long-")
+    assert second.endswith("…")
+    assert third.startswith("▶ a")
+
+
 def test_a_running_task() -> None:
     """A row has the task's name, what its agent does, its turns and tokens, and for how long it has been at it."""
     story = Story().tasks(["check"]).start("check", doing="Read README.md", turns=3, at=5)

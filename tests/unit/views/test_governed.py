@@ -148,6 +148,14 @@ def test_an_agent_in_the_queue() -> None:
     assert "queue" not in live(story, 174)[1], "a new attempt has no old requests"
 
 
+def test_a_cli_that_has_ended_waits_for_nothing() -> None:
+    """Between two attempts only the orchestrator's own wait is told."""
+    story = told().start("a", doing="thinking", at=1).add(said("overloaded", 529, wait=60.0), at=10)
+    story.add(AttemptFinished(task="a", attempt=1, outcome="put_off", retry_in=0.0), at=11)
+    assert "again in 0 s (put_off) " in live(story, 12)[1]
+    assert live(story, 12)[1].count("again") == 1
+
+
 def test_an_agent_that_hears_nothing() -> None:
     """While an agent thinks for long the live view says since when nothing has come."""
     story = told().start("a", doing="thinking", at=1)
@@ -164,6 +172,15 @@ def test_answers_are_counted_once() -> None:
     assert "API answers other than 200: 429 1 time, 529 3 times, 1 broke off" in plain(drawn(summary(report, 100), 100))
     story = Story(replace(begun(4), gateway=True)).tasks(["a"]).add(*heard, *ended, said("overloaded", 529, "gateway"))
     assert story.close().report.answers == {"429": 1, "529": 1, "cut": 1}
+
+
+def test_answers_are_counted_once_offline_too() -> None:
+    """With limits per minute the queue before the model hears what the agents do not; a replay has no queue."""
+    limits = {"requests_per_minute": 50}
+    heard = [said("rate_limit", 429, "gateway"), said("overloaded", 529), said("quota", 429, "fault")]
+    for upstream, answers in (("offline", {"429": 1}), ("replay", {"529": 1})):
+        story = Story(replace(begun(4, upstream), limits=limits)).tasks(["a"]).add(*heard)
+        assert story.close().report.answers == answers
 
 
 def test_the_totals() -> None:
