@@ -40,7 +40,7 @@ class Process:
         self.cleared = False
         """Whether it has begun a new conversation since it was asked last."""
         self.began, self.over, self.ended = anyio.Event(), anyio.Event(), anyio.Event()
-        """Set with its first message, or its end; when its stream is over; and once nothing of it is left."""
+        """Set when it is up, or over; when its stream is over; and once nothing of it is left."""
         options.stderr = self.stderr.append
         self.client = ClaudeSDKClient(options)
         self._stack = stack
@@ -66,8 +66,8 @@ class Process:
     async def _converse(self) -> None:
         try:
             await self.client.connect(self._input())
+            self.began.set()
             async for message in self.client.receive_messages():
-                self.began.set()
                 self._tell.send_nowait(message)
         except Exception as error:
             self.error = error

@@ -105,6 +105,12 @@ def plain(body: Mapping[str, Any]) -> str:
     return ODD.sub("", json.dumps(said, sort_keys=True))
 
 
+def prefix(body: Mapping[str, Any]) -> str:
+    """What is cached together, before the messages: byte for byte, and with the marks of where it ends."""
+    system = [block for block in body["system"] if not block["text"].startswith("x-anthropic-billing-header")]
+    return json.dumps([body["model"], body["tools"], system])
+
+
 def is_note(block: Mapping[str, Any]) -> bool:
     """Whether it is nothing but a part of the note."""
     text = block.get("text", block.get("content"))
@@ -128,6 +134,7 @@ async def test_nothing_of_one_task_reaches_another(tmp_path: Path, shared: bool)
         assert "then=\\\\n" in said or "then=\\n" in said, "what a command exports is gone with it"
     fresh, own, several = await play(places, fresh=True)
     assert several == 0, "none of them stays"
+    assert len({prefix(bodies[0]) for bodies in [*sent, *own]}) == 1, "so the prompt cache is shared"
     assert [[plain(body) for body in bodies] for bodies in sent] == [[plain(body) for body in bodies] for bodies in own]
     assert len({result.session_id for result in warm}) == len(SECRETS)
     for one, other in zip(warm, fresh, strict=True):
