@@ -57,6 +57,9 @@ FIRST_NEED = {"usd": 0.1, "tokens": 50_000, "turns": 5}
 """What is set aside at least for a task of which nothing is known: a few turns with tools. Less would start many agents
 at once on a small budget, of which none could come to an end."""
 
+STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)
+"""Grants of money, times a power of ten (the series R10 of ISO 3)."""
+
 
 class Budget:
     """What a run may spend, what it has spent, and what is set aside for the tasks at work."""
@@ -145,9 +148,10 @@ class Budget:
     def reserve(self, task: TaskState) -> None:
         """Sets aside what the task is expected to need."""
         for ledger in self._ledgers.values():
-            need = self._need(ledger, task)
-            share = self._share(ledger) if ledger is self._usd else 0.0
-            ledger.claim(task.id, max(min(max(need, share), self._room(ledger, task)), 0.0))
+            amount = self._need(ledger, task)
+            if ledger is self._usd:
+                amount = max(amount, stepped(self._share(ledger)))
+            ledger.claim(task.id, max(min(amount, self._room(ledger, task)), 0.0))
         self._wanted.pop(task.id, None)
         if self._ledgers:
             self._set_busy(task.id, busy=True)
@@ -327,6 +331,14 @@ class Budget:
 
 
 MORE_TIME = "resume it, and it has as much again, or more with --time"
+
+
+def stepped(usd: float) -> float:
+    """The next lower of STEPS: agents with the same grant may share a process, whose limit is set when it starts."""
+    if usd <= 0:
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(usd))
+    return max((step * power for step in STEPS if step * power <= usd), default=usd)
 
 
 def told_tokens(event: AgentMessage) -> Spent:
