@@ -72,10 +72,12 @@ def test_a_section_that_failed_is_named(cli: Cli) -> None:
 
 def test_a_vote_is_decided_early(cli: Cli) -> None:
     """Three that agree decide it, whoever was still at work is not needed, and it is said; the judge gives a reason."""
-    report, done = run(cli, "voting.yaml", "--set", "limits.concurrent=3")
+    late = ("--fault", "slow:task=verdict[4],delay=60s")
+    report, done = run(cli, "voting.yaml", "--set", "limits.concurrent=3", *late)
     outcome = {task["id"]: task["outcome"] for task in report["tasks"]}
     voters = [outcome[f"verdict[{number}]"] for number in range(5)]
     assert (voters.count("ok"), voters.count("unneeded")) in ((4, 1), (3, 2))
+    assert voters[4] == "unneeded"
     assert re.search(r" verdict: done: 3 of 5 say 'yes'(, 1 says 'no')?, [12] not needed", done.stderr)
     assert "the judge chose 'Run Claude Code agents in parallel' (It needs no explanation.): 1 of 3" in done.stderr
     assert texts(report)["summary"].startswith("A newcomer would know (yes), and 'Run Claude Code agents in parallel'")
