@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -169,3 +170,26 @@ async def test_sessions_of_a_warm_process(tmp_path: Path) -> None:
     assert files == asked
     folders = {project_key_for_directory(place.path) for place in places}
     assert {each["session_id"] for folder in folders for each in await kept.list_sessions(folder)} == asked
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_skills_of_another_directory(tmp_path: Path) -> None:
+    """What an agent may use of one directory is not offered to one in another, and not when it has changed."""
+    places = make_places(tmp_path / "w", shared=False)[:2]
+    folder, agent = places[0].path / ".claude", Agent(tools=["Read", "Skill"])
+    for name, text in (("skills/glock/SKILL.md", "glockenspiel"), ("commands/tuba.md", "tubaphone")):
+        folder.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+        folder.joinpath(name).write_text(f"---\nname: one\ndescription: Plays the {text}.\n---\nPlay.\n")
+    async with open_gateway(model := Listener()) as upstream, open_claude(upstream) as claude:
+        seen = []
+        for number, place in enumerate([places[0], places[1], places[0]]):
+            if number == 2:
+                folder.joinpath("skills/glock/SKILL.md").write_text(
+                    "---\nname: one\ndescription: The lyre.\n---\nPlay.\n"
+                )
+            before = len(model.bodies)
+            attempt = replace(asks(number, agent=agent), rehearsal=({"say": "done"},))
+            assert (await claude.run(attempt, place, Collected())).ok
+            said = json.dumps(model.bodies[before:])
+            seen.append([word in said for word in ("glockenspiel", "tubaphone", "The lyre")])
+    assert seen == [[True, True, False], [False, False, False], [False, True, True]]
