@@ -26,6 +26,8 @@ class Process:
     """Its arguments, with NULs between them."""
     lease: bool
     """Whether it was started for an agent."""
+    locks: bool
+    """Whether it was started with the lock of its session: of a launcher whose CLI does one task alone."""
 
     @property
     def is_cli(self) -> bool:
@@ -71,8 +73,8 @@ def look_at(pid: int, mark: bytes) -> Process | None:
         program = (folder / "exe").readlink().name
     except OSError:
         return None
-    lease = b"\0ORCHESTRATOR_LEASE=" in environment
-    return None if state == "Z" else Process(pid, int(parent), program, command, lease)
+    lease, locks = (f"\0ORCHESTRATOR_{name}=".encode() in environment for name in ("LEASE", "SESSION_LOCK"))
+    return None if state == "Z" else Process(pid, int(parent), program, command, lease, locks)
 
 
 def kill(processes: Iterable[Process], number: signal.Signals = signal.SIGKILL) -> None:
@@ -91,7 +93,10 @@ def wait_gone(home: Path, patience: float) -> tuple[list[Process], float]:
 
 @dataclass
 class Watch:
-    """Looks again and again whether two CLI processes drive one session."""
+    """Looks again and again whether two CLI processes drive one session.
+
+    Of those that do many tasks no argument tells the session; the orchestrator has its lock, which two cannot hold.
+    """
 
     home: Path
     found: set[str] = field(default_factory=set)
@@ -109,7 +114,9 @@ class Watch:
 
     def _look(self) -> None:
         while not self._over.wait(0.25):
-            clis = {process.pid: process for process in processes_of(self.home) if process.is_cli}
+            found = processes_of(self.home)
+            locking = {process.pid for process in found if process.locks and not process.is_cli}
             # A child that a CLI has just forked still looks as its parent does.
-            driving = Counter(cli.session for cli in clis.values() if cli.parent not in clis and cli.session)
+            clis = [process for process in found if process.is_cli and process.parent in locking]
+            driving = Counter(cli.session for cli in clis if cli.session)
             self.found.update(session for session, count in driving.items() if count > 1)
