@@ -119,6 +119,47 @@ async def test_settings_that_have_changed(asks: Asks, here: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
+    "file", ["skills/review/SKILL.md", "commands/review.md", "agents/reviewer.md", "output-styles/terse.md"]
+)
+async def test_what_a_process_has_loaded(asks: Asks, here: Workspace, tmp_path: Path, file: str) -> None:
+    """Skills and the like stay as they were when a process began: it is none for another directory, nor for others."""
+    there = Workspace(path=tmp_path / "there")
+    for place in (here, there):
+        path = place.path / ".claude" / file
+        path.parent.mkdir(parents=True)
+        path.write_text("one")
+    async with open_claude() as claude:
+        first, again = [await which(claude, asks(WHICH), here) for _ in range(2)]
+        elsewhere = await which(claude, asks(WHICH), there)
+        here.path.joinpath(".claude", file).write_text("three")
+        changed = await which(claude, asks(WHICH), here)
+    assert first == again
+    assert len({first, elsewhere, changed}) == 3
+
+
+async def test_what_is_loaded_from_above(asks: Asks, tmp_path: Path) -> None:
+    """A skill of the directory that the workspaces are in counts as well."""
+    places = [Workspace(path=tmp_path / "all" / name) for name in ("one", "two")]
+    for place in places:
+        place.path.mkdir(parents=True)
+    skill = tmp_path / "all/.claude/skills/review/SKILL.md"
+    async with open_claude() as claude:
+        first, second = [await which(claude, asks(WHICH), place) for place in places]
+        skill.parent.mkdir(parents=True)
+        skill.write_text("one")
+        assert await which(claude, asks(WHICH), places[1]) != first
+    assert first == second
+
+
+async def test_a_command_of_the_cli(asks: Asks, here: Workspace) -> None:
+    """What `/model` and the like change in a process is gone with the task that asked for it."""
+    async with open_claude() as claude:
+        result = await claude.run(asks("/model haiku"), here, Collected())
+        assert result.ok
+        assert not claude._pool._idle
+
+
+@pytest.mark.parametrize(
     "prompt",
     ["orphan", "error error_max_turns", "error overloaded 529", "crash 1", "nothing", "say  "],
 )
