@@ -9,7 +9,7 @@ from uuid import uuid4
 import anyio
 import pytest
 
-from orchestrator.agents import pool
+from orchestrator.agents import clock, pool, process
 from orchestrator.agents.claude import ClaudeRunner, open_claude
 from orchestrator.events import SessionStarted
 from orchestrator.plan.model import Agent
@@ -283,3 +283,18 @@ async def test_one_that_cannot_be_moved(asks: Asks, here: Workspace, tmp_path: P
         assert (await claude.run(asks("settle"), here, Collected())).ok
         second = await which(claude, asks(WHICH), there)
     assert first != second
+
+
+@pytest.mark.parametrize("prompt", ["wedge", "wedge begun"])
+async def test_one_that_hangs_in_its_new_conversation(
+    asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch, leftovers: Callable[[], list[str]], prompt: str
+) -> None:
+    """A good result is not lost, nor kept back for long, when the process that gave it does not go on."""
+    monkeypatch.setattr(process, "LONGEST_CLEAR", 0.5)
+    monkeypatch.setattr(clock, "LONGEST_EXIT", 1.0)
+    async with open_claude() as claude:
+        with anyio.fail_after(30):
+            result = await claude.run(asks(prompt), here, Collected())
+        assert (result.outcome, result.text) == (Outcome.OK, "wedged")
+        assert not claude._pool._idle
+    assert not leftovers()
