@@ -39,6 +39,8 @@ class Member:
     kind: str | None
     """None: nobody else may have it."""
     directory: Path
+    place: tuple[int, int] | None
+    """What tells the directory from another that is called so later (device and inode)."""
     tasks: int = 0
     """How many it has served."""
     memory: int = 0
@@ -100,14 +102,14 @@ class Pool:
     def _choose(self, kind: str | None, directory: Path) -> Member | None:
         """The best of the idle ones: in the directory already, idle for the shortest time."""
         alike = [each for each in reversed(self._idle) if kind is not None and each.kind == kind]
-        there = (each for each in alike if each.directory == directory)
+        there = (each for each in alike if is_at(each, directory))
         return next(there, None) or next(iter(alike), None)
 
     async def _begin(self, kind: str | None, directory: Path, start: Start) -> Member:
         self._make_room()
         self._starting += 1
         try:
-            member = Member(await start(), kind, directory)
+            member = Member(await start(), kind, directory, identity(directory))
         except BaseException:
             self._started()
             raise
@@ -173,10 +175,24 @@ async def prepare(member: Member, directory: Path) -> bool:
     """Takes it to the directory; gives whether it is there, and good for another task."""
     if not is_quiet(member.process):
         return False
-    if member.directory != directory and not await take_to(member.process, directory):
+    if not is_at(member, directory) and not await take_to(member.process, directory):
         return False
-    member.directory = directory
+    member.directory, member.place = directory, identity(directory)
     return not member.process.over.is_set()
+
+
+def is_at(member: Member, directory: Path) -> bool:
+    """Whether it works there. One whose directory was removed, and made again, sits in what is no more."""
+    return member.directory == directory and member.place == identity(directory)
+
+
+def identity(directory: Path) -> tuple[int, int] | None:
+    """What the directory is, whatever it is called; None where there is none."""
+    try:
+        found = directory.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def is_quiet(process: Process) -> bool:

@@ -32,7 +32,7 @@
     settle               a good result, after which it goes to no other directory
     stray TEXT           a good result and, when its next session has begun, a turn that nobody asked for
     belated TEXT         a good result and, when it is asked in its next session, a result of its own before that one's
-    wedge [TEXT]         a good result, after which it hangs in `/clear` (when that has begun, with a TEXT), whatever it is sent
+    wedge [TEXT]         a good result, after which it hangs in `/clear` (or, with a TEXT, amid it)
     /clear               begins a new session, as the real one does
     use MB [GROW [HOLD]] grows to so many megabytes within GROW seconds (0), keeps them for HOLD seconds (1), then a
                          good result

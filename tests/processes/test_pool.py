@@ -8,10 +8,12 @@ from uuid import uuid4
 
 import anyio
 import pytest
+from claude_agent_sdk import SessionKey
 
 from orchestrator.agents import clock, pool, process
 from orchestrator.agents.claude import ClaudeRunner, open_claude
 from orchestrator.events import SessionStarted
+from orchestrator.journal.memory import MemorySessions
 from orchestrator.plan.model import Agent
 from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.testing.samples import Collected
@@ -298,3 +300,34 @@ async def test_one_that_hangs_in_its_new_conversation(
         assert (result.outcome, result.text) == (Outcome.OK, "wedged")
         assert not claude._pool._idle
     assert not leftovers()
+
+
+async def test_a_directory_made_again(asks: Asks, here: Workspace, tmp_path: Path) -> None:
+    """A process that sits in a directory which is no more is not taken for the one that is called like it."""
+    async with open_claude() as claude:
+        await which(claude, asks(WHICH), here)
+        here.path.rename(tmp_path / "away")
+        here.path.mkdir()
+        assert (await claude.run(asks("say hello"), here, Collected())).ok
+        assert (await claude.run(asks("cwd"), here, Collected())).text == str(here.path)
+
+
+class Failing(MemorySessions):
+    """Sessions that cannot be removed any more."""
+
+    async def delete(self, key: SessionKey) -> None:
+        raise OSError("the disk is gone")
+
+
+async def test_what_cannot_be_put_away(asks: Asks, here: Workspace) -> None:
+    """A run does not wait for ever for a process whose state cannot be put away, and does not fail because of it."""
+    with anyio.fail_after(30):
+        async with open_claude(sessions=Failing()) as claude:
+            first, second = [await which(claude, asks(WHICH), here) for _ in range(2)]
+            (idle,) = claude._pool._idle
+            process = idle.process
+            process.unused.append((str(asks("").session_id), str(here.path)))
+            await pool.dismiss(process)
+            await which(claude, asks(WHICH), here)
+    assert first == second
+    assert isinstance(process.error, OSError)
