@@ -14,6 +14,7 @@ from orchestrator.agents import clock, pool, process
 from orchestrator.agents.claude import ClaudeRunner, open_claude
 from orchestrator.events import SessionStarted
 from orchestrator.journal.memory import MemorySessions
+from orchestrator.machine import local_machine
 from orchestrator.plan.model import Agent
 from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.testing.samples import Collected
@@ -331,3 +332,29 @@ async def test_what_cannot_be_put_away(asks: Asks, here: Workspace) -> None:
             await which(claude, asks(WHICH), here)
     assert first == second
     assert isinstance(process.error, OSError)
+
+
+async def test_memory_of_those_that_have_nothing_to_do(asks: Asks, here: Workspace) -> None:
+    """What an idle process uses keeps no agent from being started: the next one has it, or it goes."""
+    machine = local_machine()
+    async with open_claude() as claude:
+        assert (await claude.run(asks("keep 50"), here, Collected())).ok
+        assert machine.spare > 50_000_000
+        assert machine().available >= min(machine().total, machine.look().available + 50_000_000)
+        with anyio.move_on_after(0.5):
+            await claude.run(asks("hang"), here, Collected())
+        assert machine.spare == 0
+        assert (await claude.run(asks("keep 50"), here, Collected())).ok
+    assert machine.spare == 0
+
+
+async def test_one_that_is_in_the_way(asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory is scarce a process does not stay to wait for another task."""
+    monkeypatch.setattr(pool, "LOOK", 0.1)
+    monkeypatch.setattr(pool, "SCARCE", 2.0)
+    async with open_claude() as claude:
+        lease = Path(await which(claude, asks(WHICH), here))
+        with anyio.fail_after(10):
+            while lease.exists():
+                await anyio.sleep(0.02)
+    assert local_machine().spare == 0
