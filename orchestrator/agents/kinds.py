@@ -7,6 +7,7 @@ they neither change with their files nor stay behind when it goes to another dir
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import fields
@@ -42,7 +43,8 @@ def kind_of(attempt: Attempt, directory: Path, describe: Callable[[], ClaudeAgen
         return None
     options = describe()
     told = {field.name: repr(getattr(options, field.name)) for field in fields(options) if field.name not in OF_ONE}
-    variables = {name: value for name, value in options.env.items() if name not in OF_ONE_IN_ENV}
+    given = {**os.environ, **options.env}  # a script may have set a variable since the last process was started
+    variables = {name: value for name, value in given.items() if name not in OF_ONE_IN_ENV}
     loaded = sorted(set(find_loaded(attempt, directory)))
     said = json.dumps([told, variables, [text.hex() for text in settings], loaded], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()

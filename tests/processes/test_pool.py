@@ -154,6 +154,15 @@ async def test_what_is_loaded_from_above(asks: Asks, tmp_path: Path) -> None:
     assert first == second
 
 
+async def test_a_variable_that_has_changed(asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process has the variables that it was started with: one set since then is for others."""
+    monkeypatch.setenv("A_KEY", "old")
+    async with open_claude() as claude:
+        assert (await claude.run(asks("env A_KEY"), here, Collected())).text == "old"
+        monkeypatch.setenv("A_KEY", "new")
+        assert (await claude.run(asks("env A_KEY"), here, Collected())).text == "new"
+
+
 async def test_a_command_of_the_cli(asks: Asks, here: Workspace) -> None:
     """What `/model` and the like change in a process is gone with the task that asked for it."""
     async with open_claude() as claude:
