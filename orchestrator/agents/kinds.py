@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from claude_agent_sdk import ClaudeAgentOptions
 
@@ -46,8 +47,16 @@ def kind_of(attempt: Attempt, directory: Path, describe: Callable[[], ClaudeAgen
     given = {**os.environ, **options.env}  # a script may have set a variable since the last process was started
     variables = {name: value for name, value in given.items() if name not in OF_ONE_IN_ENV}
     loaded = sorted(set(find_loaded(attempt, directory)))
-    said = json.dumps([told, variables, [text.hex() for text in settings], loaded], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()
+    return f"{digest([told, variables, [text.hex() for text in settings]])}/{digest(loaded)}"
+
+
+def beginning_of(kind: str) -> str:
+    """What the kinds have in common whose requests begin alike: of its directory an agent is told later."""
+    return kind.partition("/")[0]
+
+
+def digest(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def is_plain(attempt: Attempt) -> bool:
