@@ -27,8 +27,8 @@ OF_ONE_IN_ENV = frozenset({"CLAUDE_CONFIG_DIR", "ORCHESTRATOR_LEASE", "ORCHESTRA
 OF_TASK = ("env", "hooks", "enabledPlugins")
 """Keys of a settings file that tie a process to its task: variables stay, and hooks, which plugins
 may have too, tell the beginning of a process from that of a conversation."""
-LOADED = ("agents/**/*.md", "commands/**/*.md", "output-styles/**/*.md", "skills/**/SKILL.md", "skills/*/SKILL.md")
-"""What a CLI loads when it starts, in each folder of settings. (`**` does not follow links, `*` does.)"""
+LOADED = ("agents/**/*.md", "commands/**/*.md", "output-styles/**/*.md", "skills/*/SKILL.md", "skills/*/*/SKILL.md")
+"""What a CLI loads when it starts, in each folder of settings. Not all below `skills`: what is in one may be large."""
 FILES = {"project": ("settings.json",), "local": ("settings.local.json",)}
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -169,3 +170,33 @@ async def test_sessions_of_a_warm_process(tmp_path: Path) -> None:
     assert files == asked
     folders = {project_key_for_directory(place.path) for place in places}
     assert {each["session_id"] for folder in folders for each in await kept.list_sessions(folder)} == asked
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_skills_and_commands_are_those_of_the_workspace(tmp_path: Path) -> None:
+    """An agent is shown the skills of its own directory as they are now, and has the model that it was given."""
+    places = make_places(tmp_path / "w", shared=False)
+    for place, secret in zip(places, SECRETS, strict=True):
+        place.path.joinpath(".claude/skills/play").mkdir(parents=True)
+        describe(place, secret)
+    model, agent = Listener(), Agent(tools=["Read", "Skill"])
+    async with open_gateway(model) as upstream, open_claude(upstream, MemorySessions()) as claude:
+
+        async def sent(place: Workspace, **other: Any) -> str:
+            before = len(model.bodies)
+            told = replace(asks(0, agent=agent), **{"rehearsal": ({"say": "Played."},), "prompt": "Play.", **other})
+            assert (await claude.run(told, place, Collected())).ok
+            return json.dumps(model.bodies[before:])
+
+        for place, secret in zip(places[:2], SECRETS, strict=False):
+            assert [each for each in SECRETS if f"tunes a {each}" in await sent(place)] == [secret]
+        describe(places[1], SECRETS[2])
+        assert [each for each in SECRETS if f"tunes a {each}" in await sent(places[1])] == [SECRETS[2]]
+        await sent(places[1], prompt="/model haiku")
+        assert '"model": "claude-haiku' not in await sent(places[1])
+
+
+def describe(place: Workspace, secret: str) -> None:
+    """Writes the skill of a workspace."""
+    text = f"---\nname: play\ndescription: tunes a {secret} before it is played\n---\nTune it.\n"
+    place.path.joinpath(".claude/skills/play/SKILL.md").write_text(text, "utf-8")
