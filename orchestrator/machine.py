@@ -45,12 +45,19 @@ class LocalMachine:
     """The `Machine` that this process is on. Cheap enough to be asked at every decision: 0.1 ms, once per FRESH."""
 
     def __init__(self, root: Path = ROOT) -> None:
+        self.spare = 0
+        """Bytes that processes of ours use which have nothing to do, and go where they are in the way."""
         self._groups = find_cgroups(root, "memory")
         self._root = root
         self._known = MachineMemory(UNLIMITED, UNLIMITED)
         self._looked = -inf
 
     def __call__(self) -> MachineMemory:
+        found = self.look()
+        return MachineMemory(found.total, min(found.total, found.available + self.spare))
+
+    def look(self) -> MachineMemory:
+        """The same without what is spare."""
         if time.monotonic() - self._looked > FRESH:
             self._known = read_memory(self._root, self._groups)
             self._looked = time.monotonic()

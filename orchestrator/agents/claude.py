@@ -14,7 +14,7 @@ from claude_agent_sdk import ClaudeAgentOptions
 from orchestrator.agents.cli import find_claude
 from orchestrator.agents.config import find_projects, open_config
 from orchestrator.agents.exchange import Exchange
-from orchestrator.agents.kinds import kind_of
+from orchestrator.agents.kinds import beginning_of, kind_of
 from orchestrator.agents.leading import Leading, pays
 from orchestrator.agents.opening import Opening, driven, find_opening, fresh
 from orchestrator.agents.options import to_options, write_settings
@@ -103,14 +103,12 @@ class ClaudeRunner:
 
         def begun() -> None:
             if kind:
-                self._leading.begun(kind)
+                self._leading.begun(beginning_of(kind))
 
         exchange = Exchange(attempt, opening, workspace.path, emit, begun)
         calls = exchange.pauses.calling(call)
         kind = kind_of(attempt, workspace.path, options)
-        async with self._pool.process(kind, workspace.path, start) as process:
-            if kind and self._may_lead and pays(attempt):
-                await self._leading.turn(kind)
+        async with self._pool.process(kind, workspace.path, start) as process, self._in_turn(attempt, kind):
             self._announce(attempt, opening, workspace, process.session_id, exchange.pauses.heeding(emit))
             # One that serves many tasks cannot hold the locks of their sessions itself.
             lock, tell = self._lock(process.session_id) if kind else None, telling(attempt, emit)
@@ -120,6 +118,18 @@ class ClaudeRunner:
             with borrow(self._lock(opening.session_id)):
                 pass  # nobody drives it any more: so that no file is left for each session there ever was
         return self._conclude(attempt, ending, emit)
+
+    @asynccontextmanager
+    async def _in_turn(self, attempt: Attempt, kind: str | None) -> AsyncIterator[None]:
+        """Waits until the agent need not write to the prompt cache what another does."""
+        if kind is None or not self._may_lead or not pays(attempt):
+            yield
+            return
+        first = await self._leading.turn(beginning_of(kind))
+        try:
+            yield
+        finally:
+            self._leading.over(beginning_of(kind), first)
 
     def _announce(self, attempt: Attempt, opening: Opening, workspace: Workspace, session_id: str, emit: Emit) -> None:
         if self._upstream:

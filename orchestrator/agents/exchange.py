@@ -86,10 +86,17 @@ class Exchange:
                     self._take(message, process, clear)
             self._told.set()
             self._over.set()
-            if not process.cleared:
-                process.finish()
-                await process.ended.wait()
+            await self._leave(process)
             group.cancel_scope.cancel()
+
+    async def _leave(self, process: Process) -> None:
+        """Returns when nothing of the process is left, unless it is to have more to do."""
+        if process.cleared:
+            return
+        process.finish()
+        if self._clearing:
+            await process.destroy()  # it is gone, or hangs: nobody else would end it then
+        await process.ended.wait()
 
     def _take(self, message: Message, process: Process, clear: bool) -> None:
         if is_start(message) and not self._named:

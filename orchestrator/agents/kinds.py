@@ -1,14 +1,18 @@
 """Which processes are alike: an attempt may be given any that was started with the same options and settings.
 
 What a CLI is told when it is started holds as long as it lives: options, variables, and of the settings files those
-variables that they set, which stay although the file has changed (CLI 2.1.329).
+variables that they set, which stay although the file has changed. Skills, commands and output styles it loads once:
+they neither change with their files nor stay behind when it goes to another directory (CLI 2.1.329).
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from claude_agent_sdk import ClaudeAgentOptions
 
@@ -23,6 +27,8 @@ OF_ONE_IN_ENV = frozenset({"CLAUDE_CONFIG_DIR", "ORCHESTRATOR_LEASE", "ORCHESTRA
 OF_TASK = ("env", "hooks", "enabledPlugins")
 """Keys of a settings file that tie a process to its task: variables stay, and hooks, which plugins
 may have too, tell the beginning of a process from that of a conversation."""
+LOADED = ("agents/**/*.md", "commands/**/*.md", "output-styles/**/*.md", "skills/*/SKILL.md", "skills/*/*/SKILL.md")
+"""What a CLI loads when it starts, in each folder of settings. Not all below `skills`: what is in one may be large."""
 FILES = {"project": ("settings.json",), "local": ("settings.local.json",)}
 
 
@@ -31,16 +37,26 @@ def kind_of(attempt: Attempt, directory: Path, describe: Callable[[], ClaudeAgen
 
     `describe` gives the options of a process of its own. Settings that cannot be read are the CLI's to tell of.
     """
-    if attempt.fresh or attempt.resume or not is_plain(attempt):
+    if attempt.fresh or attempt.resume or is_command(attempt.prompt) or not is_plain(attempt):
         return None
     settings = list(read_settings(attempt, directory))
     if any(map(binds, settings)):
         return None
     options = describe()
     told = {field.name: repr(getattr(options, field.name)) for field in fields(options) if field.name not in OF_ONE}
-    variables = {name: value for name, value in options.env.items() if name not in OF_ONE_IN_ENV}
-    said = json.dumps([told, variables, [text.hex() for text in settings]], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()
+    given = {**os.environ, **options.env}  # a script may have set a variable since the last process was started
+    variables = {name: value for name, value in given.items() if name not in OF_ONE_IN_ENV}
+    loaded = sorted(set(find_loaded(attempt, directory)))
+    return f"{digest([told, variables, [text.hex() for text in settings]])}/{digest(loaded)}"
+
+
+def beginning_of(kind: str) -> str:
+    """What the kinds have in common whose requests begin alike: of its directory an agent is told later."""
+    return kind.partition("/")[0]
+
+
+def digest(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def is_plain(attempt: Attempt) -> bool:
@@ -52,6 +68,29 @@ def is_plain(attempt: Attempt) -> bool:
     agent = attempt.agent
     loud = any(agent.env.get(name, value) != value for name, value in QUIET.items())
     return not (agent.mcp_servers or agent.sandbox or tools_of(agent) or loud or "CLAUDE_CONFIG_DIR" in agent.env)
+
+
+def is_command(prompt: str) -> bool:
+    """Whether it may be one of the CLI's own: `/model` and `/effort` hold for all that the process is asked later."""
+    return prompt.lstrip().startswith("/")
+
+
+def find_loaded(attempt: Attempt, directory: Path) -> Iterator[str]:
+    """The files that the CLI loads when it starts there, each with what changes when it does."""
+    for folder in find_folders(attempt, directory):
+        for path in (path for pattern in LOADED for path in folder.glob(pattern)):
+            with suppress(OSError):
+                found = path.stat()
+                yield f"{path} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
+def find_folders(attempt: Attempt, directory: Path) -> Iterator[Path]:
+    """The user's folder, and those of the workspace and of the directories that it is in."""
+    if "user" in attempt.agent.settings:
+        yield user_config()
+    if "project" in attempt.agent.settings:
+        above = (place / ".claude" for place in (directory, *directory.parents) if place != Path.home())
+        yield from (folder for folder in above if folder != user_config() and folder.is_dir())
 
 
 def read_settings(attempt: Attempt, directory: Path) -> Iterator[bytes]:

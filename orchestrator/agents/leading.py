@@ -38,16 +38,28 @@ class Leading:
     def __init__(self) -> None:
         self._prefixes: defaultdict[str, Prefix] = defaultdict(Prefix)
 
-    async def turn(self, kind: str) -> None:
-        """Returns at once for the first of a kind, and for the others when they need not write what it writes."""
-        prefix, now = self._prefixes[kind], anyio.current_time()
-        if now < prefix.read + LIFETIME:
-            return
-        if now >= prefix.asked + PATIENCE:
-            prefix.asked, prefix.begun = now, anyio.Event()
-            return
-        with anyio.CancelScope(deadline=prefix.asked + PATIENCE):
-            await prefix.begun.wait()
+    async def turn(self, kind: str) -> anyio.Event | None:
+        """Returns at once for the first of a kind, and for the others when they need not write what it writes.
+
+        Gives what `over` has to be told when the first is; nothing for the others.
+        """
+        prefix, latest = self._prefixes[kind], anyio.current_time() + PATIENCE
+        while (now := anyio.current_time()) >= prefix.read + LIFETIME:
+            if now >= prefix.asked + PATIENCE:
+                prefix.asked, prefix.begun = now, anyio.Event()
+                return prefix.begun
+            with anyio.CancelScope(deadline=min(latest, prefix.asked + PATIENCE)) as waiting:
+                await prefix.begun.wait()
+            if waiting.cancelled_caught:
+                break
+        return None
+
+    def over(self, kind: str, first: anyio.Event | None) -> None:
+        """An agent is at work no longer. If it went first, and had no reply, another one does."""
+        prefix = self._prefixes[kind]
+        if first is prefix.begun and not first.is_set():
+            prefix.asked = -math.inf
+            first.set()
 
     def begun(self, kind: str) -> None:
         """The reply to one of them has begun."""

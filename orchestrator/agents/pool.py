@@ -13,8 +13,8 @@ from claude_agent_sdk import SystemMessage
 from orchestrator.agents.moving import move
 from orchestrator.agents.process import LONGEST_CLEAR, Process
 from orchestrator.errors import bare_errors
-from orchestrator.machine import cores
-from orchestrator.processes.company import find_cli, resident
+from orchestrator.machine import cores, local_machine
+from orchestrator.processes.company import find_cli, private, resident
 
 MOST_TASKS = 50
 """Tasks that a process serves before another takes its place."""
@@ -22,6 +22,8 @@ MOST_GROWTH = 200_000_000
 """Bytes that it may have grown by since its first task: twelve tasks of one turn made 15 MB."""
 LONGEST_IDLE = 60.0
 """Seconds that a process waits for another task."""
+LOOK, SCARCE = 2.0, 0.1
+"""Seconds from look to look whether the machine's memory is scarce: when less than that share of it can be had."""
 LAST_WORDS = 0.5
 """Seconds that an idle process has to go by its own accord: it takes 0.05 s."""
 LONGEST_START = 10.0
@@ -39,10 +41,14 @@ class Member:
     kind: str | None
     """None: nobody else may have it."""
     directory: Path
+    place: tuple[int, int] | None
+    """What tells the directory from another that is called so later (device and inode)."""
     tasks: int = 0
     """How many it has served."""
     memory: int = 0
     """Bytes that its CLI had after the first of them."""
+    spare: int = 0
+    """Bytes that are free again when it goes."""
 
 
 class Pool:
@@ -84,7 +90,7 @@ class Pool:
     async def _take(self, kind: str | None, directory: Path, start: Start) -> Member:
         while True:
             if member := self._choose(kind, directory):
-                self._idle.remove(member)
+                self._remove(member)
                 try:
                     if await prepare(member, directory):
                         return member
@@ -100,14 +106,14 @@ class Pool:
     def _choose(self, kind: str | None, directory: Path) -> Member | None:
         """The best of the idle ones: in the directory already, idle for the shortest time."""
         alike = [each for each in reversed(self._idle) if kind is not None and each.kind == kind]
-        there = (each for each in alike if each.directory == directory)
+        there = (each for each in alike if is_at(each, directory))
         return next(there, None) or next(iter(alike), None)
 
     async def _begin(self, kind: str | None, directory: Path, start: Start) -> Member:
         self._make_room()
         self._starting += 1
         try:
-            member = Member(await start(), kind, directory)
+            member = Member(await start(), kind, directory, identity(directory))
         except BaseException:
             self._started()
             raise
@@ -137,7 +143,21 @@ class Pool:
     def _make_room(self) -> None:
         """Before a process more: of those that nobody wants just now so many go that there are never more than ever."""
         while self._idle and self._busy + len(self._idle) > self._widest:
-            self._retire(self._idle.pop(0))
+            self._send_away(self._idle[0])
+        if self._idle and is_scarce():
+            self._send_away(self._idle[0])
+
+    def _add(self, member: Member) -> None:
+        self._idle.append(member)
+        local_machine().spare += member.spare
+
+    def _remove(self, member: Member) -> None:
+        self._idle.remove(member)
+        local_machine().spare -= member.spare
+
+    def _send_away(self, member: Member) -> None:
+        self._remove(member)
+        self._retire(member)
 
     async def _put_back(self, member: Member) -> None:
         """Of a process that is no good for others nothing is left when this returns: the workspace may be put away."""
@@ -146,24 +166,32 @@ class Pool:
         if not kept or not await to_thread.run_sync(is_sound, member, limiter=self._thread):
             await dismiss(member.process)
             return
-        self._idle.append(member)
+        self._add(member)
         self._group.start_soon(self._keep, member, member.tasks)
         self._notify()
 
     async def _keep(self, member: Member, tasks: int) -> None:
-        """Sends it away when nobody wants it for long."""
+        """Sends it away when nobody wants it for long, or others want the memory."""
+
+        def idle() -> bool:
+            return member in self._idle and member.tasks == tasks
+
         with anyio.move_on_after(LONGEST_IDLE):
-            await member.process.over.wait()
-        if member in self._idle and member.tasks == tasks:
-            self._idle.remove(member)
-            self._retire(member)
+            while idle() and not member.process.over.is_set():
+                with anyio.move_on_after(LOOK):
+                    await member.process.over.wait()
+                if is_scarce():
+                    break
+        if idle():
+            self._send_away(member)
 
     def _retire(self, member: Member) -> None:
         self._group.start_soon(dismiss, member.process)
 
     async def close(self) -> None:
         """Ends all processes. Returns when none is left."""
-        self._idle.clear()
+        for member in list(self._idle):
+            self._remove(member)
         async with anyio.create_task_group() as group:
             for member in self._all:
                 group.start_soon(dismiss, member.process)
@@ -173,10 +201,24 @@ async def prepare(member: Member, directory: Path) -> bool:
     """Takes it to the directory; gives whether it is there, and good for another task."""
     if not is_quiet(member.process):
         return False
-    if member.directory != directory and not await take_to(member.process, directory):
+    if not is_at(member, directory) and not await take_to(member.process, directory):
         return False
-    member.directory = directory
+    member.directory, member.place = directory, identity(directory)
     return not member.process.over.is_set()
+
+
+def is_at(member: Member, directory: Path) -> bool:
+    """Whether it works there. One whose directory was removed, and made again, sits in what is no more."""
+    return member.directory == directory and member.place == identity(directory)
+
+
+def identity(directory: Path) -> tuple[int, int] | None:
+    """What the directory is, whatever it is called; None where there is none."""
+    try:
+        found = directory.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def is_quiet(process: Process) -> bool:
@@ -209,8 +251,14 @@ def is_sound(member: Member) -> bool:
     if cli is None:
         return False
     memory = resident(cli)
-    member.memory = member.memory or memory
+    member.memory, member.spare = member.memory or memory, private(cli)
     return memory - member.memory < MOST_GROWTH
+
+
+def is_scarce() -> bool:
+    """Whether the machine has little memory left."""
+    found = local_machine().look()
+    return found.available < SCARCE * found.total
 
 
 async def dismiss(process: Process) -> None:

@@ -54,14 +54,18 @@ class Process:
 
     async def live(self) -> None:
         """Starts the CLI and reads its stream, which must never wait for a reader, to its end. Raises nothing."""
-        async with self._stack:
-            with self._scope:
-                async with owned_process(self.lease) as self._owned:
-                    await self._converse()
-            self._leave()
-        self._close()
-        self._said.close()
-        self.ended.set()
+        try:
+            async with self._stack:
+                with self._scope:
+                    async with owned_process(self.lease) as self._owned:
+                        await self._converse()
+                self._leave()
+        except Exception as error:  # its state cannot be put away: whoever waits for its end need not know
+            self.error = self.error or error
+        finally:
+            self._close()
+            self._said.close()
+            self.ended.set()
 
     async def _converse(self) -> None:
         try:

@@ -32,6 +32,7 @@
     settle               a good result, after which it goes to no other directory
     stray TEXT           a good result and, when its next session has begun, a turn that nobody asked for
     belated TEXT         a good result and, when it is asked in its next session, a result of its own before that one's
+    wedge [TEXT]         a good result, after which it hangs in `/clear` (or, with a TEXT, amid it)
     /clear               begins a new session, as the real one does
     use MB [GROW [HOLD]] grows to so many megabytes within GROW seconds (0), keeps them for HOLD seconds (1), then a
                          good result
@@ -66,6 +67,7 @@ CLEARED: "list[str]" = []
 BELATED: "list[str]" = []
 KEPT: "list[bytes]" = []
 SETTLED: "list[bool]" = []
+WEDGED: "list[str]" = []
 STRAY: "list[str]" = []
 """What is said unasked once the next session has begun."""
 
@@ -138,10 +140,14 @@ def recall(_: str) -> None:
 
 def clear(_: str) -> None:
     """Begins a new session, and tells so in the real one's order."""
+    if WEDGED == [""]:
+        sleep()
     old = session()
     CLEARED.append(str(uuid4()))
     conversation = {"new_conversation_id": str(uuid4()), "uuid": str(uuid4()), "session_id": old}
     write({"type": "conversation_reset", **conversation})
+    if WEDGED:
+        sleep()
     init()
     result("", num_turns=0, total_cost_usd=0, usage={})
     while STRAY:
@@ -161,6 +167,11 @@ def settle(_: str) -> None:
 def belated(text: str) -> None:
     turn(text)
     BELATED.append(text)
+
+
+def wedge(text: str) -> None:
+    WEDGED.append(text)
+    turn("wedged")
 
 
 def stray(text: str) -> None:
@@ -418,6 +429,7 @@ BEHAVIOURS: "dict[str, Callable[[str], None]]" = {
     "keep": keep,
     "settle": settle,
     "stray": stray,
+    "wedge": wedge,
     "belated": belated,
     "/clear": clear,
     "orphan": lambda _: turn(f"grandchild {grandchild()}"),

@@ -173,23 +173,30 @@ async def test_sessions_of_a_warm_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_skills_of_another_directory(tmp_path: Path) -> None:
-    """What an agent may use of one directory is not offered to one in another, and not when it has changed."""
-    places = make_places(tmp_path / "w", shared=False)[:2]
-    folder, agent = places[0].path / ".claude", Agent(tools=["Read", "Skill"])
-    for name, text in (("skills/glock/SKILL.md", "glockenspiel"), ("commands/tuba.md", "tubaphone")):
-        folder.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
-        folder.joinpath(name).write_text(f"---\nname: one\ndescription: Plays the {text}.\n---\nPlay.\n")
-    async with open_gateway(model := Listener()) as upstream, open_claude(upstream) as claude:
-        seen = []
-        for number, place in enumerate([places[0], places[1], places[0]]):
-            if number == 2:
-                folder.joinpath("skills/glock/SKILL.md").write_text(
-                    "---\nname: one\ndescription: The lyre.\n---\nPlay.\n"
-                )
+async def test_skills_and_commands_are_those_of_the_workspace(tmp_path: Path) -> None:
+    """An agent is shown the skills of its own directory as they are now, and has the model that it was given."""
+    places = make_places(tmp_path / "w", shared=False)
+    for place, secret in zip(places, SECRETS, strict=True):
+        place.path.joinpath(".claude/skills/play").mkdir(parents=True)
+        describe(place, secret)
+    model, agent = Listener(), Agent(tools=["Read", "Skill"])
+    async with open_gateway(model) as upstream, open_claude(upstream, MemorySessions()) as claude:
+
+        async def sent(place: Workspace, **other: Any) -> str:
             before = len(model.bodies)
-            attempt = replace(asks(number, agent=agent), rehearsal=({"say": "done"},))
-            assert (await claude.run(attempt, place, Collected())).ok
-            said = json.dumps(model.bodies[before:])
-            seen.append([word in said for word in ("glockenspiel", "tubaphone", "The lyre")])
-    assert seen == [[True, True, False], [False, False, False], [False, True, True]]
+            told = replace(asks(0, agent=agent), **{"rehearsal": ({"say": "Played."},), "prompt": "Play.", **other})
+            assert (await claude.run(told, place, Collected())).ok
+            return json.dumps(model.bodies[before:])
+
+        for place, secret in zip(places[:2], SECRETS, strict=False):
+            assert [each for each in SECRETS if f"tunes a {each}" in await sent(place)] == [secret]
+        describe(places[1], SECRETS[2])
+        assert [each for each in SECRETS if f"tunes a {each}" in await sent(places[1])] == [SECRETS[2]]
+        await sent(places[1], prompt="/model haiku")
+        assert '"model": "claude-haiku' not in await sent(places[1])
+
+
+def describe(place: Workspace, secret: str) -> None:
+    """Writes the skill of a workspace."""
+    text = f"---\nname: play\ndescription: tunes a {secret} before it is played\n---\nTune it.\n"
+    place.path.joinpath(".claude/skills/play/SKILL.md").write_text(text, "utf-8")

@@ -8,10 +8,13 @@ from uuid import uuid4
 
 import anyio
 import pytest
+from claude_agent_sdk import SessionKey
 
-from orchestrator.agents import pool
+from orchestrator.agents import clock, pool, process
 from orchestrator.agents.claude import ClaudeRunner, open_claude
 from orchestrator.events import SessionStarted
+from orchestrator.journal.memory import MemorySessions
+from orchestrator.machine import local_machine
 from orchestrator.plan.model import Agent
 from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.testing.samples import Collected
@@ -116,6 +119,56 @@ async def test_settings_that_have_changed(asks: Asks, here: Workspace) -> None:
         second = await which(claude, asks(WHICH), here)
         third = await which(claude, asks(WHICH), here)
     assert first != second == third
+
+
+@pytest.mark.parametrize(
+    "file", ["skills/review/SKILL.md", "commands/review.md", "agents/reviewer.md", "output-styles/terse.md"]
+)
+async def test_what_a_process_has_loaded(asks: Asks, here: Workspace, tmp_path: Path, file: str) -> None:
+    """Skills and the like stay as they were when a process began: it is none for another directory, nor for others."""
+    there = Workspace(path=tmp_path / "there")
+    for place in (here, there):
+        path = place.path / ".claude" / file
+        path.parent.mkdir(parents=True)
+        path.write_text("one")
+    async with open_claude() as claude:
+        first, again = [await which(claude, asks(WHICH), here) for _ in range(2)]
+        elsewhere = await which(claude, asks(WHICH), there)
+        here.path.joinpath(".claude", file).write_text("three")
+        changed = await which(claude, asks(WHICH), here)
+    assert first == again
+    assert len({first, elsewhere, changed}) == 3
+
+
+async def test_what_is_loaded_from_above(asks: Asks, tmp_path: Path) -> None:
+    """A skill of the directory that the workspaces are in counts as well."""
+    places = [Workspace(path=tmp_path / "all" / name) for name in ("one", "two")]
+    for place in places:
+        place.path.mkdir(parents=True)
+    skill = tmp_path / "all/.claude/skills/review/SKILL.md"
+    async with open_claude() as claude:
+        first, second = [await which(claude, asks(WHICH), place) for place in places]
+        skill.parent.mkdir(parents=True)
+        skill.write_text("one")
+        assert await which(claude, asks(WHICH), places[1]) != first
+    assert first == second
+
+
+async def test_a_variable_that_has_changed(asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process has the variables that it was started with: one set since then is for others."""
+    monkeypatch.setenv("A_KEY", "old")
+    async with open_claude() as claude:
+        assert (await claude.run(asks("env A_KEY"), here, Collected())).text == "old"
+        monkeypatch.setenv("A_KEY", "new")
+        assert (await claude.run(asks("env A_KEY"), here, Collected())).text == "new"
+
+
+async def test_a_command_of_the_cli(asks: Asks, here: Workspace) -> None:
+    """What `/model` and the like change in a process is gone with the task that asked for it."""
+    async with open_claude() as claude:
+        result = await claude.run(asks("/model haiku"), here, Collected())
+        assert result.ok
+        assert not claude._pool._idle
 
 
 @pytest.mark.parametrize(
@@ -242,3 +295,75 @@ async def test_one_that_cannot_be_moved(asks: Asks, here: Workspace, tmp_path: P
         assert (await claude.run(asks("settle"), here, Collected())).ok
         second = await which(claude, asks(WHICH), there)
     assert first != second
+
+
+@pytest.mark.parametrize("prompt", ["wedge", "wedge begun"])
+async def test_one_that_hangs_in_its_new_conversation(
+    asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch, leftovers: Callable[[], list[str]], prompt: str
+) -> None:
+    """A good result is not lost, nor kept back for long, when the process that gave it does not go on."""
+    monkeypatch.setattr(process, "LONGEST_CLEAR", 0.5)
+    monkeypatch.setattr(clock, "LONGEST_EXIT", 1.0)
+    async with open_claude() as claude:
+        with anyio.fail_after(30):
+            result = await claude.run(asks(prompt), here, Collected())
+        assert (result.outcome, result.text) == (Outcome.OK, "wedged")
+        assert not claude._pool._idle
+    assert not leftovers()
+
+
+async def test_a_directory_made_again(asks: Asks, here: Workspace, tmp_path: Path) -> None:
+    """A process that sits in a directory which is no more is not taken for the one that is called like it."""
+    async with open_claude() as claude:
+        await which(claude, asks(WHICH), here)
+        here.path.rename(tmp_path / "away")
+        here.path.mkdir()
+        assert (await claude.run(asks("say hello"), here, Collected())).ok
+        assert (await claude.run(asks("cwd"), here, Collected())).text == str(here.path)
+
+
+class Failing(MemorySessions):
+    """Sessions that cannot be removed any more."""
+
+    async def delete(self, key: SessionKey) -> None:
+        raise OSError("the disk is gone")
+
+
+async def test_what_cannot_be_put_away(asks: Asks, here: Workspace) -> None:
+    """A run does not wait for ever for a process whose state cannot be put away, and does not fail because of it."""
+    with anyio.fail_after(30):
+        async with open_claude(sessions=Failing()) as claude:
+            first, second = [await which(claude, asks(WHICH), here) for _ in range(2)]
+            (idle,) = claude._pool._idle
+            process = idle.process
+            process.unused.append((str(asks("").session_id), str(here.path)))
+            await pool.dismiss(process)
+            await which(claude, asks(WHICH), here)
+    assert first == second
+    assert isinstance(process.error, OSError)
+
+
+async def test_memory_of_those_that_have_nothing_to_do(asks: Asks, here: Workspace) -> None:
+    """What an idle process uses keeps no agent from being started: the next one has it, or it goes."""
+    machine = local_machine()
+    async with open_claude() as claude:
+        assert (await claude.run(asks("keep 50"), here, Collected())).ok
+        assert machine.spare > 50_000_000
+        assert machine().available >= min(machine().total, machine.look().available + 50_000_000)
+        with anyio.move_on_after(0.5):
+            await claude.run(asks("hang"), here, Collected())
+        assert machine.spare == 0
+        assert (await claude.run(asks("keep 50"), here, Collected())).ok
+    assert machine.spare == 0
+
+
+async def test_one_that_is_in_the_way(asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory is scarce a process does not stay to wait for another task."""
+    monkeypatch.setattr(pool, "LOOK", 0.1)
+    monkeypatch.setattr(pool, "SCARCE", 2.0)
+    async with open_claude() as claude:
+        lease = Path(await which(claude, asks(WHICH), here))
+        with anyio.fail_after(10):
+            while lease.exists():
+                await anyio.sleep(0.02)
+    assert local_machine().spare == 0

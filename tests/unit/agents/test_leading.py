@@ -54,6 +54,30 @@ async def test_one_goes_first(arrivals: list[float], reply: float | None, asked:
     assert await asked_at(arrivals, reply) == asked
 
 
+async def test_one_that_is_over_without_a_reply_is_followed() -> None:
+    """The next goes first, and the others wait for that one; a late word of the one before changes nothing."""
+    leading, begun, found = Leading(), anyio.current_time(), list[float]()
+
+    async def other() -> None:
+        await anyio.sleep(1)
+        first = await leading.turn("kind")
+        found.append(anyio.current_time() - begun)
+        await anyio.sleep(1)
+        if first:
+            leading.begun("kind")
+        leading.over("kind", first)
+
+    async with anyio.create_task_group() as group:
+        failing = await leading.turn("kind")
+        group.start_soon(other)
+        group.start_soon(other)
+        await anyio.sleep(2)
+        leading.over("kind", failing)
+        await anyio.sleep(0.5)
+        leading.over("kind", failing)
+    assert [round(at, 2) for at in found] == [2, 3]
+
+
 async def test_what_is_read_lasts() -> None:
     """Each reply keeps the cache warm for as long again."""
     leading = Leading()
