@@ -112,8 +112,9 @@ class ClaudeRunner:
             self._announce(attempt, opening, workspace, process.session_id, exchange.pauses.heeding(emit))
             # One that serves many tasks cannot hold the locks of their sessions itself.
             lock, tell = self._lock(process.session_id) if kind else None, telling(attempt, emit)
-            with borrow(lock), self._measuring.measured(process.lease, tell):
+            with borrow(lock), self._measuring.measured(process.lease, tell, process.spent_s) as meter:
                 ending = await exchange.run(process, clear=kind is not None)
+            process.spent_s += meter.cpu_s
         if not kind:
             with borrow(self._lock(opening.session_id)):
                 pass  # nobody drives it any more: so that no file is left for each session there ever was

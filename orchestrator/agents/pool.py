@@ -14,7 +14,8 @@ from orchestrator.agents.moving import move
 from orchestrator.agents.process import LONGEST_CLEAR, Process
 from orchestrator.errors import bare_errors
 from orchestrator.machine import cores, local_machine
-from orchestrator.processes.company import find_cli, private, resident
+from orchestrator.processes.company import find_cli
+from orchestrator.processes.usage import private, resident
 
 MOST_TASKS = 50
 """Tasks that a process serves before another takes its place."""

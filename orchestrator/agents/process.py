@@ -31,6 +31,8 @@ class Process:
         self.lease = lease
         self.session_id = session_id
         """The session that it is in, or is to be in once it is asked."""
+        self.spent_s = 0.0
+        """Seconds of processor time that it and what it started are known to have taken for tasks that are over."""
         self.unused: list[Unused] = []
         """Sessions that it was in, in which it was asked nothing."""
         self.stderr: deque[str] = deque(maxlen=STDERR_LINES)

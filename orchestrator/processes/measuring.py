@@ -78,22 +78,21 @@ class Measuring:
 
     scanner: Scanner = field(default_factory=Scanner)
     _meters: dict[str, Meter] = field(default_factory=dict)
-    _spent: dict[str, float] = field(default_factory=dict)
-    """Seconds of processor time, by lease, that earlier attempts are known to have taken."""
     _some: anyio.Event = field(default_factory=anyio.Event)
     _thread: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 
     @contextmanager
-    def measured(self, lease: Path, tell: Tell) -> Iterator[Meter]:
-        """A block in which the processes under the lease are measured; `tell` is called in this event loop."""
-        before = self._spent.get(str(lease), 0.0)
-        meter = self._meters[str(lease)] = Meter(tell, anyio.current_time(), before)
+    def measured(self, lease: Path, tell: Tell, spent_before: float = 0.0) -> Iterator[Meter]:
+        """A block in which the processes under the lease are measured; `tell` is called in this event loop.
+
+        `spent_before`: seconds of processor time that they had taken for others.
+        """
+        meter = self._meters[str(lease)] = Meter(tell, anyio.current_time(), spent_before)
         self._some.set()
         try:
             yield meter
         finally:
             del self._meters[str(lease)]
-            self._spent[str(lease)] = before + meter.cpu_s
             meter.end()
 
     async def run(self) -> None:

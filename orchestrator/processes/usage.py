@@ -8,8 +8,10 @@ size (0.01 ms) and add what it has changed by since the last walk; walks go to t
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 
 import psutil
 
@@ -67,6 +69,22 @@ def proportional(pid: int) -> int | None:
     except (OSError, ValueError, IndexError):
         pass
     return None
+
+
+def resident(pid: int) -> int:
+    """Bytes of a process's resident size; 0 where it cannot be had."""
+    with suppress(IndexError):
+        return int(stat(pid)[RESIDENT]) * PAGE
+    return 0
+
+
+def private(pid: int) -> int:
+    """Bytes of it that nobody else has, and no file: what is free again when it goes. 0 where it cannot be had."""
+    try:
+        whole, shared = Path(f"/proc/{pid}/statm").read_text("ascii").split()[1:3]
+    except (OSError, ValueError):
+        return 0
+    return (int(whole) - int(shared)) * PAGE
 
 
 @dataclass(slots=True)
