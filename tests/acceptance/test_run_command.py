@@ -22,8 +22,19 @@ class TestDemo:
         assert list(cli.place.iterdir()) == []
 
     def test_it_audits_the_documents_that_are_there(self, cli: Cli) -> None:
-        """In a directory with documents it quotes these, and changes nothing there. The command that an interrupted
-        demo names goes on with it, and takes all that had finished."""
+        """In a directory with documents it quotes these, and changes nothing there."""
+        (cli.place / "README.md").write_text(
+            "# Zymurgy\n\n## Installation\n\nInstall zymurgy with pip.\n\n## Configuration\n\nSet ZYMURGY_HOME.\n"
+        )
+        before = contents(cli.place)
+        done = cli("demo", "--view", "none")
+        assert done.returncode == 0, done.stderr
+        assert f"questions checked in `{cli.place}`" in done.stdout
+        assert "README.md:" in done.stdout
+        assert contents(cli.place) == before
+
+    def test_an_interrupted_demo_goes_on(self, cli: Cli) -> None:
+        """The command that it names goes on with it, in the same documents, and takes all that had finished."""
         (cli.place / "README.md").write_text(
             "# Zymurgy\n\n## Installation\n\nInstall zymurgy with pip.\n\n## Configuration\n\nSet ZYMURGY_HOME.\n"
         )

@@ -140,17 +140,15 @@ async def test_no_cli(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_the_loop_is_not_held_up(asks: Asks, here: Workspace) -> None:
-    """While processes start and end, the event loop stays responsive: no start and no end takes half a second of it.
-
-    There are eight of each. One pause or two may be the machine's, which had others at work.
-    """
-    pauses: list[float] = []
+    """While processes start and end, the event loop stays responsive: no pause of half a second."""
+    worst = 0.0
 
     async def beat() -> None:
+        nonlocal worst
         while True:
             begun = time.monotonic()
             await anyio.sleep(0.01)
-            pauses.append(time.monotonic() - begun)
+            worst = max(worst, time.monotonic() - begun)
 
     async with anyio.create_task_group() as group:
         async with open_claude() as claude:
@@ -161,4 +159,4 @@ async def test_the_loop_is_not_held_up(asks: Asks, here: Workspace) -> None:
                     agents.start_soon(claude.run, asks("say x", session_id=session), here, lambda _: None)
             await to_thread.run_sync(time.sleep, 0)
         group.cancel_scope.cancel()
-    assert sorted(pauses)[-3] < at_most(0.5)
+    assert worst < at_most(0.5)
