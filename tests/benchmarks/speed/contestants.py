@@ -101,6 +101,10 @@ def queries_apart(job: Job) -> list[str]:
     return module("query", "anyio", job.agents, job.width, *job.directories)
 
 
+def pool(job: Job) -> list[str]:
+    return module("pool", job.agents, job.width)
+
+
 def xargs(job: Job) -> list[str]:
     agent = shlex.join([claude(), "-p", "What is {} * 3?", *TOOLS])
     return ["sh", "-c", f"seq 0 {job.agents - 1} | xargs -P {job.width} -I '{{}}' {agent}"]
@@ -121,6 +125,7 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "gather": Contestant("asyncio.gather of query(), semaphore", queries("gather")),
     "gather-all": Contestant("asyncio.gather of query(), unbounded", queries("gather", unbounded=True)),
     "semaphore-directory": Contestant("query(), semaphore, a directory each", queries_apart),
+    "pool": Contestant("fifty lines: clients, /clear between tasks", pool),
     "xargs": Contestant("xargs -P, claude -p", xargs),
     "workflow": Contestant("the CLI's Workflow tool, one process", workflow),
 }
