@@ -141,7 +141,8 @@ class Core:
         self._pumping = False
 
     def _get_ready(self, executor: Executor) -> Readying | None:
-        if not isinstance(executor, Expecting):
+        """None where what an agent may spend is known only when it starts, as its process has to know it."""
+        if not isinstance(executor, Expecting) or self._limits.usd is not None:
             return None
         return Readying(
             state=self.state,

@@ -80,9 +80,8 @@ class Tries:
         return attempt
 
     def foreseen(self, task: str, step: Ask) -> Attempt | None:
-        """The first attempt as it is going to be, not written down; None when that cannot be known yet."""
-        goes_on = step.resume or task in self.past.earlier.begun
-        return None if goes_on or self.governing.governor.grants_money else self._begin(task, step)
+        """The first attempt as it is going to be, not written down; None for one that goes on with a session."""
+        return None if step.resume or task in self.past.earlier.begun else self._begin(task, step)
 
     def _begin(self, task: str, step: Ask) -> Attempt:
         return Attempt(

@@ -165,11 +165,6 @@ class Budget:
             self._unsettled = 0.0  # what is left of sums and differences
         self._busy.discard(task)
 
-    @property
-    def grants_money(self) -> bool:
-        """Whether agents are granted US dollars: how many depends on what is left when they start."""
-        return self._usd is not None
-
     def clamp(self, task: str, agent: Agent) -> Agent:
         """The agent, allowed to spend no more than is granted to it."""
         if self._usd is None:

@@ -87,11 +87,6 @@ class Governor:
         # Memory last, and of those that nothing else keeps from starting: it counts whom it keeps waiting.
         return self.memory.rule(task)
 
-    @property
-    def grants_money(self) -> bool:
-        """Whether how much an agent may spend is known only when it starts."""
-        return self.budget.grants_money
-
     def would_start(self, task: TaskState) -> bool:
         """Whether the task might start now, were there a place for it. It is not counted as one that waits."""
         would = isinstance(self.rule(task), Go)

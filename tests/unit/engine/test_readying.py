@@ -97,7 +97,7 @@ async def test_what_goes_on_with_a_session_is_not_told() -> None:
 async def test_what_may_not_start_is_not_told() -> None:
     """A process for a task that the budget will refuse would be in vain."""
     stage, executor = Stage(), Ready(lambda _: Reply(seconds=10.0, cost_usd=1.0))
-    limits = Limits(concurrent=1, usd=1.0)
+    limits = Limits(concurrent=1, turns=2)
     async with stage.open(executor=executor, limits=limits) as run:
         results = await run.map("Do {}", range(4))
     refused = [result.task for result in results if result.outcome is Outcome.BUDGET]
