@@ -1,8 +1,8 @@
 """Which processes belong to a lease, and how they are ended. The standard library, without pathlib, is all it needs.
 
-A lease is a file that holds the process id and the start time of a launcher, beneath which a CLI and its tools run. It is
-empty once the launcher has seen the last of them end: of a thousand agents each would else be looked for among all
-processes of the machine.
+A lease is a file that holds the process id and the start time of a launcher, beneath which a CLI and its tools run. It
+is empty once the launcher has seen the last of them end: else what is left of each of a thousand agents would be looked
+for among all processes of the machine.
 Without /proc only the launchers themselves are found; each ends what is beneath it as well as it can.
 """
 

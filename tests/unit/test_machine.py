@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import machine
-from orchestrator.machine import UNLIMITED, LocalMachine, MachineMemory, cores, find_cgroups, read_cores, read_memory
+from orchestrator.machine import UNLIMITED, LocalMachine, MachineMemory, find_cgroups, read_cores, read_memory
 
 GB = 10**9
 MEMINFO = "MemTotal:       8000000 kB\nMemFree:         100000 kB\nMemAvailable:   6000000 kB\nSwapTotal: 0 kB\n"
