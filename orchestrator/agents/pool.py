@@ -1,8 +1,9 @@
 """Warm processes: one that is done with a task begins a new conversation, and takes the next task of its kind."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -52,6 +53,15 @@ class Member:
     """Bytes that are free again when it goes."""
 
 
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """Somebody who can have no process yet."""
+
+    kind: str | None
+    woken: anyio.Event = field(default_factory=anyio.Event)
+    """Set when there may be one for it, once."""
+
+
 class Pool:
     """The processes of a run; make one with `open_pool`."""
 
@@ -61,7 +71,7 @@ class Pool:
         self._idle: list[Member] = []
         """Those not in use; the one that waits longest comes first."""
         self._busy = self._widest = self._starting = 0
-        self._changed = anyio.Event()
+        self._waiting: deque[Waiter] = deque()
         self._thread = CapacityLimiter(1)
 
     @asynccontextmanager
@@ -89,9 +99,11 @@ class Pool:
             self._busy -= 1
 
     async def _take(self, kind: str | None, directory: Path, start: Start) -> Member:
+        add = self._waiting.append
         while True:
             if member := self._choose(kind, directory):
                 self._remove(member)
+                self._wake()
                 try:
                     if await prepare(member, directory):
                         return member
@@ -102,7 +114,26 @@ class Pool:
             elif self._starting < cores():
                 return await self._begin(kind, directory, start)
             else:
-                await self._changed.wait()
+                add(waiter := Waiter(kind))
+                await self._wait(waiter)
+                add = self._waiting.appendleft  # should somebody have come before it: it still waits longest
+
+    async def _wait(self, waiter: Waiter) -> None:
+        try:
+            await waiter.woken.wait()
+        except BaseException:
+            if waiter.woken.is_set():
+                self._wake()
+            else:
+                self._waiting.remove(waiter)
+            raise
+
+    def _wake(self) -> None:
+        """Wakes one that waits and can be served, who wakes the next. (All of a thousand would go back to sleep.)"""
+        free, kinds = self._starting < cores(), {each.kind for each in self._idle}
+        if waiter := next((each for each in self._waiting if free or each.kind in kinds), None):
+            self._waiting.remove(waiter)
+            waiter.woken.set()
 
     def _choose(self, kind: str | None, directory: Path) -> Member | None:
         """The best of the idle ones: in the directory already, idle for the shortest time."""
@@ -113,6 +144,7 @@ class Pool:
     async def _begin(self, kind: str | None, directory: Path, start: Start) -> Member:
         self._make_room()
         self._starting += 1
+        self._wake()
         try:
             member = Member(await start(), kind, directory, identity(directory))
         except BaseException:
@@ -135,11 +167,7 @@ class Pool:
 
     def _started(self) -> None:
         self._starting -= 1
-        self._notify()
-
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._wake()
 
     def _make_room(self) -> None:
         """Before a process more: of those that nobody wants just now so many go that there are never more than ever."""
@@ -169,7 +197,7 @@ class Pool:
             return
         self._add(member)
         self._group.start_soon(self._keep, member, member.tasks)
-        self._notify()
+        self._wake()
 
     async def _keep(self, member: Member, tasks: int) -> None:
         """Sends it away when nobody wants it for long, or others want the memory."""
