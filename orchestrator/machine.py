@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path("/")
 FRESH = 0.05
 """Seconds for which a look at the memory is good enough: many decisions may be made in one moment."""
+LASTING = 1.0
+"""Seconds for which the number of processors is: a quota may be changed, though seldom is."""
 UNLIMITED = 2**60
 """Bytes from which on a limit is none: cgroup v1 writes nearly 2**63 for it."""
 
@@ -104,8 +106,18 @@ def limits_of(group: Cgroup) -> Iterator[MachineMemory]:
             yield MachineMemory(limit, limit - max(0, (used or 0) - dropped))
 
 
-def cores(root: Path = ROOT) -> int:
-    """How many processors this process may keep busy, at least 1: its affinity, and the tightest quota around it."""
+def cores() -> int:
+    """How many processors this process may keep busy now, at least 1. It is asked about for each agent that waits."""
+    return _cores(int(time.monotonic() / LASTING))
+
+
+@lru_cache(maxsize=1)
+def _cores(moment: int) -> int:
+    return read_cores()
+
+
+def read_cores(root: Path = ROOT) -> int:
+    """By its affinity, and the tightest quota around it; 0.6 ms."""
     groups = find_cgroups(root, "cpu")
     quotas = [quota for group in groups for folder in group.folders if (quota := quota_of(folder, group.version))]
     return max(1, min([len(usable()), *map(int, quotas)]))

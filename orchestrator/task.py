@@ -253,8 +253,11 @@ AS_IT_IS = frozenset({NoneType, bool, int, str})
 
 def plain(value: Any) -> Any:  # noqa: PLR0911 - a table, a row per return
     """`value` as JSON data: models and dataclasses become dicts, paths and other objects their text."""
-    if type(value) in AS_IT_IS:  # most are, and results have hundreds
+    kind = type(value)
+    if kind in AS_IT_IS:  # most are, and results have hundreds
         return value
+    if kind is dict:
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no such numbers
     if value is None or isinstance(value, str | int | float | bool):

@@ -36,6 +36,8 @@ class Clock:
         """What is at work in the background."""
         self._began = self._finished = False
         self._heard = anyio.Event()
+        self._waits_until = -math.inf
+        """When `strikes` looks again by itself."""
 
     def start(self) -> None:
         """The process is being started now."""
@@ -48,8 +50,10 @@ class Clock:
         self._wake()
 
     def _wake(self) -> None:
-        self._heard.set()
-        self._heard = anyio.Event()
+        """Has `strikes` look again if time is up earlier than it thinks; most messages only put that off."""
+        if self.due()[0] < self._waits_until:
+            self._heard.set()
+            self._heard = anyio.Event()
 
     def heed(self, message: Message) -> None:
         """Any message is a sign of life."""
@@ -76,6 +80,7 @@ class Clock:
             at, verdict = self.due()
             if anyio.current_time() >= at:
                 return verdict
+            self._waits_until = at
             with anyio.CancelScope(deadline=at):
                 await self._heard.wait()
 

@@ -4,9 +4,10 @@ Spares are started ahead, for tasks that are expected, and parked: they wait to 
 """
 
 import math
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -61,6 +62,15 @@ class Member:
     """Bytes that are free again when it goes."""
 
 
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """Somebody who can have no process yet."""
+
+    kinds: Kinds
+    woken: anyio.Event = field(default_factory=anyio.Event)
+    """Set when there may be one for it, once."""
+
+
 class Pool:
     """The processes of a run; make one with `open_pool`."""
 
@@ -71,11 +81,12 @@ class Pool:
         """Those not in use; the one that waits longest comes first."""
         self._spares: list[Member] = []
         """Those started ahead, and parked."""
-        self._busy = self._widest = self._starting = self._waiting = self._coming = 0
+        self._busy = self._widest = self._starting = self._coming = 0
+        self._waiting: deque[Waiter] = deque()
         self._wanted = -math.inf
         """When somebody last needed a process that was not there, on the event loop's clock (s)."""
         self._may_park, self._closing = True, False
-        self._changed = anyio.Event()
+        self._fewer_start = anyio.Event()
         self._thread = CapacityLimiter(1)
 
     @asynccontextmanager
@@ -119,6 +130,7 @@ class Pool:
                 return
             member = await self._begin(Kinds(spare=kind), directory, start)
             self._spares.append(member)
+            self._wake()
         except OSError:
             return  # no room for its state: whoever needs a process tells
         finally:
@@ -137,13 +149,15 @@ class Pool:
             if rest <= 0 and not self._starting and not self._waiting:
                 return True
             with anyio.move_on_after(rest if rest > 0 else math.inf):
-                await self._changed.wait()
+                await self._fewer_start.wait()
         return False
 
     async def _take(self, kinds: Kinds, directory: Path, start: Start) -> Member:
+        add = self._waiting.append
         while True:
             if member := self._choose(kinds.shared, directory):
                 self._remove(member, self._idle)
+                self._wake()
                 try:
                     if await prepare(member, directory):
                         return member
@@ -153,6 +167,7 @@ class Pool:
                 self._retire(member)
             elif member := next((each for each in self._spares if each.kinds.spare == kinds.spare), None):
                 self._remove(member, self._spares)
+                self._wake()
                 if await self._claim(member, kinds, directory):
                     return member
             elif self._starting < cores():
@@ -160,14 +175,29 @@ class Pool:
                 self._wanted = anyio.current_time()
                 return await self._begin(kinds, directory, start)
             else:
-                await self._wait()
+                add(waiter := Waiter(kinds))
+                await self._wait(waiter)
+                add = self._waiting.appendleft  # should somebody have come before it: it still waits longest
 
-    async def _wait(self) -> None:
-        self._waiting += 1
+    async def _wait(self, waiter: Waiter) -> None:
         try:
-            await self._changed.wait()
-        finally:
-            self._waiting -= 1
+            await waiter.woken.wait()
+        except BaseException:
+            if waiter.woken.is_set():
+                self._wake()
+            else:
+                self._waiting.remove(waiter)
+            raise
+
+    def _wake(self) -> None:
+        """Wakes one that waits and can be served, who wakes the next. (All of a thousand would go back to sleep.)"""
+        free, shared = self._starting < cores(), {each.kinds.shared for each in self._idle}
+        spare = {each.kinds.spare for each in self._spares}
+        for waiter in self._waiting:
+            if free or waiter.kinds.shared in shared or waiter.kinds.spare in spare:
+                self._waiting.remove(waiter)
+                waiter.woken.set()
+                return
 
     async def _claim(self, member: Member, kinds: Kinds, directory: Path) -> bool:
         """Takes a spare to the directory. If that fails once, the CLI is none that can do it."""
@@ -190,6 +220,7 @@ class Pool:
 
     async def _begin(self, kinds: Kinds, directory: Path, start: Start) -> Member:
         self._starting += 1
+        self._wake()
         try:
             member = Member(await start(), kinds, directory, identity(directory))
         except BaseException:
@@ -212,11 +243,12 @@ class Pool:
 
     def _started(self) -> None:
         self._starting -= 1
-        self._notify()
+        self._wake()
+        self._stir()
 
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+    def _stir(self) -> None:
+        self._fewer_start.set()
+        self._fewer_start = anyio.Event()
 
     def _make_room(self) -> None:
         """Before a process more: of those that nobody wants just now so many go that there are never more than ever."""
@@ -243,7 +275,7 @@ class Pool:
         self._idle.append(member)
         local_machine().spare += member.spare
         self._group.start_soon(self._keep, member, self._idle, LONGEST_IDLE)
-        self._notify()
+        self._wake()
 
     async def _keep(self, member: Member, among: list[Member], longest: float) -> None:
         """Sends it away when nobody wants it for so many seconds, or others want the memory."""
@@ -267,7 +299,7 @@ class Pool:
     async def close(self) -> None:
         """Ends all processes. Returns when none is left."""
         self._closing = True
-        self._notify()
+        self._stir()
         for among in (self._idle, self._spares):
             for member in list(among):
                 self._remove(member, among)

@@ -190,8 +190,10 @@ def to_usage(usage: Mapping[str, Any] | None) -> Usage:
 
 def to_data(message: Message) -> dict[str, Any]:
     """The message as JSON data; each content block carries its class as `block`."""
-    data: dict[str, Any] = plain(message)
     blocks = getattr(message, "content", None)
-    if isinstance(blocks, list):
-        data["content"] = [{"block": type(block).__name__} | plain(block) for block in blocks]
-    return data
+    if not isinstance(blocks, list):
+        data: dict[str, Any] = plain(message)
+        return data
+    told = [{"block": type(block).__name__} | plain(block) for block in blocks]
+    names = message.__dataclass_fields__
+    return {name: told if name == "content" else plain(getattr(message, name)) for name in names}

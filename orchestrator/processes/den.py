@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 from orchestrator.processes.bare import bare
 from orchestrator.processes.owner import own
 from orchestrator.processes.sweeping import PREFIX, sweep_beside
-from orchestrator.processes.tree import GRACE, Ending, processes_under
+from orchestrator.processes.tree import GRACE, Ending, are_over, processes_under
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +171,8 @@ async def _end_unless(left: anyio.Event, lease: Path) -> None:
 
 async def end(lease: Path) -> None:
     """Ends every process under the lease: SIGTERM, then SIGKILL. Returns when none is left, or after twice GRACE."""
+    if are_over(str(lease)):  # as after nearly every task: no thread is needed for it
+        return
     thread = CapacityLimiter(1)
     ending, pause = Ending(), 0.02
     while ending.step(*await to_thread.run_sync(processes_under, str(lease), limiter=thread)):

@@ -32,8 +32,8 @@ def main(command: list[str]) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     os.setsid()
     parent = int(os.environ.pop("ORCHESTRATOR_PARENT", os.getppid()))
-    if VARIABLE in os.environ:
-        sign(os.environ[VARIABLE])
+    if lease := os.environ.get(VARIABLE):
+        sign(lease)
     # The guard ends every lease that it finds when the parent dies; one that is written later is ours to notice.
     if os.getppid() != parent:
         sys.exit(143)
@@ -41,7 +41,7 @@ def main(command: list[str]) -> None:
         take(path, parent)
     for name in os.environ.pop("ORCHESTRATOR_DROP", "").split():
         os.environ.pop(name, None)
-    supervise(command, parent, before)
+    supervise(command, parent, before, lease)
 
 
 def sign(lease: str) -> None:

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from orchestrator.processes.tree import HAS_PROC, Ending, descendants
+from orchestrator.processes.tree import HAS_PROC, Ending, descendants, empty
 
 TYPE_CHECKING = False  # `typing` has it too, but its import would be half of the start
 if TYPE_CHECKING:
@@ -27,10 +27,11 @@ and then nobody would be left who knows of its orphans."""
 WATCHED = {signal.SIGCHLD, *PASSED_ON}
 
 
-def supervise(command: list[str], parent: int, mask: "Iterable[int]") -> "Never":
+def supervise(command: list[str], parent: int, mask: "Iterable[int]", lease: str | None = None) -> "Never":
     """Runs the command with the given signals blocked, and ends as it has ended.
 
-    WATCHED have to be blocked already. Once `parent` is not the parent any more, everything is ended.
+    WATCHED have to be blocked already. Once `parent` is not the parent any more, everything is ended. When nothing is
+    left beneath this process, its lease is emptied.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as one can inherit it, there would be nothing to wait for
     prctl(SET_CHILD_SUBREAPER, 1)
@@ -40,7 +41,10 @@ def supervise(command: list[str], parent: int, mask: "Iterable[int]") -> "Never"
     if child == 0:
         become(command, here, mask)
     let_go()
-    end_as(watch(child, parent))
+    status, left = watch(child, parent)
+    if lease and not left:
+        empty(lease)
+    end_as(status)
 
 
 def prctl(option: int, value: int) -> None:
@@ -74,8 +78,8 @@ def let_go() -> None:
     os.close(nothing)
 
 
-def watch(child: int, parent: int) -> int:
-    """Waits until the child and all its descendants have ended. Gives the child's status."""
+def watch(child: int, parent: int) -> tuple[int, bool]:
+    """Waits until the child and all its descendants have ended. Gives the child's status, and whether any are left."""
     status, left = reap(child)
     ending = told = None
     while left:
@@ -90,7 +94,7 @@ def watch(child: int, parent: int) -> int:
             told = told or (time.monotonic() if number != signal.SIGINT else None)
         found, left = reap(child)
         status = found if status is None else status
-    return signal.SIGKILL if status is None else status
+    return signal.SIGKILL if status is None else status, left
 
 
 def beneath(child: int, status: int | None) -> "Collection[int]":

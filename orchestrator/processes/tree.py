@@ -1,6 +1,8 @@
 """Which processes belong to a lease, and how they are ended. The standard library, without pathlib, is all it needs.
 
-A lease is a file that holds the process id and the start time of a launcher, beneath which a CLI and its tools run.
+A lease is a file that holds the process id and the start time of a launcher, beneath which a CLI and its tools run. It
+is empty once the launcher has seen the last of them end: else what is left of each of a thousand agents would be looked
+for among all processes of the machine.
 Without /proc only the launchers themselves are found; each ends what is beneath it as well as it can.
 """
 
@@ -10,7 +12,7 @@ import time
 TYPE_CHECKING = False  # `typing` has it too, but its import would be half of the start
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 else:
     import _signal as signal  # without the enums made of it, which would be the other half
 
@@ -21,6 +23,10 @@ MOMENT = 0.005
 MOMENTS = 100
 """How often it is looked at before it is taken to have no environment."""
 HAS_PROC = os.path.exists("/proc/self/environ")  # noqa: PTH110
+HAS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110
+"""Whether the kernel lists the children of a process: where it does not, all processes are looked at."""
+LOOKS = 5
+"""How often the children are read at most, until they are the same twice."""
 VARIABLE = "ORCHESTRATOR_LEASE"
 
 
@@ -29,26 +35,48 @@ def processes_under(lease: str) -> tuple[list[int], list[int]]:
 
     With `FOLDER/` these are all in that folder.
 
-    Found by the ORCHESTRATOR_LEASE in their environment, which tools that start a session of their own inherit too; and
-    as descendants of a launcher, which those that clear their environment stay, since it adopts orphans.
+    Found as descendants of a launcher, which those that clear their environment stay, since it adopts orphans; and,
+    unless each launcher lives or has seen the last of them end, by the ORCHESTRATOR_LEASE in their environment, which
+    tools that start a session of their own inherit too.
     """
-    leading = list(launchers(lease))
-    found = dict.fromkeys([*descendants(leading), *marked(lease)])
+    leases = list(leases_under(lease))
+    leading = [pid for path in leases if (pid := read_identity(path))]
+    found = dict.fromkeys(descendants(leading))
+    if not leases or len(leading) + sum(map(is_over, leases)) < len(leases):
+        found |= dict.fromkeys(marked(lease))
     return [pid for pid in found if pid not in (*leading, os.getpid())], leading
 
 
-def launchers(lease: str) -> "Iterator[int]":
-    """Live launchers under the lease, and under those whose name begins so."""
+def leases_under(lease: str) -> "Iterator[str]":
+    """The lease, and those whose name begins so, as far as they are signed."""
     folder, beginning = os.path.split(lease)
     try:
         names = os.listdir(folder)  # noqa: PTH208
     except OSError:
         return
-    for name in names:
-        if name.startswith(beginning) and name.endswith(".lease"):
-            pid = read_identity(f"{folder}/{name}")
-            if pid:
-                yield pid
+    yield from (f"{folder}/{name}" for name in names if name.startswith(beginning) and name.endswith(".lease"))
+
+
+def are_over(lease: str) -> bool:
+    """Whether nothing can be left under the lease, and those whose name begins so: it need not be looked for."""
+    leases = list(leases_under(lease))
+    return bool(leases) and all(map(is_over, leases))
+
+
+def is_over(lease: str) -> bool:
+    """Whether the lease's launcher has seen the last of what was beneath it end."""
+    try:
+        return os.stat(lease).st_size == 0  # noqa: PTH116 - pathlib is slow to import
+    except OSError:
+        return False
+
+
+def empty(lease: str) -> None:
+    """Makes it one that is over; one that is put away already stays so."""
+    try:
+        os.truncate(lease, 0)
+    except OSError:
+        return
 
 
 def identity(pid: int) -> str:
@@ -125,14 +153,45 @@ def descendants(roots: "Collection[int]") -> list[int]:
     """Live processes below the roots, each behind its parent."""
     if not roots:
         return []
-    about = {pid: fields for pid in pids() if (fields := stat(pid))}
-    children: dict[int, list[int]] = {}
-    for pid, fields in about.items():
-        children.setdefault(int(fields[1]), []).append(pid)
-    found = list(dict.fromkeys(roots))
-    for pid in found:  # which grows
-        found += [child for child in children.get(pid, ()) if child not in found]
-    return [pid for pid in found if pid not in roots and about[pid][0] != "Z"]
+    below = children if HAS_CHILDREN else all_children()
+    found = dict.fromkeys(roots)
+    ahead = list(found)
+    for pid in ahead:  # which grows
+        new = [child for child in below(pid) if child not in found]
+        found |= dict.fromkeys(new)
+        ahead += new
+    return [pid for pid in ahead if pid not in roots and stat(pid)[:1] not in ([], ["Z"])]
+
+
+def children(pid: int) -> "Collection[int]":
+    """Its children, as the kernel lists them. That may leave one out as another ends, hence at least two looks."""
+    before, found = None, list_children(pid)
+    for _ in range(LOOKS):
+        if found == before:
+            break
+        before, found = found, list_children(pid)
+    return found
+
+
+def list_children(pid: int) -> list[int]:
+    """Each thread has those that it has started."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
+            with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:  # noqa: PTH123
+                found += map(int, file.read().split())
+    except OSError:  # it has ended, or that thread has: then its children are another's at the next look
+        pass
+    return found
+
+
+def all_children() -> "Callable[[int], Collection[int]]":
+    """The same by one look at all processes."""
+    table: dict[int, list[int]] = {}
+    for pid in pids():
+        if fields := stat(pid):
+            table.setdefault(int(fields[1]), []).append(pid)
+    return lambda pid: table.get(pid, ())
 
 
 class Ending:

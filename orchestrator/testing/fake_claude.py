@@ -38,6 +38,8 @@
                          good result
     brood MB [GROW [HOLD]]
                          the same, in a child process
+    stream NUMBER        so many messages of 400 letters, then a good result
+    meet PIPE            a turn that goes on until somebody opens that pipe (a FIFO) for writing, then a good result
 
 Named by ORCHESTRATOR_CLAUDE, it is run through the launcher and the SDK in place of the CLI. It writes a transcript
 where the real one does, mirrors it with `--session-mirror`, and goes on with one that is there. With FAKE_CLAUDE=CODE
@@ -62,6 +64,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 MODEL = "claude-fake"
+USAGE = {"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 2, "cache_creation_input_tokens": 1}
+LINE = "Fifty letters stand here to be read, and counted. "
 CLEARED: "list[str]" = []
 """The ids of the sessions begun since the first."""
 BELATED: "list[str]" = []
@@ -211,9 +215,8 @@ def init() -> None:
 
 
 def assistant(text: str, error: str | None = None) -> None:
-    usage = {"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 2, "cache_creation_input_tokens": 1}
     remember("assistant", text)
-    says({"type": "text", "text": text}, usage, error)
+    says({"type": "text", "text": text}, USAGE, error)
 
 
 def says(block: "dict[str, object]", usage: "dict[str, int] | None" = None, error: "str | None" = None) -> None:
@@ -392,6 +395,19 @@ def brood(words: str) -> None:
     turn(f"used {words}")
 
 
+def stream(number: str) -> None:
+    for _ in range(int(number)):
+        says({"type": "text", "text": LINE * 8}, USAGE)
+    turn("streamed")
+
+
+def meet(pipe: str) -> None:
+    assistant("waits")
+    with open(pipe) as file:  # noqa: PTH123
+        file.read(0)
+    turn("met")
+
+
 def kill(number: str) -> None:
     os.kill(os.getpid(), int(number))
     time.sleep(60)
@@ -438,6 +454,8 @@ BEHAVIOURS: "dict[str, Callable[[str], None]]" = {
     "use": use,
     "brood": brood,
     "keep": keep,
+    "stream": stream,
+    "meet": meet,
     "settle": settle,
     "stray": stray,
     "wedge": wedge,

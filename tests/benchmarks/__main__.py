@@ -15,8 +15,9 @@ from tests.benchmarks import (
     width,
 )
 from tests.benchmarks.speed import main as speed
+from tests.benchmarks.weight import main as weight
 
-NAMES = "parallel|audit|scale|makespan|width|quota|memory|budget|gateway|pacing [tokens]|speed [--help]"
+NAMES = "parallel|audit|scale|makespan|width|quota|memory|budget|gateway|pacing [tokens]|speed [--help]|weight"
 
 match sys.argv[1:]:
     case ["parallel"]:
@@ -61,5 +62,9 @@ match sys.argv[1:]:
         pacing.child(way, int(tokens))
     case ["speed", *options]:
         speed.main(options)
+    case ["weight"]:
+        weight.main()
+    case ["weight", *arguments]:
+        weight.child(arguments)
     case _:
         sys.exit(f"usage: python -m tests.benchmarks {NAMES}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import machine
-from orchestrator.machine import UNLIMITED, LocalMachine, MachineMemory, cores, find_cgroups, read_memory
+from orchestrator.machine import UNLIMITED, LocalMachine, MachineMemory, find_cgroups, read_cores, read_memory
 
 GB = 10**9
 MEMINFO = "MemTotal:       8000000 kB\nMemFree:         100000 kB\nMemAvailable:   6000000 kB\nSwapTotal: 0 kB\n"
@@ -136,7 +136,7 @@ def test_broken_files_set_no_limit(tree: Tree, files: Mapping[str, str]) -> None
     """What makes no sense is passed over."""
     root = tree(files)
     assert read_memory(root) == WHOLE
-    assert cores(root) >= 1
+    assert read_cores(root) >= 1
 
 
 def test_without_any_file(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def allow(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 def test_cores_of_version_2(tree: Tree, monkeypatch: pytest.MonkeyPatch, quota: str, expected: int) -> None:
     """A quota of processor time counts as so many whole cores, at least 1."""
     allow(monkeypatch, 8)
-    assert cores(tree(version_2() | {f"{FOLDER}/run/cpu.max": quota})) == expected
+    assert read_cores(tree(version_2() | {f"{FOLDER}/run/cpu.max": quota})) == expected
 
 
 def test_cores_of_version_1(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,13 +179,13 @@ def test_cores_of_version_1(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None
         f"{folder}/docker/cpu.cfs_quota_us": "300000\n",
         f"{folder}/docker/cpu.cfs_period_us": "100000\n",
     }
-    assert cores(tree(version_1() | files)) == 3
+    assert read_cores(tree(version_1() | files)) == 3
 
 
 def test_cores_are_those_it_may_be_on(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """Affinity counts, and not how many the machine has."""
     allow(monkeypatch, 3)
-    assert cores(tree({})) == 3
+    assert read_cores(tree({})) == 3
 
 
 def test_the_groups_are_found_from_inside_out(tree: Tree) -> None:
