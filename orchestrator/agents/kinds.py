@@ -23,7 +23,7 @@ from orchestrator.tools import tools_of
 
 OF_ONE = frozenset({"session_id", "resume", "fork_session", "cwd", "stderr", "env", "session_store", "mcp_servers"})
 """Options that differ from process to process though these are alike."""
-OF_ONE_IN_ENV = frozenset({"CLAUDE_CONFIG_DIR", "ORCHESTRATOR_LEASE", "ORCHESTRATOR_SESSION_LOCK"})
+OF_ONE_IN_ENV = frozenset({"ORCHESTRATOR_LEASE", "ORCHESTRATOR_SESSION_LOCK"})
 OF_TASK = ("env", "hooks", "enabledPlugins")
 """Keys of a settings file that tie a process to its task: variables stay, and hooks, which plugins
 may have too, tell the beginning of a process from that of a conversation."""

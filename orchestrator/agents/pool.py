@@ -123,6 +123,7 @@ class Pool:
             return  # no room for its state: whoever needs a process tells
         finally:
             self._coming -= 1
+            self._notify()
         self._group.start_soon(self._keep, member, self._spares, LONGEST_SPARE)
         await member.process.began.wait()
         freed = await to_thread.run_sync(weigh, member, limiter=self._thread)
@@ -268,6 +269,8 @@ class Pool:
         """Ends all processes. Returns when none is left."""
         self._closing = True
         self._notify()
+        while self._coming:  # one that is only just being made would live on, and nobody would end it
+            await self._changed.wait()
         for among in (self._idle, self._spares):
             for member in list(among):
                 self._remove(member, among)
