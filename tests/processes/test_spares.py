@@ -101,6 +101,33 @@ async def test_one_with_state_of_its_own(asks: Asks, here: Workspace, tmp_path: 
         assert said.text == str(tmp_path / "mine")
 
 
+async def test_a_file_of_servers(asks: Asks, here: Workspace, tmp_path: Path) -> None:
+    """It is read when a CLI starts: none is taken that has read another text, or was started where it is not."""
+    path, agent = tmp_path / "servers.json", Agent(mcp_servers=str(tmp_path / "servers.json"))
+    path.write_text("{}")
+    async with open_claude() as claude:
+        claude.expect(asks("argv", agent=Agent(mcp_servers="servers.json")))
+        await settled(claude, 0)
+        claude.expect(asks("argv", agent=agent))
+        await settled(claude)
+        path.write_text('{"mcpServers": {}}')
+        said = json.loads((await claude.run(asks("argv", agent=agent), here, Collected())).text)
+        assert "--await-claim" not in said
+
+
+async def test_a_place_behind_a_link(asks: Asks, here: Workspace, tmp_path: Path) -> None:
+    """What is started there may use both of its names; no other process may."""
+    (tmp_path / "link").symlink_to(here.path)
+    link, leases = Workspace(path=tmp_path / "link"), set()
+    async with open_claude() as claude:
+        claude.expect(asks("argv"))
+        await settled(claude)
+        for _ in range(2):
+            leases.add((await claude.run(asks("env ORCHESTRATOR_LEASE", **another(asks(""))), link, Collected())).text)
+        assert len(leases) == 2
+        assert len(claude._pool._spares) == 1
+
+
 async def test_a_shared_process_that_was_a_spare(asks: Asks, here: Workspace, tmp_path: Path) -> None:
     """It goes on to serve others of its kind; while there is one of those no spare is started for more."""
     async with open_claude() as claude:
