@@ -110,6 +110,8 @@ class Pool:
         """
         served = shared and any(each.kinds.shared and each.kinds.spare == kind for each in self._all)
         if self._may_park and not served and len(self._spares) + self._coming < cores():
+            if not self._all:  # whoever has the places is about to need processes, and comes first
+                self._wanted = anyio.current_time()
             self._coming += 1
             self._group.start_soon(self._start_ahead, kind, directory, start)
 

@@ -172,6 +172,16 @@ async def test_one_that_is_still_to_be_started(asks: Asks, monkeypatch: pytest.M
             claude.expect(asks("argv", **FRESH))
 
 
+async def test_the_first_of_a_run(asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks are expected as soon as the places are taken: those that have these are given processes first."""
+    monkeypatch.setattr(pool, "CALM", 1000.0)
+    async with open_claude() as claude:
+        claude.expect(asks("argv", **FRESH))
+        said = json.loads((await claude.run(asks("argv", **FRESH), here, Collected())).text)
+        assert "--await-claim" not in said
+        assert (claude._pool._coming, claude._pool._spares) == (1, [])
+
+
 async def test_one_that_is_being_made(asks: Asks, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run ends at once though what a spare needs is only just being made; it does not live on."""
     make, making, ended = Maker.make, anyio.Event(), anyio.Event()
