@@ -23,7 +23,7 @@ from orchestrator.tools import tools_of
 
 OF_ONE = frozenset({"session_id", "resume", "fork_session", "cwd", "stderr", "env", "session_store", "mcp_servers"})
 """Options that differ from process to process though these are alike."""
-OF_ONE_IN_ENV = frozenset({"CLAUDE_CONFIG_DIR", "ORCHESTRATOR_LEASE", "ORCHESTRATOR_SESSION_LOCK"})
+OF_ONE_IN_ENV = frozenset({"ORCHESTRATOR_LEASE", "ORCHESTRATOR_SESSION_LOCK"})
 OF_TASK = ("env", "hooks", "enabledPlugins")
 """Keys of a settings file that tie a process to its task: variables stay, and hooks, which plugins
 may have too, tell the beginning of a process from that of a conversation."""
@@ -51,13 +51,16 @@ def kinds_of(attempt: Attempt, directory: Path, options: ClaudeAgentOptions) -> 
     `options` are those of a process of its own. Settings that cannot be read are the CLI's to tell of.
     """
     settings = list(read_settings(attempt, (directory / ".claude",)))
-    if any(map(binds, settings)):
-        return Kinds()
+    if any(map(binds, settings)) or directory.resolve() != directory:
+        return Kinds()  # of links that lead to its directory a CLI knows only where it was started
     spare = spare_kind_of(attempt, options)
     if not may_share(attempt):
         return Kinds(spare=spare)
     loaded = sorted(set(find_loaded(find_folders(attempt, directory))))
-    return Kinds(digest([described(options), [text.hex() for text in settings], loaded]), spare)
+    # Who is moved to a place trusts it, and lets its settings allow what they name; who is started there does not.
+    own = len(b"".join(settings)) > len(b"".join(read_settings(attempt)))
+    place = f"{directory} {directory.stat().st_ino}" if own else ""
+    return Kinds(digest([described(options), [text.hex() for text in settings], loaded, place]), spare)
 
 
 def spare_kind_of(attempt: Attempt, options: ClaudeAgentOptions) -> str | None:
@@ -65,9 +68,14 @@ def spare_kind_of(attempt: Attempt, options: ClaudeAgentOptions) -> str | None:
 
     All that a workspace says is read when they are claimed there; what the user's folder says was read before.
     """
-    user = list(read_settings(attempt))
+    user, servers = list(read_settings(attempt)), attempt.agent.mcp_servers
     if attempt.resume or attempt.agent.sandbox or any(map(binds, user)):
         return None
+    if isinstance(servers, str):
+        if not Path(servers).is_absolute():
+            return None  # where that is depends on where the CLI is started
+        with suppress(OSError):  # the CLI tells
+            user.append(Path(servers).read_bytes())  # it is read when the CLI is started
     loaded = sorted(set(find_loaded(find_folders(attempt))))
     return digest([described(options), [text.hex() for text in user], loaded])
 

@@ -34,10 +34,11 @@ PARKED: dict[str, str | None] = {"await-claim": None}
 async def claim(client: ClaudeSDKClient, directory: Path) -> str | None:
     """Has a parked CLI begin in the directory; gives the session that it is in, and None when it does not begin.
 
-    What it remembers of a place it reads then, and not when it was started. Raises what the SDK does.
+    What it remembers of a place it reads then, and not when it was started. It is told nothing of trust: a place that
+    nobody has trusted stays so, as for a process that was started there, or its settings would allow what they name
+    to the agent. Raises what the SDK does.
     """
-    trust = {"accepted": True, "directory": str(directory)}
-    answer = await request(client, {"subtype": "claim_session", "cwd": str(directory), "workspace_trust": trust})
+    answer = await request(client, {"subtype": "claim_session", "cwd": str(directory)})
     return str(answer.get("session_id")) if answer.get("status") == "ok" else None
 
 

@@ -86,7 +86,7 @@ class Pool:
         self._wanted = -math.inf
         """When somebody last needed a process that was not there, on the event loop's clock (s)."""
         self._may_park, self._closing = True, False
-        self._fewer_start = anyio.Event()
+        self._stirred = anyio.Event()
         self._thread = CapacityLimiter(1)
 
     @asynccontextmanager
@@ -121,6 +121,8 @@ class Pool:
         """
         served = shared and any(each.kinds.shared and each.kinds.spare == kind for each in self._all)
         if self._may_park and not served and len(self._spares) + self._coming < cores():
+            if not self._all:  # whoever has the places is about to need processes, and comes first
+                self._wanted = anyio.current_time()
             self._coming += 1
             self._group.start_soon(self._start_ahead, kind, directory, start)
 
@@ -135,6 +137,7 @@ class Pool:
             return  # no room for its state: whoever needs a process tells
         finally:
             self._coming -= 1
+            self._stir()
         self._group.start_soon(self._keep, member, self._spares, LONGEST_SPARE)
         await member.process.began.wait()
         freed = await to_thread.run_sync(weigh, member, limiter=self._thread)
@@ -149,7 +152,7 @@ class Pool:
             if rest <= 0 and not self._starting and not self._waiting:
                 return True
             with anyio.move_on_after(rest if rest > 0 else math.inf):
-                await self._fewer_start.wait()
+                await self._stirred.wait()
         return False
 
     async def _take(self, kinds: Kinds, directory: Path, start: Start) -> Member:
@@ -247,8 +250,8 @@ class Pool:
         self._stir()
 
     def _stir(self) -> None:
-        self._fewer_start.set()
-        self._fewer_start = anyio.Event()
+        self._stirred.set()
+        self._stirred = anyio.Event()
 
     def _make_room(self) -> None:
         """Before a process more: of those that nobody wants just now so many go that there are never more than ever."""
@@ -300,6 +303,8 @@ class Pool:
         """Ends all processes. Returns when none is left."""
         self._closing = True
         self._stir()
+        while self._coming:  # one that is only just being made would live on, and nobody would end it
+            await self._stirred.wait()
         for among in (self._idle, self._spares):
             for member in list(among):
                 self._remove(member, among)

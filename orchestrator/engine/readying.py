@@ -28,15 +28,17 @@ class Readying:
     """Takes an attempt that is likely next."""
     is_due: bool = False
     """Whether others may be next than were when it was looked last."""
+    _most: int = field(default_factory=lambda: max(1, cores()))  # to ask takes as long as to start a task here
     _told: set[str] = field(default_factory=set)
 
     def look(self) -> None:
         """Tells of as many as there are cores, each once, unless something else than the place keeps them waiting."""
-        if not self.is_due or self.state.places < self.lending.width:
+        # What is looked up may be known already, and all that comes after it as well.
+        if not self.is_due or self.lending.looking or self.state.places < self.lending.width:
             return
         self.is_due = False
         enter(self.state, self.order)
-        waiting = [self.state.tasks[task] for task in self.order.next(cores()) if task not in self._told]
+        waiting = [self.state.tasks[task] for task in self.order.next(self._most) if task not in self._told]
         for task in waiting:
             if task.status not in FINISHED and self.governing.governor.would_start(task):
                 self._told.add(task.id)

@@ -252,6 +252,28 @@ async def test_a_spare_says_what_a_process_of_the_task_would(tmp_path: Path) -> 
     assert tmp_path.joinpath("places").read_text().split() == [str(place.path)] * 2, "a server starts in its place"
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("fresh", [True, False], ids=["a spare", "one that is moved"])
+async def test_a_place_that_nobody_trusts(tmp_path: Path, fresh: bool) -> None:
+    """What its own settings allow is not allowed, whichever process the agent is given."""
+    agent = Agent(tools=["Bash"], max_turns=4)
+    asked = replace(asks(0, agent=agent, fresh=fresh), rehearsal=({"bash": "printenv HOME"}, {"say": "Done."}))
+    places = make_places(tmp_path / "w", shared=False)[:2]
+    for place in places:
+        place.path.joinpath(".claude").mkdir()
+        place.path.joinpath(".claude/settings.json").write_text('{"permissions": {"allow": ["Bash(*)"]}}', "utf-8")
+    async with open_gateway(Listener()) as upstream, open_claude(upstream, MemorySessions()) as claude:
+        if fresh:
+            claude.expect(asked)
+            with anyio.fail_after(60):
+                while not (claude._pool._spares and claude._pool._spares[0].process.began.is_set()):
+                    await anyio.sleep(0.05)
+        for place in places:
+            again = replace(asked, session_id=str(uuid4()))
+            assert (await claude.run(again, place, Collected())).denials == ("Bash(printenv HOME)",)
+        assert not claude._pool._spares
+
+
 def git(place: Path) -> None:
     """Makes a repository of it."""
     named = ["-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "-qm"]

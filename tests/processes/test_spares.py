@@ -11,6 +11,8 @@ import pytest
 
 from orchestrator.agents import pool
 from orchestrator.agents.claude import ClaudeRunner, open_claude
+from orchestrator.agents.making import Maker
+from orchestrator.agents.process import Process
 from orchestrator.events import SessionStarted
 from orchestrator.machine import cores, local_machine
 from orchestrator.plan.model import Agent
@@ -89,6 +91,43 @@ async def test_a_task_that_was_not_expected(asks: Asks, here: Workspace) -> None
         await settled(claude)
 
 
+async def test_one_with_state_of_its_own(asks: Asks, here: Workspace, tmp_path: Path) -> None:
+    """An agent whose state is elsewhere, and with it its account, has no process that was started with another's."""
+    mine, others = (Agent(env={"CLAUDE_CONFIG_DIR": str(tmp_path / name)}) for name in ("mine", "others"))
+    async with open_claude() as claude:
+        claude.expect(asks("argv", agent=others))
+        await settled(claude)
+        said = await claude.run(asks("env CLAUDE_CONFIG_DIR", agent=mine, session_id=str(uuid4())), here, Collected())
+        assert said.text == str(tmp_path / "mine")
+
+
+async def test_a_file_of_servers(asks: Asks, here: Workspace, tmp_path: Path) -> None:
+    """It is read when a CLI starts: none is taken that has read another text, or was started where it is not."""
+    path, agent = tmp_path / "servers.json", Agent(mcp_servers=str(tmp_path / "servers.json"))
+    path.write_text("{}")
+    async with open_claude() as claude:
+        claude.expect(asks("argv", agent=Agent(mcp_servers="servers.json")))
+        await settled(claude, 0)
+        claude.expect(asks("argv", agent=agent))
+        await settled(claude)
+        path.write_text('{"mcpServers": {}}')
+        said = json.loads((await claude.run(asks("argv", agent=agent), here, Collected())).text)
+        assert "--await-claim" not in said
+
+
+async def test_a_place_behind_a_link(asks: Asks, here: Workspace, tmp_path: Path) -> None:
+    """What is started there may use both of its names; no other process may."""
+    (tmp_path / "link").symlink_to(here.path)
+    link, leases = Workspace(path=tmp_path / "link"), set()
+    async with open_claude() as claude:
+        claude.expect(asks("argv"))
+        await settled(claude)
+        for _ in range(2):
+            leases.add((await claude.run(asks("env ORCHESTRATOR_LEASE", **another(asks(""))), link, Collected())).text)
+        assert len(leases) == 2
+        assert len(claude._pool._spares) == 1
+
+
 async def test_a_shared_process_that_was_a_spare(asks: Asks, here: Workspace, tmp_path: Path) -> None:
     """It goes on to serve others of its kind; while there is one of those no spare is started for more."""
     async with open_claude() as claude:
@@ -131,6 +170,40 @@ async def test_one_that_is_still_to_be_started(asks: Asks, monkeypatch: pytest.M
         async with open_claude() as claude:
             claude._pool._wanted = anyio.current_time()
             claude.expect(asks("argv", **FRESH))
+
+
+async def test_the_first_of_a_run(asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks are expected as soon as the places are taken: those that have these are given processes first."""
+    monkeypatch.setattr(pool, "CALM", 1000.0)
+    async with open_claude() as claude:
+        claude.expect(asks("argv", **FRESH))
+        said = json.loads((await claude.run(asks("argv", **FRESH), here, Collected())).text)
+        assert "--await-claim" not in said
+        assert (claude._pool._coming, claude._pool._spares) == (1, [])
+
+
+async def test_one_that_is_being_made(asks: Asks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run ends at once though what a spare needs is only just being made; it does not live on."""
+    make, making, ended = Maker.make, anyio.Event(), anyio.Event()
+
+    async def slow(*given: Any, **named: Any) -> Process:
+        process = await make(*given, **named)
+        making.set()
+        await ended.wait()
+        return process
+
+    monkeypatch.setattr(Maker, "make", slow)
+    with anyio.fail_after(20):
+        async with open_claude() as claude:
+            claude.expect(asks("argv", **FRESH))
+            await making.wait()
+            close = claude._pool.close
+
+            async def closed() -> None:
+                ended.set()
+                await close()
+
+            monkeypatch.setattr(claude._pool, "close", closed)
 
 
 async def test_scarce_memory(asks: Asks, monkeypatch: pytest.MonkeyPatch, leftovers: Callable[[], list[str]]) -> None:

@@ -1,5 +1,6 @@
 """What the executor is told of tasks for which there is no place yet."""
 
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -112,3 +113,26 @@ async def test_with_a_budget_of_money() -> None:
         await run.map("Do {}", range(6))
     assert len(executor.attempts) == 6
     assert not executor.expected
+
+
+async def test_what_is_done_already_is_not_told(tmp_path: Path) -> None:
+    """While it is looked up what tasks are others wait for places, though there will be nothing to do."""
+    (given := tmp_path / "given").write_text("It.")
+    tasks = [Task(f"Do {number}", key=f"t{number}", inputs=[str(given)]) for number in range(6)]
+    stage, executor = Stage(concurrent=2), Ready(ten_seconds)
+    for before in (None, 0):
+        executor.expected.clear()
+        async with stage.open(executor=executor, run=before if before is None else stage.runs[before]) as run:
+            for task in tasks:
+                run.submit(task)
+    assert len(executor.attempts) == len(tasks)
+    assert not executor.expected
+
+
+async def test_the_cores_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To count them takes as long as all else that a task is told of by."""
+    asked: list[int] = []
+    monkeypatch.setattr(readying, "cores", lambda: asked.append(1) or 2)
+    async with Stage(concurrent=2).open(executor=Ready(ten_seconds)) as run:
+        await run.map("Do {}", range(6))
+    assert len(asked) == 1
