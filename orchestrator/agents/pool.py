@@ -213,6 +213,8 @@ class Pool:
             raise
         self._may_park = False
         self._retire(member)
+        for other in list(self._spares):
+            self._send_away(other, self._spares)
         return False
 
     def _choose(self, kind: str | None, directory: Path) -> Member | None:

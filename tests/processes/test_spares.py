@@ -239,10 +239,11 @@ async def test_one_that_nobody_claims(asks: Asks, here: Workspace, monkeypatch: 
 
 @pytest.mark.parametrize("how", ["unclaimable", "7"])
 async def test_a_cli_that_cannot_be_claimed(asks: Asks, here: Workspace, how: str) -> None:
-    """The task gets a process of its own; no spare is started again."""
+    """The task gets a process of its own; no spare is started again, and those that are there go."""
     agent = Agent(env={"FAKE_CLAUDE": how})
     async with open_claude() as claude:
-        claude.expect(asks("argv", agent=agent, **FRESH))
+        for _ in range(2):
+            claude.expect(asks("argv", agent=agent, **FRESH))
         with anyio.fail_after(20):
             while claude._pool._coming:
                 await anyio.sleep(0.01)
