@@ -87,12 +87,12 @@ async def test_one_that_waits_no_more(woken: bool) -> None:
 
     async def wait(pool: pool.Pool, waiter: pool.Waiter, scope: anyio.CancelScope) -> None:
         with scope:
-            pool._waiting.append(waiter)
             await pool._wait(waiter)
             served.append(waiter)
 
     waiters, scopes = [pool.Waiter(None) for _ in range(3)], [anyio.CancelScope() for _ in range(3)]
     async with pool.open_pool() as opened, anyio.create_task_group() as group:
+        opened._waiting.extend(waiters)  # in this order, whoever is first to run
         for waiter, scope in zip(waiters, scopes, strict=True):
             group.start_soon(wait, opened, waiter, scope)
         await anyio.wait_all_tasks_blocked()
