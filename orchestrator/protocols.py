@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from orchestrator.errors import UsageError
 from orchestrator.events import Event, Record
@@ -34,6 +34,18 @@ class AgentRunner(Protocol):
         `call` is for the tools that its agent's `talk` and `spawn` allow; without these there are none.
 
         Once it has been at work for `attempt.timeout` seconds that is a TIMEOUT; waiting to be started is not work.
+        """
+        ...
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """What an agent runner, or an executor, may offer besides: it gets ready for what is likely to come."""
+
+    def expect(self, attempt: Attempt) -> None:
+        """Told of an attempt for which there is no place yet: whatever it takes to start it may be made ready.
+
+        Never blocks, never fails. The attempt may not come, or another one in its stead.
         """
         ...
 

@@ -3,29 +3,27 @@
 import atexit
 import gc
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
-
-from claude_agent_sdk import ClaudeAgentOptions
 
 from orchestrator.agents.cli import find_claude
-from orchestrator.agents.config import find_projects, open_config
+from orchestrator.agents.config import find_projects
 from orchestrator.agents.exchange import Exchange
-from orchestrator.agents.kinds import beginning_of, kind_of
+from orchestrator.agents.kinds import kinds_of, may_share, spare_kind_of
 from orchestrator.agents.leading import Leading, pays
+from orchestrator.agents.making import Maker
 from orchestrator.agents.opening import Opening, driven, find_opening, fresh
-from orchestrator.agents.options import to_options, write_settings
+from orchestrator.agents.options import write_settings
 from orchestrator.agents.outcome import Ending, judge
 from orchestrator.agents.pool import Pool, open_pool
 from orchestrator.agents.process import Process
 from orchestrator.agents.signals import concluded
-from orchestrator.agents.transcripts import forget, is_session_id, mirror
+from orchestrator.agents.transcripts import is_session_id
 from orchestrator.agents.translate import cost_of, describe_denial, models_of, usage_of
 from orchestrator.events import ProcessesMeasured
-from orchestrator.processes.den import Den, open_den
+from orchestrator.processes.den import open_den
 from orchestrator.processes.files import allow_files
 from orchestrator.processes.measuring import Measuring, Tell, open_measuring
 from orchestrator.processes.turns import Turns, borrow
@@ -42,24 +40,12 @@ atexit.register(gc.freeze)
 class ClaudeRunner:
     """Runs attempts in CLI processes, one at a time in each; make one with `open_claude`."""
 
-    def __init__(
-        self,
-        den: Den,
-        measuring: Measuring,
-        pool: Pool,
-        upstream: Upstream | None,
-        sessions: Sessions | None,
-        locks: Path | None,
-    ) -> None:
-        self._den = den
-        self._measuring = measuring
-        self._pool = pool
-        self._upstream = upstream
-        self._sessions = sessions
-        self._locks = locks
+    def __init__(self, maker: Maker, measuring: Measuring, pool: Pool, locks: Path | None) -> None:
+        self._maker, self._measuring, self._pool, self._locks = maker, measuring, pool, locks
+        self._den, self._upstream, self._sessions = maker.den, maker.upstream, maker.sessions
         self._turns = Turns()
         self._leading = Leading()
-        self._may_lead = upstream is None or upstream.account
+        self._may_lead = maker.upstream is None or maker.upstream.account
         """Whether a prompt cache is there to be shared: offline there is none."""
 
     async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
@@ -69,6 +55,19 @@ class ClaudeRunner:
                 return await self._run(attempt, workspace, emit, call)
         except Exception as error:  # no room for its state, a journal that cannot be read
             return to_result(attempt, Ending(error=error))
+
+    def expect(self, attempt: Attempt) -> None:
+        """Starts a process ahead for an attempt that is likely next, where that helps. Raises nothing."""
+        if (opening := fresh(attempt)) is None or attempt.resume:
+            return
+
+        def start() -> Awaitable[Process]:
+            return self._maker.make(attempt, opening, self._den.parked, parked=True)
+
+        with suppress(OSError):  # no room for its state: whoever is to run it tells
+            spare = spare_kind_of(attempt, self._maker.describe(attempt, opening, self._den.parked))
+            if spare:
+                self._pool.expect(spare, self._den.parked, start, shared=may_share(attempt))
 
     async def _run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool) -> Result:
         projects = find_projects(attempt, self._den, self._upstream)
@@ -84,39 +83,26 @@ class ClaudeRunner:
     async def _exchange(
         self, attempt: Attempt, opening: Opening, workspace: Workspace, emit: Emit, call: CallTool
     ) -> Result:
-        def options(config: Mapping[str, str] | None = None) -> ClaudeAgentOptions:
-            return to_options(attempt, opening, workspace.path, self._den, config or {}, self._upstream, calls)
-
-        async def start() -> Process:
-            async with AsyncExitStack() as stack:
-                config = await stack.enter_async_context(open_config(attempt, self._den, self._upstream))
-                lock = None if kind else self._lock(opening.session_id)
-                lease = self._den.lease(uuid4().hex)
-                locked = {"ORCHESTRATOR_SESSION_LOCK": str(lock)} if lock else {}
-                made = options({**config.env, **locked, "ORCHESTRATOR_LEASE": str(lease)})
-                if self._sessions:
-                    made.session_store, made.session_store_flush = mirror(self._sessions), "eager"
-                process = Process(made, lease, opening.session_id, kept := stack.pop_all())
-                projects = find_projects(attempt, self._den, self._upstream)
-                kept.push_async_callback(forget, process.unused, projects, self._sessions)
-                return process
+        def start() -> Awaitable[Process]:
+            # One that serves many tasks cannot hold the locks of their sessions itself.
+            lock = None if kinds.shared else self._lock(opening.session_id)
+            return self._maker.make(attempt, opening, workspace.path, lock=lock)
 
         def begun() -> None:
-            if kind:
-                self._leading.begun(beginning_of(kind))
+            if kinds.spare:
+                self._leading.begun(kinds.spare)
 
         exchange = Exchange(attempt, opening, workspace.path, emit, begun)
-        calls = exchange.pauses.calling(call)
-        kind = kind_of(attempt, workspace.path, options)
-        async with self._pool.process(kind, workspace.path, start) as process, self._in_turn(attempt, kind):
+        kinds = kinds_of(attempt, workspace.path, self._maker.describe(attempt, opening, workspace.path))
+        async with self._pool.process(kinds, workspace.path, start) as process, self._in_turn(attempt, kinds.spare):
+            process.calls.call = exchange.pauses.calling(call)
             self._announce(attempt, opening, workspace, process.session_id, exchange.pauses.heeding(emit))
-            # One that serves many tasks cannot hold the locks of their sessions itself.
-            lock, tell = self._lock(process.session_id) if kind else None, telling(attempt, emit)
+            lock, tell = None if process.locks else self._lock(process.session_id), telling(attempt, emit)
             with borrow(lock), self._measuring.measured(process.lease, tell, process.spent_s) as meter:
-                ending = await exchange.run(process, clear=kind is not None)
+                ending = await exchange.run(process, clear=kinds.shared is not None)
             process.spent_s += meter.cpu_s
-        if not kind:
-            with borrow(self._lock(opening.session_id)):
+        if process.locks:
+            with borrow(self._lock(process.session_id)):
                 pass  # nobody drives it any more: so that no file is left for each session there ever was
         return self._conclude(attempt, ending, emit)
 
@@ -126,11 +112,11 @@ class ClaudeRunner:
         if kind is None or not self._may_lead or not pays(attempt):
             yield
             return
-        first = await self._leading.turn(beginning_of(kind))
+        first = await self._leading.turn(kind)
         try:
             yield
         finally:
-            self._leading.over(beginning_of(kind), first)
+            self._leading.over(kind, first)
 
     def _announce(self, attempt: Attempt, opening: Opening, workspace: Workspace, session_id: str, emit: Emit) -> None:
         if self._upstream:
@@ -212,4 +198,4 @@ async def open_claude(
     allow_files()
     async with open_den(find_claude()) as den, open_measuring() as measuring, open_pool() as pool:
         write_settings(den, upstream)
-        yield ClaudeRunner(den, measuring, pool, upstream, sessions, locks)
+        yield ClaudeRunner(Maker(den, upstream, sessions), measuring, pool, locks)

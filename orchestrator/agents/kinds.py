@@ -8,9 +8,9 @@ they neither change with their files nor stay behind when it goes to another dir
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from orchestrator.settings import user_config
 from orchestrator.task import Attempt
 from orchestrator.tools import tools_of
 
-OF_ONE = frozenset({"session_id", "resume", "fork_session", "cwd", "stderr", "env", "session_store"})
+OF_ONE = frozenset({"session_id", "resume", "fork_session", "cwd", "stderr", "env", "session_store", "mcp_servers"})
 """Options that differ from process to process though these are alike."""
 OF_ONE_IN_ENV = frozenset({"CLAUDE_CONFIG_DIR", "ORCHESTRATOR_LEASE", "ORCHESTRATOR_SESSION_LOCK"})
 OF_TASK = ("env", "hooks", "enabledPlugins")
@@ -32,27 +32,61 @@ LOADED = ("agents/**/*.md", "commands/**/*.md", "output-styles/**/*.md", "skills
 FILES = {"project": ("settings.json",), "local": ("settings.local.json",)}
 
 
-def kind_of(attempt: Attempt, directory: Path, describe: Callable[[], ClaudeAgentOptions]) -> str | None:
-    """What all processes have in common that the attempt may be given; None when it has to have one of its own.
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Which processes an attempt may be given besides one that is started for it."""
 
-    `describe` gives the options of a process of its own. Settings that cannot be read are the CLI's to tell of.
+    shared: str | None = None
+    """What those have in common that serve many attempts; None: it shares with nobody."""
+    spare: str | None = None
+    """What those have in common that were started ahead, and asked nothing; None: none will do.
+
+    Agents of one such kind also ask alike: of its directory an agent is told behind what all of them are told.
     """
-    if attempt.fresh or attempt.resume or is_command(attempt.prompt) or not is_plain(attempt):
-        return None
-    settings = list(read_settings(attempt, directory))
+
+
+def kinds_of(attempt: Attempt, directory: Path, options: ClaudeAgentOptions) -> Kinds:
+    """Which processes an attempt may be given that is to work in the directory.
+
+    `options` are those of a process of its own. Settings that cannot be read are the CLI's to tell of.
+    """
+    settings = list(read_settings(attempt, (directory / ".claude",)))
     if any(map(binds, settings)):
+        return Kinds()
+    spare = spare_kind_of(attempt, options)
+    if not may_share(attempt):
+        return Kinds(spare=spare)
+    loaded = sorted(set(find_loaded(find_folders(attempt, directory))))
+    return Kinds(digest([described(options), [text.hex() for text in settings], loaded]), spare)
+
+
+def spare_kind_of(attempt: Attempt, options: ClaudeAgentOptions) -> str | None:
+    """What the processes have in common that can be started ahead for the attempt, wherever it will work; None: none.
+
+    All that a workspace says is read when they are claimed there; what the user's folder says was read before.
+    """
+    user = list(read_settings(attempt))
+    if attempt.resume or attempt.agent.sandbox or any(map(binds, user)):
         return None
-    options = describe()
+    loaded = sorted(set(find_loaded(find_folders(attempt))))
+    return digest([described(options), [text.hex() for text in user], loaded])
+
+
+def may_share(attempt: Attempt) -> bool:
+    """Whether it may have a process that serves others too."""
+    return not (attempt.fresh or attempt.resume or is_command(attempt.prompt)) and is_plain(attempt)
+
+
+def described(options: ClaudeAgentOptions) -> Any:
+    """What a CLI is told when it is started, as plain data."""
     told = {field.name: repr(getattr(options, field.name)) for field in fields(options) if field.name not in OF_ONE}
+    servers: Any = options.mcp_servers
+    if not isinstance(servers, str):
+        # The run's own server is an object in this process, another one for each attempt.
+        servers = {name: {key: each[key] for key in each if key != "instance"} for name, each in servers.items()}
+    told["mcp_servers"] = repr(servers)
     given = {**os.environ, **options.env}  # a script may have set a variable since the last process was started
-    variables = {name: value for name, value in given.items() if name not in OF_ONE_IN_ENV}
-    loaded = sorted(set(find_loaded(attempt, directory)))
-    return f"{digest([told, variables, [text.hex() for text in settings]])}/{digest(loaded)}"
-
-
-def beginning_of(kind: str) -> str:
-    """What the kinds have in common whose requests begin alike: of its directory an agent is told later."""
-    return kind.partition("/")[0]
+    return [told, {name: value for name, value in given.items() if name not in OF_ONE_IN_ENV}]
 
 
 def digest(told: Any) -> str:
@@ -75,33 +109,36 @@ def is_command(prompt: str) -> bool:
     return prompt.lstrip().startswith("/")
 
 
-def find_loaded(attempt: Attempt, directory: Path) -> Iterator[str]:
-    """The files that the CLI loads when it starts there, each with what changes when it does."""
-    for folder in find_folders(attempt, directory):
+def find_loaded(folders: Iterable[Path]) -> Iterator[str]:
+    """The files that the CLI loads when it starts, each with what changes when it does."""
+    for folder in folders:
         for path in (path for pattern in LOADED for path in folder.glob(pattern)):
             with suppress(OSError):
                 found = path.stat()
                 yield f"{path} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
 
 
-def find_folders(attempt: Attempt, directory: Path) -> Iterator[Path]:
-    """The user's folder, and those of the workspace and of the directories that it is in."""
+def find_folders(attempt: Attempt, directory: Path | None = None) -> Iterator[Path]:
+    """The user's folder, and those of the directory and of the directories that it is in."""
     if "user" in attempt.agent.settings:
         yield user_config()
-    if "project" in attempt.agent.settings:
+    if directory and "project" in attempt.agent.settings:
         above = (place / ".claude" for place in (directory, *directory.parents) if place != Path.home())
         yield from (folder for folder in above if folder != user_config() and folder.is_dir())
 
 
-def read_settings(attempt: Attempt, directory: Path) -> Iterator[bytes]:
-    """The settings files that hold for an agent in that directory, as they are now; nothing where there is none."""
+def read_settings(attempt: Attempt, project: Iterable[Path] = ()) -> Iterator[bytes]:
+    """The settings files that hold for the attempt's agent, as they are now; nothing where there is none.
+
+    `project`: the folder of the directory that it works in, if that is known.
+    """
     for source in attempt.agent.settings:
-        folder = user_config() if source == "user" else directory / ".claude"
-        for name in FILES.get(source, ("settings.json",)):
-            try:
-                yield (folder / name).read_bytes()
-            except OSError:
-                yield b""
+        for folder in [user_config()] if source == "user" else project:
+            for name in FILES.get(source, ("settings.json",)):
+                try:
+                    yield (folder / name).read_bytes()
+                except OSError:
+                    yield b""
 
 
 def binds(settings: bytes) -> bool:

@@ -2,6 +2,10 @@
 
 The CLI's control requests for it are known to the TypeScript SDK and marked internal. What is found of them here is
 asked for before it is used, and whoever cannot be moved stays where it is.
+
+There are two ways, and in the first conversation both come to what a process says that was started there (CLI 2.1.329):
+one that has been asked before is moved (`set_cwd`), and one that was started ahead, parked, is claimed. A claim starts
+MCP servers too, and refuses where it would leave out what a start does, as in a place whose settings set variables.
 """
 
 from pathlib import Path
@@ -21,6 +25,20 @@ async def move(client: ClaudeSDKClient, directory: Path) -> bool:
         trusted = {"trust_accepted": True, "trusted_directory": answer.get("directory")}
         answer = await request(client, {"subtype": "set_cwd", "path": str(directory), **trusted})
     return answer.get("status") == "ok" and bool(answer.get("changed"))
+
+
+PARKED: dict[str, str | None] = {"await-claim": None}
+"""Arguments of a CLI that is to be claimed."""
+
+
+async def claim(client: ClaudeSDKClient, directory: Path) -> str | None:
+    """Has a parked CLI begin in the directory; gives the session that it is in, and None when it does not begin.
+
+    What it remembers of a place it reads then, and not when it was started. Raises what the SDK does.
+    """
+    trust = {"accepted": True, "directory": str(directory)}
+    answer = await request(client, {"subtype": "claim_session", "cwd": str(directory), "workspace_trust": trust})
+    return str(answer.get("session_id")) if answer.get("status") == "ok" else None
 
 
 async def request(client: ClaudeSDKClient, asked: dict[str, Any]) -> dict[str, Any]:

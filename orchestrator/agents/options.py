@@ -1,5 +1,6 @@
 """An attempt's options in the SDK's words, and the environment of its process."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -108,8 +109,10 @@ def mcp_configuration(attempt: Attempt, den: Den) -> dict[str, Any] | str:
     servers = attempt.agent.mcp_servers
     if isinstance(servers, str) or not servers:
         return servers if isinstance(servers, str) else {}
-    path = den.servers(attempt.session_id)
-    path.write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
+    text = json.dumps({"mcpServers": servers})
+    path = den.servers(hashlib.sha256(text.encode()).hexdigest())  # one for all that have the same
+    if not path.exists():
+        path.write_text(text, encoding="utf-8")
     return str(path)
 
 

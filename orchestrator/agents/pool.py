@@ -1,5 +1,9 @@
-"""Warm processes: one that is done with a task begins a new conversation, and takes the next task of its kind."""
+"""Warm processes: one that is done with a task begins a new conversation, and takes the next task of its kind.
 
+Spares are started ahead, for tasks that are expected, and parked: they wait to be claimed for one of them.
+"""
+
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,6 +15,7 @@ from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 from claude_agent_sdk import SystemMessage
 
+from orchestrator.agents.kinds import Kinds
 from orchestrator.agents.moving import move
 from orchestrator.agents.process import LONGEST_CLEAR, Process
 from orchestrator.errors import bare_errors
@@ -30,6 +35,10 @@ LAST_WORDS = 0.5
 """Seconds that an idle process has to go by its own accord: it takes 0.05 s."""
 LONGEST_START = 10.0
 """Seconds that a process may keep others from starting."""
+CALM = 1.0
+"""Seconds without the start of a process that somebody waits for, before one is started ahead."""
+LONGEST_SPARE = 600.0
+"""Seconds that a spare waits to be claimed: the next place may be free as late."""
 
 Start = Callable[[], Awaitable[Process]]
 """Makes a process, which is not started yet."""
@@ -40,8 +49,8 @@ class Member:
     """A process of the pool."""
 
     process: Process
-    kind: str | None
-    """None: nobody else may have it."""
+    kinds: Kinds
+    """Which attempts may have it; with `shared` it may serve many."""
     directory: Path
     place: tuple[int, int] | None
     """What tells the directory from another that is called so later (device and inode)."""
@@ -57,7 +66,7 @@ class Member:
 class Waiter:
     """Somebody who can have no process yet."""
 
-    kind: str | None
+    kinds: Kinds
     woken: anyio.Event = field(default_factory=anyio.Event)
     """Set when there may be one for it, once."""
 
@@ -70,19 +79,25 @@ class Pool:
         self._all: set[Member] = set()
         self._idle: list[Member] = []
         """Those not in use; the one that waits longest comes first."""
-        self._busy = self._widest = self._starting = 0
+        self._spares: list[Member] = []
+        """Those started ahead, and parked."""
+        self._busy = self._widest = self._starting = self._coming = 0
         self._waiting: deque[Waiter] = deque()
+        self._wanted = -math.inf
+        """When somebody last needed a process that was not there, on the event loop's clock (s)."""
+        self._may_park, self._closing = True, False
+        self._fewer_start = anyio.Event()
         self._thread = CapacityLimiter(1)
 
     @asynccontextmanager
-    async def process(self, kind: str | None, directory: Path, start: Start) -> AsyncIterator[Process]:
-        """A process for one task, as long as the block lasts. There are no more than were ever wanted at once.
+    async def process(self, kinds: Kinds, directory: Path, start: Start) -> AsyncIterator[Process]:
+        """A process for one task, as long as the block lasts. But for spares no more are kept than were ever in use.
 
-        An idle one of the kind in that directory, or one that can be taken there; else a new one, as soon as fewer
-        than a process per core are starting. Raises what `start` does.
+        An idle one of the kind in that directory, or one that can be taken there, or a spare; else a new one, as soon
+        as fewer than a process per core are starting. Raises what `start` does.
         """
         with self._counted():
-            member = await self._take(kind, directory, start)
+            member = await self._take(kinds, directory, start)
             try:
                 yield member.process
             finally:
@@ -98,11 +113,50 @@ class Pool:
         finally:
             self._busy -= 1
 
-    async def _take(self, kind: str | None, directory: Path, start: Start) -> Member:
+    def expect(self, kind: str, directory: Path, start: Start, *, shared: bool) -> None:
+        """Starts a spare of the kind in the directory, unless there are as many spares as cores, or memory is scarce.
+
+        It is started once nobody waits for a start, with what `start` makes; whoever may share takes another's process
+        where there is one. Raises nothing.
+        """
+        served = shared and any(each.kinds.shared and each.kinds.spare == kind for each in self._all)
+        if self._may_park and not served and len(self._spares) + self._coming < cores():
+            self._coming += 1
+            self._group.start_soon(self._start_ahead, kind, directory, start)
+
+    async def _start_ahead(self, kind: str, directory: Path, start: Start) -> None:
+        try:
+            if not await self._calm() or is_scarce():
+                return
+            member = await self._begin(Kinds(spare=kind), directory, start)
+            self._spares.append(member)
+            self._wake()
+        except OSError:
+            return  # no room for its state: whoever needs a process tells
+        finally:
+            self._coming -= 1
+        self._group.start_soon(self._keep, member, self._spares, LONGEST_SPARE)
+        await member.process.began.wait()
+        freed = await to_thread.run_sync(weigh, member, limiter=self._thread)
+        if member in self._spares:
+            member.spare = freed
+            local_machine().spare += freed
+
+    async def _calm(self) -> bool:
+        """Returns once no start is waited for; False when no further process is wanted at all."""
+        while not self._closing:
+            rest = self._wanted + CALM - anyio.current_time()
+            if rest <= 0 and not self._starting and not self._waiting:
+                return True
+            with anyio.move_on_after(rest if rest > 0 else math.inf):
+                await self._fewer_start.wait()
+        return False
+
+    async def _take(self, kinds: Kinds, directory: Path, start: Start) -> Member:
         add = self._waiting.append
         while True:
-            if member := self._choose(kind, directory):
-                self._remove(member)
+            if member := self._choose(kinds.shared, directory):
+                self._remove(member, self._idle)
                 self._wake()
                 try:
                     if await prepare(member, directory):
@@ -111,10 +165,17 @@ class Pool:
                     self._retire(member)
                     raise
                 self._retire(member)
+            elif member := next((each for each in self._spares if each.kinds.spare == kinds.spare), None):
+                self._remove(member, self._spares)
+                self._wake()
+                if await self._claim(member, kinds, directory):
+                    return member
             elif self._starting < cores():
-                return await self._begin(kind, directory, start)
+                self._make_room()
+                self._wanted = anyio.current_time()
+                return await self._begin(kinds, directory, start)
             else:
-                add(waiter := Waiter(kind))
+                add(waiter := Waiter(kinds))
                 await self._wait(waiter)
                 add = self._waiting.appendleft  # should somebody have come before it: it still waits longest
 
@@ -130,23 +191,38 @@ class Pool:
 
     def _wake(self) -> None:
         """Wakes one that waits and can be served, who wakes the next. (All of a thousand would go back to sleep.)"""
-        free, kinds = self._starting < cores(), {each.kind for each in self._idle}
-        if waiter := next((each for each in self._waiting if free or each.kind in kinds), None):
-            self._waiting.remove(waiter)
-            waiter.woken.set()
+        free, shared = self._starting < cores(), {each.kinds.shared for each in self._idle}
+        spare = {each.kinds.spare for each in self._spares}
+        for waiter in self._waiting:
+            if free or waiter.kinds.shared in shared or waiter.kinds.spare in spare:
+                self._waiting.remove(waiter)
+                waiter.woken.set()
+                return
+
+    async def _claim(self, member: Member, kinds: Kinds, directory: Path) -> bool:
+        """Takes a spare to the directory. If that fails once, the CLI is none that can do it."""
+        try:
+            if await claimed(member.process, directory):
+                member.kinds, member.directory, member.place = kinds, directory, identity(directory)
+                return True
+        except BaseException:
+            self._retire(member)
+            raise
+        self._may_park = False
+        self._retire(member)
+        return False
 
     def _choose(self, kind: str | None, directory: Path) -> Member | None:
         """The best of the idle ones: in the directory already, idle for the shortest time."""
-        alike = [each for each in reversed(self._idle) if kind is not None and each.kind == kind]
+        alike = [each for each in reversed(self._idle) if kind is not None and each.kinds.shared == kind]
         there = (each for each in alike if is_at(each, directory))
         return next(there, None) or next(iter(alike), None)
 
-    async def _begin(self, kind: str | None, directory: Path, start: Start) -> Member:
-        self._make_room()
+    async def _begin(self, kinds: Kinds, directory: Path, start: Start) -> Member:
         self._starting += 1
         self._wake()
         try:
-            member = Member(await start(), kind, directory, identity(directory))
+            member = Member(await start(), kinds, directory, identity(directory))
         except BaseException:
             self._started()
             raise
@@ -168,59 +244,65 @@ class Pool:
     def _started(self) -> None:
         self._starting -= 1
         self._wake()
+        self._stir()
+
+    def _stir(self) -> None:
+        self._fewer_start.set()
+        self._fewer_start = anyio.Event()
 
     def _make_room(self) -> None:
         """Before a process more: of those that nobody wants just now so many go that there are never more than ever."""
         while self._idle and self._busy + len(self._idle) > self._widest:
-            self._send_away(self._idle[0])
-        if self._idle and is_scarce():
-            self._send_away(self._idle[0])
+            self._send_away(self._idle[0], self._idle)
+        if (among := self._spares or self._idle) and is_scarce():
+            self._send_away(among[0], among)
 
-    def _add(self, member: Member) -> None:
-        self._idle.append(member)
-        local_machine().spare += member.spare
-
-    def _remove(self, member: Member) -> None:
-        self._idle.remove(member)
+    def _remove(self, member: Member, among: list[Member]) -> None:
+        among.remove(member)
         local_machine().spare -= member.spare
 
-    def _send_away(self, member: Member) -> None:
-        self._remove(member)
+    def _send_away(self, member: Member, among: list[Member]) -> None:
+        self._remove(member, among)
         self._retire(member)
 
     async def _put_back(self, member: Member) -> None:
         """Of a process that is no good for others nothing is left when this returns: the workspace may be put away."""
         member.tasks += 1
-        kept = member.process.cleared and member.kind is not None and member.tasks < MOST_TASKS
+        kept = member.process.cleared and member.kinds.shared is not None and member.tasks < MOST_TASKS
         if not kept or not await to_thread.run_sync(is_sound, member, limiter=self._thread):
             await dismiss(member.process)
             return
-        self._add(member)
-        self._group.start_soon(self._keep, member, member.tasks)
+        self._idle.append(member)
+        local_machine().spare += member.spare
+        self._group.start_soon(self._keep, member, self._idle, LONGEST_IDLE)
         self._wake()
 
-    async def _keep(self, member: Member, tasks: int) -> None:
-        """Sends it away when nobody wants it for long, or others want the memory."""
+    async def _keep(self, member: Member, among: list[Member], longest: float) -> None:
+        """Sends it away when nobody wants it for so many seconds, or others want the memory."""
+        tasks = member.tasks
 
-        def idle() -> bool:
-            return member in self._idle and member.tasks == tasks
+        def waits() -> bool:
+            return member in among and member.tasks == tasks
 
-        with anyio.move_on_after(LONGEST_IDLE):
-            while idle() and not member.process.over.is_set():
+        with anyio.move_on_after(longest):
+            while waits() and not member.process.over.is_set():
                 with anyio.move_on_after(LOOK):
                     await member.process.over.wait()
                 if is_scarce():
                     break
-        if idle():
-            self._send_away(member)
+        if waits():
+            self._send_away(member, among)
 
     def _retire(self, member: Member) -> None:
         self._group.start_soon(dismiss, member.process)
 
     async def close(self) -> None:
         """Ends all processes. Returns when none is left."""
-        for member in list(self._idle):
-            self._remove(member)
+        self._closing = True
+        self._stir()
+        for among in (self._idle, self._spares):
+            for member in list(among):
+                self._remove(member, among)
         async with anyio.create_task_group() as group:
             for member in self._all:
                 group.start_soon(dismiss, member.process)
@@ -234,6 +316,14 @@ async def prepare(member: Member, directory: Path) -> bool:
         return False
     member.directory, member.place = directory, identity(directory)
     return not member.process.over.is_set()
+
+
+async def claimed(process: Process, directory: Path) -> bool:
+    """Has a spare begin in the directory; gives whether it does, and has done nothing that nobody asked for."""
+    try:
+        return await process.claim(directory) and is_quiet(process)
+    except Exception:  # whatever the SDK raises
+        return False
 
 
 def is_at(member: Member, directory: Path) -> bool:
@@ -272,6 +362,12 @@ async def take_to(process: Process, directory: Path) -> bool:
     except Exception:  # whatever the SDK raises
         return False
     return False
+
+
+def weigh(member: Member) -> int:
+    """Bytes that are free again when a process goes that has done nothing yet."""
+    cli = find_cli(member.process.lease)
+    return private(cli) if cli else 0
 
 
 def is_sound(member: Member) -> bool:

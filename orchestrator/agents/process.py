@@ -11,12 +11,16 @@ from uuid import uuid4
 import anyio
 from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient, ResultMessage, SystemMessage
 
+from orchestrator.agents.moving import claim
+from orchestrator.agents.tools import Calls
 from orchestrator.agents.translate import Message
 from orchestrator.processes.den import OwnedProcess, owned_process
 
 STDERR_LINES = 20
 LONGEST_CLEAR = 5.0
 """Seconds for a new conversation, or for a move: they take 0.02 to 0.1 s."""
+LONGEST_CLAIM = 10.0
+"""Seconds for a process to come up, if it has not yet, and to begin in a place: that takes 0.2 s."""
 
 
 Unused = tuple[str, str]
@@ -26,11 +30,17 @@ Unused = tuple[str, str]
 class Process:
     """A CLI with all that it starts. `live` is run in the background as long as there is one."""
 
-    def __init__(self, options: ClaudeAgentOptions, lease: Path, session_id: str, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, options: ClaudeAgentOptions, lease: Path, session_id: str, calls: Calls, stack: AsyncExitStack
+    ) -> None:
         """`stack` is closed when the CLI is gone: its private state goes with it."""
         self.lease = lease
         self.session_id = session_id
         """The session that it is in, or is to be in once it is asked."""
+        self.calls = calls
+        """What the run's tools in it do."""
+        self.locks = False
+        """Whether it holds the lock of its session itself."""
         self.spent_s = 0.0
         """Seconds of processor time that it and what it started are known to have taken for tasks that are over."""
         self.unused: list[Unused] = []
@@ -127,6 +137,15 @@ class Process:
                         self._begin(str(data.get("session_id")), str(data.get("cwd")))
                     case ResultMessage():
                         return not message.is_error
+        return False
+
+    async def claim(self, directory: Path) -> bool:
+        """Has one that was parked begin in the directory; gives whether it does. It says the same as any other then."""
+        with anyio.move_on_after(LONGEST_CLAIM):
+            await self.began.wait()
+            if not self.over.is_set() and (session_id := await claim(self.client, directory)):
+                self.session_id = session_id
+                return True
         return False
 
     def _begin(self, session_id: str, directory: str) -> None:

@@ -1,17 +1,30 @@
 """The run's tools for an attempt's agent: an MCP server in this process, which its CLI speaks to through the SDK."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from claude_agent_sdk import SdkMcpTool, create_sdk_mcp_server
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.plan.model import Agent
-from orchestrator.protocols import CallTool
+from orchestrator.protocols import CallTool, no_tools
 from orchestrator.tools import PREFIX, SERVER, Tool, tools_of
 
 LONGEST_CALL = 7 * 24 * 3600 * 1000
 """Milliseconds that the CLI waits for a call: an agent may wait for others, whose own limits bound it."""
+
+
+@dataclass(slots=True)
+class Calls:
+    """What the tools of a process do, which may be said only once they are there."""
+
+    call: CallTool = no_tools
+
+    async def __call__(self, tool: str, given: Mapping[str, Any]) -> Any:
+        """A `CallTool`."""
+        return await self.call(tool, given)
 
 
 def run_server(agent: Agent, call: CallTool) -> dict[str, Any]:

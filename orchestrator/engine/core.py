@@ -17,6 +17,7 @@ from orchestrator.engine.going_on.past import Past
 from orchestrator.engine.governing import Governing
 from orchestrator.engine.groups import Groups
 from orchestrator.engine.lending import Lending
+from orchestrator.engine.readying import Readying
 from orchestrator.engine.starts import Starts
 from orchestrator.engine.steps import Expand, Node
 from orchestrator.engine.talking.desk import Desk
@@ -30,7 +31,7 @@ from orchestrator.errors import TaskFailed, UsageError
 from orchestrator.events import Event, TaskExpanded, TaskSpawned, TaskWaits
 from orchestrator.machine import Machine
 from orchestrator.plan.model import Limits
-from orchestrator.protocols import Executor, Journal
+from orchestrator.protocols import Executor, Expecting, Journal
 from orchestrator.schedule.estimate import Estimates
 from orchestrator.schedule.governor import Governor
 from orchestrator.schedule.order import Order
@@ -136,7 +137,22 @@ class Core:
             expand=self._expand,
             pump=self.pump,
         )
+        self._readying = self._get_ready(executor)
         self._pumping = False
+
+    def _get_ready(self, executor: Executor) -> Readying | None:
+        """None where what an agent may spend is known only when it starts, as its process has to know it."""
+        if not isinstance(executor, Expecting) or self._limits.usd is not None:
+            return None
+        return Readying(
+            state=self.state,
+            order=self._order,
+            nodes=self._nodes,
+            tries=self._tries,
+            governing=self.governing,
+            lending=self.lending,
+            expect=executor.expect,
+        )
 
     def _open_desk(self) -> Desk:
         floor = Floor(
@@ -173,6 +189,7 @@ class Core:
             self._endings.expect(node.id)
             self.emit(added_event(node, self._accounts.name(node.runs)))
         self._order.add([self.state.tasks[node.id] for node in nodes])
+        self._heed_change()
         if not later:
             self.pump()
 
@@ -256,6 +273,8 @@ class Core:
         try:
             while decision := self._decide():
                 self._carry_out(decision)
+            if self._readying and not self._starts.is_stopped:
+                self._readying.look()
         finally:
             self._pumping = False
 
@@ -288,6 +307,7 @@ class Core:
             case Start(task=task):
                 if task.runs_agent:
                     self.governing.reserve(node.id)
+                    self._heed_change()
                 self._starts.start(node)
             case Skip(outcome=outcome, reason=reason) if outcome is not Outcome.SKIPPED:
                 self._starts.start(node, Result(task=node.id, outcome=outcome, error=reason))
@@ -295,6 +315,11 @@ class Core:
                 self._endings.end(node, Result(task=node.id, outcome=outcome, error=reason))
             case Close():
                 self._endings.end(node, self._groups.gather(node.id, self.results))
+
+    def _heed_change(self) -> None:
+        """Other tasks may be next than before."""
+        if self._readying:
+            self._readying.is_due = True
 
     async def _call_tool(self, attempt: Attempt, tool: str, given: Mapping[str, Any]) -> Any:
         if self._starts.is_stopped:

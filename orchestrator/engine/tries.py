@@ -65,23 +65,12 @@ class Tries:
     def first(self, task: str, step: Ask, identity: Identity) -> Attempt:
         """The first attempt, written down; it goes on where an earlier one was cut off, if one was."""
         begun = self.past.find_begun(task, identity.question)
-        attempt = Attempt(
-            run=self.run,
-            task=task,
+        attempt = replace(
+            self._begin(task, step),
             number=begun.attempts + 1 if begun else 1,
-            prompt=step.prompt,
             agent=self.governing.governor.clamp(task, step.agent),
             workspace=identity.workspace,
-            session_id=str(uuid4()),
-            resume=step.resume,
-            fork=step.fork,
-            checks=step.checks,
-            fixes=step.retries if step.checks else 0,
             place=step.place or self.past.find_place(self.run, task, identity.question),
-            schema=step.schema,
-            timeout=step.timeout,
-            rehearsal=step.rehearsal,
-            fresh=step.fresh,
         )
         before = begun.whole if begun else Result(task=task, outcome=Outcome.CANCELLED)
         self.totals[task] = self.before[task] = before
@@ -89,6 +78,30 @@ class Tries:
             attempt = continued(attempt, session, step)
         self.emit(started(attempt, identity))
         return attempt
+
+    def foreseen(self, task: str, step: Ask) -> Attempt | None:
+        """The first attempt as it is going to be, not written down; None for one that goes on with a session."""
+        return None if step.resume or task in self.past.earlier.begun else self._begin(task, step)
+
+    def _begin(self, task: str, step: Ask) -> Attempt:
+        return Attempt(
+            run=self.run,
+            task=task,
+            number=1,
+            prompt=step.prompt,
+            agent=step.agent,
+            workspace=step.workspace,
+            session_id=str(uuid4()),
+            resume=step.resume,
+            fork=step.fork,
+            checks=step.checks,
+            fixes=step.retries if step.checks else 0,
+            place=step.place,
+            schema=step.schema,
+            timeout=step.timeout,
+            rehearsal=step.rehearsal,
+            fresh=step.fresh,
+        )
 
     def refused(self, task: str, identity: Identity, refusal: Result) -> Result:
         """The result of a task that may not start any more, with what it had come to in earlier starts of the run."""

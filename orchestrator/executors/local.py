@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.checks import RunCheck, run_check
 from orchestrator.processes.turns import Turns
-from orchestrator.protocols import AgentRunner, CallTool, Emit, no_tools
+from orchestrator.protocols import AgentRunner, CallTool, Emit, Expecting, no_tools
 from orchestrator.task import Attempt, Outcome, Result
 from orchestrator.work import work
 from workspaces import WorkspaceProvider
@@ -20,6 +20,11 @@ class LocalExecutor:
     check: RunCheck = run_check
     """How the attempts' checks are run."""
     _turns: Turns = field(default_factory=Turns, init=False)
+
+    def expect(self, attempt: Attempt) -> None:
+        """See `orchestrator.protocols.Expecting`."""
+        if isinstance(self.runner, Expecting):
+            self.runner.expect(attempt)
 
     async def run(self, attempt: Attempt, emit: Emit, call: CallTool = no_tools) -> Result:
         """See `orchestrator.protocols.Executor`."""

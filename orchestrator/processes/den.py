@@ -41,9 +41,14 @@ class Den:
         """Settings that win over those of the workspace."""
         return self.path / "settings.json"
 
-    def servers(self, session_id: str) -> Path:
-        """The MCP configuration of an attempt: it may hold secrets, and arguments can be seen by everybody."""
-        return self.path / f"{session_id}.mcp.json"
+    def servers(self, name: str) -> Path:
+        """An MCP configuration: it may hold secrets, and arguments can be seen by everybody."""
+        return self.path / f"{name}.mcp.json"
+
+    @property
+    def parked(self) -> Path:
+        """Where CLIs are started whose place is not known yet. Nothing is in it."""
+        return self.path / "parked"
 
     @property
     def config(self) -> Path:
@@ -68,6 +73,7 @@ async def open_den(claude: Path) -> AsyncIterator[Den]:
         try:
             den.temporary.mkdir()
             den.config.mkdir()
+            den.parked.mkdir()
             write_launcher(den, claude)
             await sweep_beside(path)
             yield den

@@ -87,6 +87,13 @@ class Governor:
         # Memory last, and of those that nothing else keeps from starting: it counts whom it keeps waiting.
         return self.memory.rule(task)
 
+    def would_start(self, task: TaskState) -> bool:
+        """Whether the task might start now, were there a place for it. It is not counted as one that waits."""
+        would = isinstance(self.rule(task), Go)
+        if not would:
+            self.memory.leave(task.id)
+        return would
+
     def rule_again(self, task: TaskState) -> Ruling:
         """Whether a task that something is set aside for, and that was held up since, may start."""
         refusal = self.budget.rule(task) if self.budget.is_spent() else GO

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count, islice
 from typing import Generic, TypeVar
 
@@ -99,6 +99,27 @@ class Order(Generic[Kind]):
                 heappop(heap)
         # No two have one number, so that spots are not compared.
         return [spot.id for _, _, spot in sorted(heap[0] for heap in self._heaps.values() if heap)]
+
+    def next(self, number: int) -> list[str]:
+        """At most so many of those that are ready, the best of them first, whatever their lanes; they stay there.
+
+        There are fewer where many have been popped, or have got another rank, since they became ready.
+        """
+        self._rank_batch()
+        heaps = list(self._heaps.values())
+        fringe = [(heap[0], lane, 0) for lane, heap in enumerate(heaps) if heap]
+        heapify(fringe)
+        found: dict[str, None] = {}
+        for _ in range(REACH):
+            if not fringe or len(found) >= number:
+                break
+            (_, _, spot), lane, place = heappop(fringe)
+            if not spot.popped:
+                found[spot.id] = None
+            below = heaps[lane][2 * place + 1 : 2 * place + 3]
+            for offset, entry in enumerate(below, 1):
+                heappush(fringe, (entry, lane, 2 * place + offset))
+        return list(found)
 
     def take(self, task: str) -> None:
         """Takes out one of the `firsts`."""

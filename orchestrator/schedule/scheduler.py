@@ -63,15 +63,20 @@ def next_decision(
     has_place = state.places < concurrent
     if not (has_place or may_refuse):
         return None
-    while state.ready:
-        task = state.ready.popleft()
-        order.push(task.id, (task.account, task.model))
+    enter(state, order)
     for task in _firsts(state, order):
         ruling = rule(task)
         if isinstance(ruling, Wait) and ruling.others_may:
             continue
         return _choose(task, order, ruling, has_place=has_place)
     return None
+
+
+def enter(state: RunState, order: Order[TaskState]) -> None:
+    """Puts the tasks of agents that have become ready into the order."""
+    while state.ready:
+        task = state.ready.popleft()
+        order.push(task.id, (task.account, task.model))
 
 
 def _firsts(state: RunState, order: Order[TaskState]) -> list[TaskState]:

@@ -43,8 +43,8 @@
 
 Named by ORCHESTRATOR_CLAUDE, it is run through the launcher and the SDK in place of the CLI. It writes a transcript
 where the real one does, mirrors it with `--session-mirror`, and goes on with one that is there. With FAKE_CLAUDE=CODE
-in its environment it ends with that exit code before it has said anything; with FAKE_CLAUDE=late it says nothing. The
-standard library is all it needs.
+in its environment it ends with that exit code before it has said anything; with FAKE_CLAUDE=late it says nothing, and
+with FAKE_CLAUDE=unclaimable it refuses to be claimed. The standard library is all it needs.
 """
 
 import json
@@ -204,6 +204,17 @@ def set_cwd(request: "dict[str, Any]") -> None:
     acknowledge(request, {"status": "ok", "cwd": asked["path"], "changed": True})
     init()
     result("", num_turns=0, total_cost_usd=0, usage={})
+
+
+def claim(request: "dict[str, Any]") -> None:
+    """Begins in a directory, if it was started to be claimed."""
+    if "--await-claim" not in sys.argv or os.environ.get("FAKE_CLAUDE") == "unclaimable":
+        refused = {"subtype": "error", "request_id": request["request_id"], "error": "not_a_spare: it is at work"}
+        write({"type": "control_response", "response": refused})
+        return
+    os.chdir(request["request"]["cwd"])
+    write({"type": "system", "subtype": "ui_invalidate", "session_id": session(), "uuid": "1"})
+    acknowledge(request, {"status": "ok", "cwd": os.getcwd(), "session_id": session()})  # noqa: PTH109
 
 
 def init() -> None:
@@ -473,17 +484,20 @@ def acknowledge(request: "dict[str, Any]", response: "dict[str, object] | None" 
     write({"type": "control_response", "response": answered})
 
 
+CONTROLS: "dict[str, Callable[[dict[str, Any]], None]]" = {"set_cwd": set_cwd, "claim_session": claim}
+
+
 def main() -> None:
     """Answers control requests and user messages until standard input ends."""
     if os.environ.get("FAKE_CLAUDE") == "late":
         sleep()
-    if "FAKE_CLAUDE" in os.environ:
+    if os.environ.get("FAKE_CLAUDE", "unclaimable") != "unclaimable":
         crash(os.environ["FAKE_CLAUDE"])
     open_session()
     for line in sys.stdin:
         message = json.loads(line)
         if message["type"] == "control_request":
-            set_cwd(message) if message["request"]["subtype"] == "set_cwd" else acknowledge(message)
+            CONTROLS.get(message["request"]["subtype"], acknowledge)(message)
         elif message["type"] == "user":
             prompt = prompt_of(message)
             word, _, rest = prompt.partition(" ")

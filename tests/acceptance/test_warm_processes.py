@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +45,23 @@ ODD = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|toolu_\w+|x-anthropic-billing-header[^\"]*"
 )
 """Ids, and what no cache counts."""
+
+
+ECHO = """
+import json, os, sys
+with open(sys.argv[1], "a") as file:
+    file.write(os.getcwd() + "\\n")
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" in asked:
+        found = {"tools": [{"name": "say", "description": "says it", "inputSchema": {"type": "object"}}]}
+        if asked["method"] == "initialize":
+            about = {"name": "echo", "version": "1"}
+            version = asked["params"]["protocolVersion"]
+            found = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": about}
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": found}), flush=True)
+"""
+"""An MCP server with one tool; it writes down where it works."""
 
 
 class Listener(OfflineModel):
@@ -200,3 +219,41 @@ def describe(place: Workspace, secret: str) -> None:
     """Writes the skill of a workspace."""
     text = f"---\nname: play\ndescription: tunes a {secret} before it is played\n---\nTune it.\n"
     place.path.joinpath(".claude/skills/play/SKILL.md").write_text(text, "utf-8")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_spare_says_what_a_process_of_the_task_would(tmp_path: Path) -> None:
+    """One that was started ahead is shown the workspace as it is now: memory, skills, commands, settings, servers."""
+    (place, *_), model = make_places(tmp_path / "w", shared=False), Listener()
+    server = {"command": sys.executable, "args": ["-c", ECHO, str(tmp_path / "places")]}
+    agent = AGENT.model_copy(update={"tools": ["Read", "Bash", "Skill"], "mcp_servers": {"echo": server}})
+    async with open_gateway(model) as upstream, open_claude(upstream, MemorySessions()) as claude:
+        claude.expect(asks(0, agent=agent, fresh=True))
+        with anyio.fail_after(60):
+            while not (claude._pool._spares and claude._pool._spares[0].process.began.is_set()):
+                await anyio.sleep(0.05)
+        (spare,) = claude._pool._spares
+        place.path.joinpath("CLAUDE.md").write_text("The house has another name.\n", "utf-8")
+        place.path.joinpath(".claude/skills/play").mkdir(parents=True)
+        describe(place, "harp")
+        place.path.joinpath(".claude/settings.json").write_text('{"permissions": {"deny": ["Read(notes.md)"]}}')
+        git(place.path)
+        ahead = await claude.run(asks(0, agent=agent, fresh=True), place, Collected())
+        assert (ahead.session_id, len(claude._pool._spares)) == (spare.process.session_id, 0)
+        number = len(model.bodies)
+        own = await claude.run(asks(0, agent=agent, fresh=True), place, Collected())
+        first, second = model.bodies[:number], model.bodies[number:]
+    assert [ahead.outcome, ahead.error, ahead.turns] == [own.outcome, own.error, own.turns]
+    assert ahead.ok
+    assert [words in json.dumps(first) for words in ("another name", "tunes a harp", "A first one")] == [True] * 3
+    assert "mcp__echo__say" in json.dumps(first)
+    assert [plain(body) for body in first] == [plain(body) for body in second]
+    assert not NOTE.search(json.dumps(first)), "nothing was asked of it before"
+    assert tmp_path.joinpath("places").read_text().split() == [str(place.path)] * 2, "a server starts in its place"
+
+
+def git(place: Path) -> None:
+    """Makes a repository of it."""
+    named = ["-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "-qm"]
+    for words in (["init", "-q"], ["add", "."], [*named, "A first one"]):
+        subprocess.run(["git", *words], cwd=place, check=True)

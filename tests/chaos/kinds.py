@@ -55,6 +55,8 @@ KINDS: Mapping[str, Kind] = {
     "checked": Kind("writer", [WRITE, SAY], {"workspace": "worktree", "checks": ["test -s written.txt"]}),
     "mended": Kind("writer", [WRITE, SAY], {"workspace": "worktree", "checks": [FAIL_ONCE, "test -s written.txt"]}, 1),
     "tool": Kind("writer", [{"bash": LEAVE_BEHIND}, SAY], {"workspace": "worktree"}, often=1),
+    "alone": Kind("talker", [SAY], {"fresh": True}, often=3),
+    "lonely": Kind("writer", [WRITE, SAY], {"workspace": "worktree", "fresh": True}, often=2),
     "voter": Kind("talker", [{"say": "agreed"}], often=0),
     "split": Kind("talker", [{"answer": PARTS}], often=0, value=PARTS),
     "boss": Kind("boss", [*SPAWN, call("await_tasks"), SAY], often=0),
