@@ -15,6 +15,7 @@ from watching import PATIENCE
 
 from orchestrator.agents import clock, pool, process
 from orchestrator.agents.claude import ClaudeRunner, open_claude
+from orchestrator.agents.kinds import Kinds
 from orchestrator.events import AgentMessage, SessionStarted
 from orchestrator.journal.memory import MemorySessions
 from orchestrator.machine import local_machine
@@ -90,7 +91,7 @@ async def test_one_that_waits_no_more(woken: bool) -> None:
             await pool._wait(waiter)
             served.append(waiter)
 
-    waiters, scopes = [pool.Waiter(None) for _ in range(3)], [anyio.CancelScope() for _ in range(3)]
+    waiters, scopes = [pool.Waiter(Kinds()) for _ in range(3)], [anyio.CancelScope() for _ in range(3)]
     async with pool.open_pool() as opened, anyio.create_task_group() as group:
         opened._waiting.extend(waiters)  # in this order, whoever is first to run
         for waiter, scope in zip(waiters, scopes, strict=True):
