@@ -47,15 +47,12 @@ in its environment it ends with that exit code before it has said anything; with
 with FAKE_CLAUDE=unclaimable it refuses to be claimed. The standard library is all it needs.
 """
 
-import glob
 import json
 import os
 import re
-import shutil
 import signal
 import sys
 import time
-from uuid import uuid4
 
 TYPE_CHECKING = False  # `typing` has it too, but its import would be half of the start
 if TYPE_CHECKING:
@@ -107,9 +104,16 @@ def projects() -> str:
     return f"{home}/projects"
 
 
+def files(session_id: "str | None") -> "list[str]":
+    """The paths of a session's files. (To import `glob` would take a sixth of the start.)"""
+    folders = os.listdir(projects()) if os.path.isdir(projects()) else ()  # noqa: PTH112, PTH208
+    paths = [f"{projects()}/{folder}/{session_id}.jsonl" for folder in folders]
+    return [path for path in paths if os.path.exists(path)]  # noqa: PTH110
+
+
 def transcript() -> str:
     """The path of the session's file; of a new one in the folder of its working directory."""
-    found = glob.glob(f"{projects()}/*/{session()}.jsonl")  # noqa: PTH207
+    found = files(session())
     place = re.sub("[^a-zA-Z0-9]", "-", os.getcwd())  # noqa: PTH109
     return found[0] if found else f"{projects()}/{place}/{session()}.jsonl"
 
@@ -117,11 +121,13 @@ def transcript() -> str:
 def open_session() -> None:
     """Finds the session to go on with, or ends; a fork takes a copy."""
     resumed = option("--resume")
-    found = glob.glob(f"{projects()}/*/{resumed}.jsonl")  # noqa: PTH207
+    found = files(resumed)
     if resumed and not found:
         unknown_session("")
     os.makedirs(os.path.dirname(transcript()), exist_ok=True)  # noqa: PTH103, PTH120
     if "--fork-session" in sys.argv:
+        import shutil  # noqa: PLC0415 - seldom needed
+
         shutil.copy(found[0], transcript())
 
 
@@ -144,6 +150,8 @@ def recall(_: str) -> None:
 
 def clear(_: str) -> None:
     """Begins a new session, and tells so in the real one's order."""
+    from uuid import uuid4  # noqa: PLC0415 - not at the start
+
     if WEDGED == [""]:
         sleep()
     old = session()

@@ -125,8 +125,16 @@ def test_stubborn_daemons_end_too(launch: Launch, tmp_path: Path) -> None:
     assert not alive(tmp_path / "pid")
 
 
-def test_daemons_are_found_by_the_lease(launch: Launch, tmp_path: Path, temporary: Path) -> None:
-    """The lease of a launcher, and the folder of that lease, give all that is below it, and the launcher apart."""
+@pytest.mark.parametrize("lists", [True, False])
+def test_daemons_are_found_by_the_lease(
+    launch: Launch, tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch, lists: bool
+) -> None:
+    """The lease of a launcher, and the folder of that lease, give all that is below it, and the launcher apart.
+
+    So they do where the kernel lists no children.
+    """
+    assert tree.HAS_CHILDREN
+    monkeypatch.setattr(tree, "HAS_CHILDREN", lists)
     process = launch(f"{daemon(tmp_path / 'pid')}; read line")
     wait_until((tmp_path / "pid").exists, "the daemon")
     for lease in (temporary / "a.lease", f"{temporary}/"):
@@ -137,6 +145,55 @@ def test_daemons_are_found_by_the_lease(launch: Launch, tmp_path: Path, temporar
             *(each.pid for each in psutil.Process(process.pid).children()),
         } <= {*pids}
     assert processes_under(str(temporary / "b.lease")) == ([], [])
+
+
+def test_children_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a thread has started is below the process, too; and what that has started."""
+    code = "import subprocess, threading; start = lambda: subprocess.Popen(['sh', '-c', 'sleep 60; true'], stdout=-3)"
+    code += "; thread = threading.Thread(target=lambda: [start(), print(flush=True), input()]); thread.start()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout
+            process.stdout.readline()
+            wait_until(lambda: len(tree.descendants([process.pid])) == 2, "the shell and what it starts")
+            found = tree.descendants([process.pid])
+            assert {*found} == {each.pid for each in psutil.Process(process.pid).children(recursive=True)}
+            monkeypatch.setattr(tree, "HAS_CHILDREN", False)
+            assert tree.descendants([process.pid]) == found
+        finally:
+            tree.send([*tree.descendants([process.pid]), process.pid], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("code", ["exit 3", "kill -9 $$", "sleep 60 < /dev/null > /dev/null 2>&1 & exit 0"])
+def test_a_lease_that_is_over(launch: Launch, temporary: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """When the launcher has seen the last process end, nobody looks for any among all those of the machine."""
+    launch(code).wait(PATIENCE)
+    lease = str(temporary / "a.lease")
+    assert tree.are_over(lease)
+    monkeypatch.setattr(tree, "pids", lambda: pytest.fail("all processes were looked at"))
+    assert processes_under(lease) == ([], [])
+
+
+def test_a_lease_is_over_once_those_that_begin_so_are(launch: Launch, temporary: Path) -> None:
+    """A command that runs beside the CLI, under a lease of its own, is waited for."""
+    beside = launch("read line", ORCHESTRATOR_LEASE=temporary / "a.lease.1.lease")
+    assert not tree.are_over(str(temporary / "a.lease"))
+    launch("exit 0").wait(PATIENCE)
+    wait_until((temporary / "a.lease.1.lease").exists, "the lease beside it")
+    assert not tree.are_over(str(temporary / "a.lease"))
+    beside.communicate("go on\n", timeout=PATIENCE)
+    assert tree.are_over(str(temporary / "a.lease"))
+
+
+def test_a_killed_launchers_lease_is_not_over(launch: Launch, tmp_path: Path, temporary: Path) -> None:
+    """What it leaves behind is found by its environment."""
+    process = launch(f"trap '' TERM; echo $$ > {tmp_path}/pid; echo ready; while :; do sleep 0.1; done")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.wait(PATIENCE)
+    assert not tree.are_over(str(temporary / "a.lease"))
+    assert int((tmp_path / "pid").read_text()) in processes_under(str(temporary / "a.lease"))[0]
 
 
 def test_a_process_id_that_is_used_again(launch: Launch, temporary: Path) -> None:

@@ -1,18 +1,22 @@
 """Warm processes: which tasks share one, which never do, and what makes one go. A fake CLI, the real launcher."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import anyio
+import anyio.to_thread
 import pytest
 from claude_agent_sdk import SessionKey
+from watching import PATIENCE
 
 from orchestrator.agents import clock, pool, process
 from orchestrator.agents.claude import ClaudeRunner, open_claude
-from orchestrator.events import SessionStarted
+from orchestrator.agents.kinds import Kinds
+from orchestrator.events import AgentMessage, SessionStarted
 from orchestrator.journal.memory import MemorySessions
 from orchestrator.machine import local_machine
 from orchestrator.plan.model import Agent
@@ -64,6 +68,73 @@ async def test_as_many_processes_as_tasks_at_once(asks: Asks, here: Workspace) -
         for _ in range(12):
             group.start_soon(one, claude)
     assert (len(found), len(set(found))) == (12, 3)
+
+
+async def test_one_is_woken_at_a_time(asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of twenty that wait for a place to start in, each start wakes one: nobody looks in vain again and again."""
+    looks, choose = [], pool.Pool._choose
+    monkeypatch.setattr(pool, "cores", lambda: 1)
+    monkeypatch.setattr(pool.Pool, "_choose", lambda *given: looks.append(given) or choose(*given))
+    async with open_claude() as claude, anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(which, claude, asks(WHICH, session_id=str(uuid4())), here)
+    assert 20 <= len(looks) <= 60
+
+
+@pytest.mark.parametrize("woken", [True, False])
+async def test_one_that_waits_no_more(woken: bool) -> None:
+    """Each time somebody is woken one is served, whether or not the first of those that wait is cancelled meanwhile."""
+    served = []
+
+    async def wait(pool: pool.Pool, waiter: pool.Waiter, scope: anyio.CancelScope) -> None:
+        with scope:
+            await pool._wait(waiter)
+            served.append(waiter)
+
+    waiters, scopes = [pool.Waiter(Kinds()) for _ in range(3)], [anyio.CancelScope() for _ in range(3)]
+    async with pool.open_pool() as opened, anyio.create_task_group() as group:
+        opened._waiting.extend(waiters)  # in this order, whoever is first to run
+        for waiter, scope in zip(waiters, scopes, strict=True):
+            group.start_soon(wait, opened, waiter, scope)
+        await anyio.wait_all_tasks_blocked()
+        if woken:
+            opened._wake()
+        scopes[0].cancel()
+        await anyio.wait_all_tasks_blocked()
+        assert len(served) == woken
+        opened._wake()
+        await anyio.wait_all_tasks_blocked()
+        assert len(served) == 1 + woken
+        assert waiters[1] in served
+        group.cancel_scope.cancel()
+
+
+async def test_all_at_work_at_once(asks: Asks, here: Workspace, tmp_path: Path) -> None:
+    """Thirty agents, each of which goes on only when all have come to work, and some messages besides."""
+    pipe, events = tmp_path / "pipe", Collected()
+    os.mkfifo(pipe)
+    results = []
+
+    async def one(claude: ClaudeRunner, number: int) -> None:
+        attempt = asks(f"meet {pipe}", session_id=str(uuid4()), task=str(number))
+        results.append(await claude.run(attempt, here, events))
+
+    def waiting() -> set[str]:
+        return {event.task for event in events if isinstance(event, AgentMessage) and event.doing == "waits"}
+
+    async with open_claude() as claude:
+        async with anyio.create_task_group() as group:
+            for number in range(30):
+                group.start_soon(one, claude, number)
+            with anyio.fail_after(PATIENCE):
+                while len(waiting()) < 30:
+                    await anyio.sleep(0.02)
+            file = await anyio.to_thread.run_sync(os.open, pipe, os.O_WRONLY)
+        os.close(file)
+        streamed = Collected()
+        assert (await claude.run(asks("stream 30"), here, streamed)).text == "streamed"
+    assert [result.ok for result in results] == [True] * 30
+    assert sum(isinstance(event, AgentMessage) and event.type == "AssistantMessage" for event in streamed) == 31
 
 
 @pytest.mark.parametrize(

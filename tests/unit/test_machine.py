@@ -188,6 +188,19 @@ def test_cores_are_those_it_may_be_on(tree: Tree, monkeypatch: pytest.MonkeyPatc
     assert read_cores(tree({})) == 3
 
 
+def test_cores_are_looked_up_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many ask for them: for each agent that waits to be started it is asked."""
+    clock, looks = [100.25], []
+    monkeypatch.setattr(machine.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(machine, "read_cores", lambda: looks.append(clock[0]) or 3)
+    machine._cores.cache_clear()
+    assert [machine.cores() for _ in range(100)] == [3] * 100
+    clock[0] += machine.LASTING
+    assert machine.cores() == 3
+    machine._cores.cache_clear()  # what was read here is nobody else's
+    assert looks == [100.25, 101.25]
+
+
 def test_the_groups_are_found_from_inside_out(tree: Tree) -> None:
     """Its own first, the mount last."""
     (group,) = find_cgroups(tree(version_2("/a/b")), "memory")

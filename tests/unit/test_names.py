@@ -26,6 +26,17 @@ def test_importing_does_nothing() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_what_a_check_imports() -> None:
+    """A plan is checked without the SDK, whose import takes half of a start; and garbage is looked for seldom."""
+    code = (
+        "import gc, sys, orchestrator.__main__ as program; sys.argv = ['orchestrator', 'plan', 'schema']\n"
+        "try: program.main()\n"
+        "except SystemExit: print(['claude_agent_sdk' in sys.modules, gc.get_threshold()[0]], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[False, 20000]"
+
+
 def test_every_data_file_is_packed() -> None:
     """Each file below the packages that is no Python is among the package data that a wheel gets."""
     root = Path(orchestrator.__file__).parent.parent

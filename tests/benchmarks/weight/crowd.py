@@ -202,27 +202,31 @@ def crowd_table() -> Table:
         ("query()", COUNTS[-1]): watch("query()", COUNTS[-1])
     }
     table = Table(title="Agents that are all at work at the same time")
-    columns = ("agents", "at work at once", "done well", "all at work after s", "wall s", "parent CPU s", "ms/agent")
-    for column in ("", *columns, "its peak MB", "its files", "threads", "agents MB each", "left"):
+    columns = ("agents", "at once", "done well", "all at work s", "wall s", "CPU s", "ms/agent", "×", "peak MB", "×")
+    for column in ("", *columns, "files", "threads", "MB/agent", "left"):
         table.add_column(column, justify="right" if column else "left")
     for (way, count), seen in found.items():
-        table.add_row(*row(way, count, seen))
+        table.add_row(*row(way, count, seen, found["query()", COUNTS[-1]] if count == COUNTS[-1] else None))
     few, many = (found["ours", count] for count in COUNTS[:2])
     more = COUNTS[1] - COUNTS[0]
     kilobytes = [
         (getattr(many, when)["memory"] - getattr(few, when)["memory"]) / more / 1000 for when in ("at_work", "idle")
     ]
     table.caption = (
+        "CPU, peak, files and threads: the parent's; at once: by the journal's events, of query() by its own count; "
+        "MB/agent: of its processes (PSS); left: processes when the parent has ended\n"
         f"the parent's own memory: {kilobytes[0]:.0f} kB for an agent at work, {kilobytes[1]:.0f} kB for one whose "
         f"process is idle (the difference between {COUNTS[0]} and {COUNTS[1]}, by {more})"
     )
     return table
 
 
-def row(way: str, count: int, seen: Seen) -> list[str]:
+def row(way: str, count: int, seen: Seen, base: Seen | None) -> list[str]:
+    """Ratios are to `base`."""
+    cpu, peak = (f"{seen.cpu / base.cpu:.1f}", f"{seen.peak / base.peak:.1f}") if base else ("", "")
     return [
         *(way, f"{count:,}", f"{seen.at_once:,}", f"{seen.done:,}", f"{seen.started:.1f}", f"{seen.wall:.1f}"),
-        *(f"{seen.cpu:.1f}", f"{1000 * seen.cpu / count:.0f}", f"{seen.peak / 1e6:.0f}"),
+        *(f"{seen.cpu:.1f}", f"{1000 * seen.cpu / count:.0f}", cpu, f"{seen.peak / 1e6:.0f}", peak),
         *(f"{seen.at_work['files']:,}", f"{seen.at_work['threads']:,}"),
         *(f"{seen.agents_memory / count / 1e6:.1f}", f"{seen.left}"),
     ]

@@ -15,11 +15,6 @@ import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
-IMPORTS = {
-    "claude_agent_sdk": "SDK",
-    "orchestrator.agents.cli": "after SDK",
-}
-"""Modules whose import begins where another phase ends: the second is what `agents.claude` imports after the SDK."""
 PARTS = {"guard": "guard", "claude": "CLI"}
 """What is started, by a part of its command."""
 marks: dict[str, float] = {"began": BEGAN}
@@ -28,7 +23,7 @@ marks: dict[str, float] = {"began": BEGAN}
 def note(event: str, about: tuple[Any, ...]) -> None:
     """Heeds an audit event."""
     if event == "import":
-        name = IMPORTS.get(about[0])
+        name = imported(about[0])
     elif event == "open":
         name = "plan" if str(about[0]).endswith("plan.yaml") else None
     elif event == "sqlite3.connect":
@@ -40,6 +35,13 @@ def note(event: str, about: tuple[Any, ...]) -> None:
         return
     if name:
         marks.setdefault(name, time.time())
+
+
+def imported(module: str) -> str | None:
+    """The SDK's import begins, or is over: the first module of ours after it tells."""
+    if module == "claude_agent_sdk":
+        return "SDK"
+    return "after SDK" if "SDK" in marks and module.startswith("orchestrator.") else None
 
 
 def main(file: str, *words: str) -> None:

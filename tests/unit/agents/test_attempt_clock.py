@@ -107,6 +107,22 @@ async def test_a_result_is_never_given_up(story: Story, seconds: float) -> None:
     assert (round(at), verdict) == (seconds, None)
 
 
+async def test_who_watches_sleeps_on() -> None:
+    """What only puts the end off wakes nobody; what may make it come earlier does."""
+    clock = Clock(Agent(idle_timeout=600, tool_timeout=60))
+    clock.heed(INIT)
+    async with anyio.create_task_group() as group:
+        group.start_soon(clock.strikes)
+        await anyio.wait_all_tasks_blocked()
+        asleep = clock._heard
+        for _ in range(100):
+            clock.heed(SAYS)
+        assert not asleep.is_set()
+        clock.heed(calls("Bash"))
+        assert asleep.is_set()
+        group.cancel_scope.cancel()
+
+
 async def test_a_timeout_for_all_of_it() -> None:
     """The attempt's own timeout counts from the start of its process, whatever goes on; a result stays a result."""
     at, verdict = await tell([(1, INIT), (1, calls("Bash"))], timeout=100)
