@@ -111,8 +111,9 @@ def test_an_audit_without_a_barrier(cli: Cli) -> None:
     (cli.place / "README.md").write_text("# Kettle\n\n## Installation\n\nInstall it with pip.\n\n## Options\n\nNone.\n")
     numbers = {"installation": 2, "options": 1, "errors": 1}
     topics = json.dumps([{"topic": topic, "questions": number} for topic, number in numbers.items()])
+    late = ("--fault", "slow:task=audit[2].ask,delay=6s")
     report, _ = run(
-        cli, "doc_audit/pipeline.yaml", "--set", f"vars.categories={topics}", "--set", "limits.concurrent=2"
+        cli, "doc_audit/pipeline.yaml", "--set", f"vars.categories={topics}", "--set", "limits.concurrent=2", *late
     )
     assert report["totals"]["ok"] == 8
     begun, ended = times(cli, "AttemptStarted"), times(cli, "TaskFinished")

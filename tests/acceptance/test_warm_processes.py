@@ -15,7 +15,7 @@ import pytest
 from claude_agent_sdk import project_key_for_directory
 
 from orchestrator.agents.claude import open_claude
-from orchestrator.agents.pool import dismiss
+from orchestrator.agents.member import dismiss
 from orchestrator.events import SessionStarted
 from orchestrator.gateway.model.offline import OfflineModel
 from orchestrator.gateway.seam import ApiEvent, Call

@@ -13,7 +13,7 @@ import pytest
 from claude_agent_sdk import SessionKey
 from watching import PATIENCE
 
-from orchestrator.agents import clock, pool, process
+from orchestrator.agents import clock, member, pool, process
 from orchestrator.agents.claude import ClaudeRunner, open_claude
 from orchestrator.agents.kinds import Kinds
 from orchestrator.events import AgentMessage, SessionStarted
@@ -311,7 +311,7 @@ async def test_after_so_many_tasks(asks: Asks, here: Workspace, monkeypatch: pyt
 
 async def test_one_that_has_grown(asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that takes much more memory than after its first task is no good for others."""
-    monkeypatch.setattr(pool, "MOST_GROWTH", 50_000_000)
+    monkeypatch.setattr(member, "MOST_GROWTH", 50_000_000)
     async with open_claude() as claude:
         first = await which(claude, asks(WHICH), here)
         assert (await claude.run(asks("use 20 0 0"), here, Collected())).ok
@@ -408,7 +408,7 @@ async def test_what_cannot_be_put_away(asks: Asks, here: Workspace) -> None:
             (idle,) = claude._pool._idle
             process = idle.process
             process.unused.append((str(asks("").session_id), str(here.path)))
-            await pool.dismiss(process)
+            await member.dismiss(process)
             await which(claude, asks(WHICH), here)
     assert first == second
     assert isinstance(process.error, OSError)
