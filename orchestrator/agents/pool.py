@@ -91,19 +91,22 @@ class Pool:
     def expect(self, kind: str, directory: Path, start: Start, *, shared: bool) -> None:
         """Starts a spare of the kind in the directory, unless there are as many spares as cores, or memory is scarce.
 
-        It is started once nobody waits for a start, with what `start` makes; whoever may share takes another's process
-        where there is one. Raises nothing.
+        It is started once nobody waits for a start, with what `start` makes; none is started for whoever may share
+        (`shared`) while there is a process of the kind: it will take that. Raises nothing.
         """
-        served = shared and any(each.kinds.shared and each.kinds.spare == kind for each in self._all)
-        if self._may_park and not served and len(self._spares) + self._coming < cores():
+        if self._may_park and len(self._spares) + self._coming < cores() and not (shared and self._serves(kind)):
             if not self._all:  # whoever has the places is about to need processes, and comes first
                 self._wanted = anyio.current_time()
             self._coming += 1
-            self._group.start_soon(self._start_ahead, kind, directory, start)
+            self._group.start_soon(self._start_ahead, kind, directory, start, shared)
 
-    async def _start_ahead(self, kind: str, directory: Path, start: Start) -> None:
+    def _serves(self, kind: str) -> bool:
+        """Whether a process serves tasks for which a spare of the kind would do."""
+        return any(each.kinds.shared and each.kinds.spare == kind for each in self._all)
+
+    async def _start_ahead(self, kind: str, directory: Path, start: Start, shared: bool) -> None:
         try:
-            if not await self._calm() or is_scarce():
+            if not await self._calm() or is_scarce() or (shared and self._serves(kind)):
                 return
             member = await self._begin(Kinds(spare=kind), directory, start)
             self._spares.append(member)

@@ -182,6 +182,18 @@ async def test_the_first_of_a_run(asks: Asks, here: Workspace, monkeypatch: pyte
         assert (claude._pool._coming, claude._pool._spares) == (1, [])
 
 
+async def test_a_kind_that_has_processes_by_then(asks: Asks, here: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a run's beginning there is none yet; once those at work have theirs, tasks like them need no spare."""
+    monkeypatch.setattr(pool, "CALM", 1000.0)
+    async with open_claude() as claude:
+        claude.expect(asks("argv"))
+        assert (await claude.run(asks("say hello"), here, Collected())).ok
+        assert claude._pool._coming == 1
+        monkeypatch.setattr(pool, "CALM", 0.0)
+        claude._pool._stir()
+        await settled(claude, 0)
+
+
 async def test_one_that_is_being_made(asks: Asks, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run ends at once though what a spare needs is only just being made; it does not live on."""
     make, making, ended = Maker.make, anyio.Event(), anyio.Event()
