@@ -12,7 +12,7 @@ from orchestrator.agents.cli import find_claude
 from orchestrator.agents.config import find_projects
 from orchestrator.agents.exchange import Exchange
 from orchestrator.agents.kinds import kinds_of, may_share, spare_kind_of
-from orchestrator.agents.leading import Leading, pays
+from orchestrator.agents.leading import Leading, patience_of, pays
 from orchestrator.agents.making import Maker
 from orchestrator.agents.opening import Opening, driven, find_opening, fresh
 from orchestrator.agents.options import write_settings
@@ -40,12 +40,13 @@ atexit.register(gc.freeze)
 class ClaudeRunner:
     """Runs attempts in CLI processes, one at a time in each; make one with `open_claude`."""
 
-    def __init__(self, maker: Maker, measuring: Measuring, pool: Pool, locks: Path | None) -> None:
+    def __init__(self, maker: Maker, measuring: Measuring, pool: Pool, locks: Path | None, patience: float) -> None:
+        """`patience`: see `Leading`."""
         self._maker, self._measuring, self._pool, self._locks = maker, measuring, pool, locks
         self._den, self._upstream, self._sessions = maker.den, maker.upstream, maker.sessions
         self._turns = Turns()
-        self._leading = Leading()
-        self._may_lead = maker.upstream is None or maker.upstream.account
+        self._leading = Leading(patience)
+        self._may_lead = patience > 0 and (maker.upstream is None or maker.upstream.account)
         """Whether a prompt cache is there to be shared: offline there is none."""
 
     async def run(self, attempt: Attempt, workspace: Workspace, emit: Emit, call: CallTool = no_tools) -> Result:
@@ -185,17 +186,21 @@ def to_result(attempt: Attempt, ending: Ending) -> Result:
 
 @asynccontextmanager
 async def open_claude(
-    upstream: Upstream | None = None, sessions: Sessions | None = None, locks: Path | None = None
+    upstream: Upstream | None = None,
+    sessions: Sessions | None = None,
+    locks: Path | None = None,
+    wait_for_cache: bool | float = True,
 ) -> AsyncIterator[ClaudeRunner]:
     """A runner whose processes are all ended when the block is left, or when this process dies.
 
     With an upstream, the agents ask it in place of the Anthropic API, and see nothing of the user's account. All
     transcripts are kept in `sessions` too, and sessions that are gone from the disk are taken from there. `locks` is a
-    folder that all processes share which may drive the same sessions. Raises UsageError when there is no Claude CLI.
+    folder that all processes share which may drive the same sessions. `wait_for_cache`: see `Limits`. Raises
+    UsageError when there is no Claude CLI.
     """
     if locks:
         locks.mkdir(mode=0o700, parents=True, exist_ok=True)
     allow_files()
     async with open_den(find_claude()) as den, open_measuring() as measuring, open_pool() as pool:
         write_settings(den, upstream)
-        yield ClaudeRunner(Maker(den, upstream, sessions), measuring, pool, locks)
+        yield ClaudeRunner(Maker(den, upstream, sessions), measuring, pool, locks, patience_of(wait_for_cache))

@@ -14,7 +14,7 @@ import anyio
 from orchestrator.task import Attempt
 
 PATIENCE = 5.0
-"""Seconds that siblings wait for a first reply to begin."""
+"""Seconds that siblings wait for a first reply to begin, as the CLI's own Workflow tool has them wait."""
 LIFETIME = 270.0
 """Seconds after which an entry of the cache is held to be gone: what is read by then lasts."""
 LEAST_PROMPT = 4096
@@ -35,7 +35,9 @@ class Prefix:
 class Leading:
     """The prefixes of a run's agents."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = PATIENCE) -> None:
+        """`patience`: how long siblings wait for a first reply to begin (s)."""
+        self._patience = patience
         self._prefixes: defaultdict[str, Prefix] = defaultdict(Prefix)
 
     async def turn(self, kind: str) -> anyio.Event | None:
@@ -43,12 +45,12 @@ class Leading:
 
         Gives what `over` has to be told when the first is; nothing for the others.
         """
-        prefix, latest = self._prefixes[kind], anyio.current_time() + PATIENCE
+        prefix, latest = self._prefixes[kind], anyio.current_time() + self._patience
         while (now := anyio.current_time()) >= prefix.read + LIFETIME:
-            if now >= prefix.asked + PATIENCE:
+            if now >= prefix.asked + self._patience:
                 prefix.asked, prefix.begun = now, anyio.Event()
                 return prefix.begun
-            with anyio.CancelScope(deadline=min(latest, prefix.asked + PATIENCE)) as waiting:
+            with anyio.CancelScope(deadline=min(latest, prefix.asked + self._patience)) as waiting:
                 await prefix.begun.wait()
             if waiting.cancelled_caught:
                 break
@@ -65,6 +67,11 @@ class Leading:
         """The reply to one of them has begun."""
         self._prefixes[kind].read = anyio.current_time()
         self._prefixes[kind].begun.set()
+
+
+def patience_of(wait: bool | float) -> float:
+    """Seconds, from what `limits.wait_for_cache` says."""
+    return (PATIENCE if wait else 0.0) if isinstance(wait, bool) else wait
 
 
 def pays(attempt: Attempt) -> bool:

@@ -207,7 +207,8 @@ async def open_executor(stack: AsyncExitStack, upstream: str | None, journal: Jo
     """Claude CLI processes on this machine, asking the API that the environment names, or the upstream of that name."""
     open_claude = await to_thread.run_sync(load, "agents", "claude")  # the SDK takes over half a second to import
     answering = await stack.enter_async_context(load("upstreams", upstream)(traffic)) if upstream else None
-    runner = await stack.enter_async_context(open_claude(answering, journal.sessions, home().locks))
+    opened = open_claude(answering, journal.sessions, home().locks, traffic.limits.wait_for_cache)
+    runner = await stack.enter_async_context(opened)
     executor: Executor = load("executors", "local")(runner, providers(home().workspaces))
     return executor
 

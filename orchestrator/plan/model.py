@@ -139,6 +139,9 @@ class Limits(Model):
     yours is not cut once more."""
     wait_for_reset: Patience = True
     """Whether to wait, when the account's usage limit is reached, until it is reset; or the longest time to wait."""
+    wait_for_cache: Patience = True
+    """Whether agents of one kind wait until the reply to the first of them begins, and the prompt cache holds what they
+    all begin with (5 s at most); or the longest time to wait. Only with an account."""
     spawned: int = Field(default=100, ge=0, le=100_000, strict=True)
     """How many tasks agents may add, all together."""
 

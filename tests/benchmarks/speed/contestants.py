@@ -89,8 +89,8 @@ def module(name: str, *arguments: object) -> list[str]:
     return [sys.executable, "-m", f"tests.benchmarks.speed.{name}", *map(str, arguments)]
 
 
-def ours(workspace: str) -> Callable[[Job], list[str]]:
-    return lambda job: module("ours", workspace, job.agents, job.width)
+def ours(workspace: str, *wait: float) -> Callable[[Job], list[str]]:
+    return lambda job: module("ours", workspace, job.agents, job.width, *wait)
 
 
 def queries(way: str, unbounded: bool = False) -> Callable[[Job], list[str]]:
@@ -119,6 +119,7 @@ def workflow(job: Job) -> list[str]:
 
 CONTESTANTS: Mapping[str, Contestant] = {
     "ours": Contestant("ours, one directory", ours("here")),
+    "ours-at-once": Contestant("ours, one directory, no wait for the cache", ours("here", 0)),
     "ours-directory": Contestant("ours, a directory each", ours("directory")),
     "ours-worktree": Contestant("ours, a worktree each", ours("worktree")),
     "semaphore": Contestant("query() under anyio's semaphore", queries("anyio")),

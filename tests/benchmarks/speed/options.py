@@ -11,8 +11,18 @@ from typing import Any
 from tests.benchmarks.speed.contestants import CONTESTANTS
 from tests.benchmarks.speed.measuring import Case
 
-USUAL = ("ours", "ours-directory", "ours-worktree", "pool", "semaphore", "xargs", "workflow")
-WITH_GATHER = ("ours", "ours-directory", "ours-worktree", "pool", "semaphore", "gather", "xargs", "workflow")
+USUAL = ("ours", "ours-at-once", "ours-directory", "ours-worktree", "pool", "semaphore", "xargs", "workflow")
+WITH_GATHER = (
+    "ours",
+    "ours-at-once",
+    "ours-directory",
+    "ours-worktree",
+    "pool",
+    "semaphore",
+    "gather",
+    "xargs",
+    "workflow",
+)
 """asyncio's gather does what a task group does, and is left out where each agent takes its time."""
 APART = ("ours-directory", "semaphore-directory")
 """Whose first turns' input is compared: agents of which each has a directory of its own."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import anyio
 import pytest
 
-from orchestrator.agents.leading import LEAST_PROMPT, LIFETIME, PATIENCE, Leading, pays
+from orchestrator.agents.leading import LEAST_PROMPT, LIFETIME, PATIENCE, Leading, patience_of, pays
 from orchestrator.plan.model import Agent
 from orchestrator.task import Attempt
 from workspaces import WorkspaceSpec
@@ -52,6 +52,16 @@ async def asked_at(arrivals: Sequence[float], reply: float | None, leading: Lead
 async def test_one_goes_first(arrivals: list[float], reply: float | None, asked: list[float]) -> None:
     """The others wait until the reply to the first has begun, for 5 s at most, whenever the cache is cold."""
     assert await asked_at(arrivals, reply) == asked
+
+
+@pytest.mark.parametrize(
+    ("wait", "asked"),
+    [(True, [0, PATIENCE, PATIENCE]), (2.0, [0, 2, 2]), (8, [0, 8, 8]), (False, [0, 1, 1.5])],
+    ids=["as usual", "less", "more", "not at all"],
+)
+async def test_for_as_long_as_is_said(wait: bool | float, asked: list[float]) -> None:
+    """`limits.wait_for_cache` says how long the others wait."""
+    assert await asked_at([0, 1, 1.5], 60.0, Leading(patience_of(wait))) == asked
 
 
 async def test_one_that_is_over_without_a_reply_is_followed() -> None:
