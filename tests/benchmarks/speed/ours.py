@@ -1,6 +1,6 @@
 """A run of ours in the current directory: `python -m tests.benchmarks.speed.ours WORKSPACE AGENTS WIDTH [WAIT]`.
 
-WAIT: seconds that agents wait for the first of them to fill the prompt cache; the usual time by default.
+WAIT: seconds that agents wait for the first of them to fill the prompt cache, 0 for not at all; by default as usual.
 """
 
 import sys
@@ -18,4 +18,4 @@ async def main(workspace: str, agents: int, width: int, wait: bool | float = Tru
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *map(float, sys.argv[4:]))
+    anyio.run(main, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *(float(word) or False for word in sys.argv[4:]))
