@@ -18,7 +18,8 @@ async def move(client: ClaudeSDKClient, directory: Path) -> bool:
     """Has the CLI work in the directory from now on; gives whether it does. Raises what the SDK does.
 
     The conversation that it is in goes along, and is told of the move: it has to be cleared afterwards. What the CLI
-    then says is the same as in the first conversation of a process that was started there (CLI 2.1.329).
+    then says is the same as in the first conversation of a process that was started there (CLI 2.1.329). It goes only
+    where it is told that the place is trusted, and lets the settings there allow what they name: see `kinds`.
     """
     answer = await request(client, {"subtype": "set_cwd", "path": str(directory)})
     if answer.get("status") == "needs_trust":
